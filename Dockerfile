@@ -1,0 +1,21 @@
+# One image for every process of jobrec; the compose file says which command runs.
+#   base    web, sidecar, beat, write worker, Flower: no model
+#   worker  embed worker and embedding server: with the model
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim AS base
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 JOBREC_DATA_DIR=/data
+WORKDIR /jobrec
+COPY requirements requirements
+RUN pip install -r requirements/base.txt -c requirements/constraints.txt
+RUN useradd --system --home /data jobrec && mkdir /data && chown jobrec /data
+COPY . .
+RUN SECRET_KEY=build JOBREC_DATA_DIR=/jobrec/.collected python manage.py collectstatic --no-input --verbosity 0
+USER jobrec
+VOLUME /data
+
+FROM base AS worker
+USER root
+# CPU or CUDA build of torch: whatever the package index gives for the pinned version.
+RUN pip install -r requirements/worker.txt -c requirements/constraints.txt
+USER jobrec

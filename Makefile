@@ -1,0 +1,108 @@
+# Every target does its own set-up: a virtual environment in .venv with the pinned requirements.
+# `make help` lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+RUN := $(BIN)/python
+STUBS := $(wildcard proto/jobrec/*/v1/*.proto)
+
+export PYTHONUNBUFFERED := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: .venv/local  ## Everything on embedded servers, with a sample corpus; stays up until Ctrl-C
+	@$(RUN) -m jobrec_site.local run
+
+.PHONY: demo
+demo: .venv/local  ## The same main job on a throw-away database: prints recommendations and ends
+	@$(RUN) -m jobrec_site.local demo
+
+.PHONY: test
+test: lint .venv/browser  ## Lint, types, contracts, drift checks and the whole test suite
+	@$(BIN)/pytest
+
+.PHONY: lint
+lint: .venv/dev  ## Formatting, lint, types, import contracts, drift of migrations, schema and stubs
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(RUN) -m tests.drift
+
+.PHONY: format
+format: .venv/dev  ## Formats the code and mends what lint can mend
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+.PHONY: bench
+bench: .venv/dev  ## All benchmarks; BENCH=--quick for a minute each
+	@status=0; for file in bench/import.py bench/write.py bench/pipeline.py bench/retrieval.py; do \
+		echo "== $$file"; $(RUN) $$file $(BENCH) || status=1; done; exit $$status
+
+.PHONY: screenshots
+screenshots: .venv/browser  ## Pictures of the pages of a running `make run`, into screenshots/
+	@$(RUN) -m tests.screenshots
+
+.PHONY: proto
+proto: .venv/dev  ## Writes the gRPC stubs again from the .proto files
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(RUN) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(STUBS)
+
+.PHONY: schema
+schema: .venv/dev  ## Prints the GraphQL schema into schema.graphql
+	@$(RUN) manage.py graphql_schema --out schema.graphql --verbosity 0
+
+.PHONY: lock
+lock: .venv/dev  ## Pins every installed package in requirements/constraints.txt
+	@$(RUN) -m pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f > requirements/constraints.txt
+
+.PHONY: clean
+clean:  ## Removes the virtual environment and caches; keeps .data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# --- set-up ---------------------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "jobrec needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+		echo "Install a newer one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: python3-venv)."; exit 1; }
+	@echo "setting up .venv (once)"
+	@$(PYTHON) -m venv .venv
+
+define install
+	@echo "installing $(1) (once, a few minutes)"
+	@$(RUN) -m pip install --quiet --progress-bar off -r $(1) -c requirements/constraints.txt || { \
+		echo; echo "Installing $(1) failed, see above."; \
+		command -v cc gcc clang >/dev/null || \
+			echo "No C compiler was found: if a package had to be compiled, install one (Debian: build-essential)."; \
+		exit 1; }
+endef
+
+REQUIREMENTS := requirements/base.txt requirements/worker.txt requirements/constraints.txt
+
+.venv/local: .venv/bin/python requirements/local.txt $(REQUIREMENTS)
+	$(call install,requirements/local.txt)
+	@$(RUN) -m jobrec_site.local.graphiql
+	@touch $@
+
+.venv/dev: .venv/local requirements/dev.txt
+	$(call install,requirements/dev.txt)
+	@touch $@
+
+# Chromium for the tests of pages. Without it, and without the right to install it, those tests are skipped.
+.venv/browser: .venv/dev
+	@if ! command -v chromium chromium-browser google-chrome >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing Chromium for the tests of pages (once)"; \
+			(apt-get update && apt-get install --yes --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
+				|| echo "Chromium could not be installed: the tests of pages will be skipped"; \
+		else echo "no Chromium: the tests of pages will be skipped"; fi; fi
+	@touch $@

@@ -1,0 +1,1 @@
+"""GraphQL: the one edge package. It translates; the apps decide. Nothing else imports graphene."""

@@ -1,0 +1,42 @@
+from typing import Any
+
+import graphene
+
+from apps.api.access import require_for_candidate
+from apps.api.enums import InteractionActionEnum
+from apps.api.ids import primary_key
+from apps.api.recommendations.types import InteractionType
+from apps.api.translation import translated
+from apps.recommendations.interactions import record_interaction
+
+
+class RecordInteraction(graphene.Mutation):
+    """Notes what a candidate did with a posting. Dismissed and applied postings are not recommended again.
+
+    For the candidate itself, and for users who may change candidates.
+    """
+
+    class Arguments:
+        candidate_id = graphene.ID(required=True, description="Global id, or primary key")
+        posting_id = graphene.ID(required=True, description="Global id, or primary key")
+        action = InteractionActionEnum(required=True, description="What was done")
+
+    interaction = graphene.Field(
+        InteractionType, required=True, description="The interaction as it stands now"
+    )
+
+    @staticmethod
+    @translated
+    def mutate(
+        _root: None, info: Any, candidate_id: str, posting_id: str, action: Any
+    ) -> "RecordInteraction":
+        candidate = primary_key(candidate_id, of="Candidate", argument="candidateId")
+        posting = primary_key(posting_id, of="Posting", argument="postingId")
+        require_for_candidate(info, candidate, "candidates.change_candidate")
+        return RecordInteraction(
+            interaction=record_interaction(candidate, posting, getattr(action, "value", action))
+        )
+
+
+class RecommendationMutations(graphene.ObjectType):
+    record_interaction = RecordInteraction.Field(required=True)

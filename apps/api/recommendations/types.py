@@ -1,0 +1,170 @@
+from typing import Any
+
+import graphene
+
+from apps.api.candidates.types import CandidateNode
+from apps.api.connections import CountedConnection
+from apps.api.enums import EnglishLevelEnum, InteractionActionEnum
+from apps.api.postings.types import PostingNode
+from apps.api.skills.types import SkillType
+from apps.recommendations.matches import Match
+from apps.skills.directory import SkillEntry, entries_of
+
+
+class ScorePart(graphene.ObjectType):
+    """One part of a score."""
+
+    name = graphene.String(required=True, description="vector, coverage, overlap, experience, english, …")
+    value = graphene.Float(required=True, description="Between 0 and 1")
+    weight = graphene.Float(
+        required=True, description="Its share in the score; the shares of a score add up to 1"
+    )
+
+
+class Explanation(graphene.ObjectType):
+    """Why a match has its score: the score is the sum of value × weight over its parts."""
+
+    vector_score = graphene.Float(
+        description="Nearness of the two texts' vectors; null where there was no vector"
+    )
+    skill_overlap = graphene.Float(
+        description="Skills in common, of all skills of either; null where unknown"
+    )
+    skill_coverage = graphene.Float(description="Share of the posting's skills that the candidate has")
+    experience_fit = graphene.Float(description="1 where the experience is enough, less where it falls short")
+    english_fit = graphene.Float(description="1 where the English is good enough, less below")
+    location_fit = graphene.Float(
+        description="1 remote or same city, 0.7 same region, 0.4 same country, else 0"
+    )
+    salary_fit = graphene.Float(
+        description="1 where the posting pays what is expected, else pay ÷ expectation"
+    )
+    freshness = graphene.Float(description="1 on the day of publication, half of it every 30 days")
+    parts = graphene.List(
+        graphene.NonNull(ScorePart), required=True, description="All parts, with their weights"
+    )
+    matched_skills = graphene.List(
+        graphene.NonNull(SkillType), required=True, description="Skills asked for that the candidate has"
+    )
+    missing_skills = graphene.List(
+        graphene.NonNull(SkillType), required=True, description="Skills asked for that the candidate lacks"
+    )
+    extra_skills = graphene.List(
+        graphene.NonNull(SkillType),
+        required=True,
+        description="Skills of the candidate that nobody asked for",
+    )
+
+    @staticmethod
+    def resolve_vector_score(root: Match, _info: Any) -> float | None:
+        return root.parts.get("vector")
+
+    @staticmethod
+    def resolve_skill_overlap(root: Match, _info: Any) -> float | None:
+        return root.parts.get("overlap")
+
+    @staticmethod
+    def resolve_skill_coverage(root: Match, _info: Any) -> float | None:
+        return root.parts.get("coverage")
+
+    @staticmethod
+    def resolve_experience_fit(root: Match, _info: Any) -> float | None:
+        return root.parts.get("experience")
+
+    @staticmethod
+    def resolve_english_fit(root: Match, _info: Any) -> float | None:
+        return root.parts.get("english")
+
+    @staticmethod
+    def resolve_location_fit(root: Match, _info: Any) -> float | None:
+        return root.parts.get("location")
+
+    @staticmethod
+    def resolve_salary_fit(root: Match, _info: Any) -> float | None:
+        return root.parts.get("salary")
+
+    @staticmethod
+    def resolve_freshness(root: Match, _info: Any) -> float | None:
+        return root.parts.get("freshness")
+
+    @staticmethod
+    def resolve_parts(root: Match, _info: Any) -> list[ScorePart]:
+        return [
+            ScorePart(name=each.name, value=each.value, weight=each.weight) for each in root.weighted_parts()
+        ]
+
+    @staticmethod
+    def resolve_matched_skills(root: Match, _info: Any) -> list[SkillEntry]:
+        return entries_of(root.matched_skills)
+
+    @staticmethod
+    def resolve_missing_skills(root: Match, _info: Any) -> list[SkillEntry]:
+        return entries_of(root.missing_skills)
+
+    @staticmethod
+    def resolve_extra_skills(root: Match, _info: Any) -> list[SkillEntry]:
+        return entries_of(root.extra_skills)
+
+
+class MatchEdge:
+    """Fields of an edge of matches, besides node and cursor."""
+
+    score = graphene.Float(required=True, description="How well it fits, between 0 and 1")
+    explanation = graphene.Field(Explanation, required=True, description="Where the score comes from")
+
+
+class PostingMatchConnection(CountedConnection):
+    class Meta:
+        node = PostingNode
+        name = "PostingMatchConnection"
+        strict_types = True
+
+    degraded = graphene.Boolean(
+        required=True, description="A part behind was gone and skills alone answered: ask again later"
+    )
+
+    class Edge(MatchEdge):
+        pass
+
+
+class CandidateMatchConnection(CountedConnection):
+    class Meta:
+        node = CandidateNode
+        name = "CandidateMatchConnection"
+        strict_types = True
+
+    degraded = graphene.Boolean(
+        required=True, description="A part behind was gone and skills alone answered: ask again later"
+    )
+
+    class Edge(MatchEdge):
+        pass
+
+
+class ProfileInput(graphene.InputObjectType):
+    """Somebody who is not stored. Nothing of it is kept."""
+
+    text = graphene.String(description="A résumé, or a few words; skills named in it are found")
+    skills = graphene.List(
+        graphene.NonNull(graphene.String), description="Names of skills; aliases are understood"
+    )
+    experience_years = graphene.Float(description="Years of experience")
+    english_level = EnglishLevelEnum(description="Level of English")
+    city = graphene.String(description="City")
+    region = graphene.String(description="Region")
+    country = graphene.String(description="Country")
+    remote = graphene.Boolean(description="Whether remote work is wanted")
+    salary_per_year = graphene.Float(description="Salary expected, per year")
+    salary_currency = graphene.String(description="ISO 4217 code of salaryPerYear")
+
+
+class InteractionType(graphene.ObjectType):
+    """What a candidate did with a posting, and when last."""
+
+    class Meta:
+        name = "Interaction"
+
+    candidate_id = graphene.ID(required=True, description="Primary key of the candidate")
+    posting_id = graphene.ID(required=True, description="Primary key of the posting")
+    action = graphene.Field(InteractionActionEnum, required=True, description="What was done")
+    at = graphene.DateTime(required=True, description="When it was done last")

@@ -1,0 +1,24 @@
+"""The schema, composed from one room for each domain."""
+
+import graphene
+
+from apps.api.candidates.mutations import CandidateMutations
+from apps.api.candidates.queries import CandidateQueries
+from apps.api.postings.mutations import PostingMutations
+from apps.api.postings.queries import PostingQueries
+from apps.api.recommendations.mutations import RecommendationMutations
+from apps.api.recommendations.queries import RecommendationQueries
+from apps.api.runs.mutations import RunMutations
+from apps.api.runs.queries import RunQueries
+from apps.api.skills.queries import SkillQueries
+
+
+class Query(PostingQueries, CandidateQueries, RecommendationQueries, SkillQueries, RunQueries):
+    """What can be read."""
+
+
+class Mutation(PostingMutations, CandidateMutations, RecommendationMutations, RunMutations):
+    """What can be changed."""
+
+
+schema = graphene.Schema(query=Query, mutation=Mutation)

@@ -1,0 +1,1 @@
+"""Two-level cache of the web tier and its invalidation across hosts."""

@@ -1,0 +1,109 @@
+"""Generations in Redis: the one place that decides what is fresh for every process of every host.
+
+A generation is the time in microseconds at which a tag was last raised, never lower than before. Times, not
+counters: after a Redis that lost its memory no old generation can come back.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import orjson
+from django_redis import get_redis_connection
+from redis import Redis
+from redis.exceptions import RedisError
+
+KEY = "jobrec:generation:"
+# Longer than any cached answer lives: a row's generation may be forgotten only after the answers that carry it.
+ROW_TTL = 7 * 24 * 3600  # seconds
+RUN_TTL = 24 * 3600  # seconds for which a repeated run_id is known
+
+
+def channel() -> str:
+    """Where invalidations are announced. Redis knows one set of channels for all its logical databases."""
+    return f"jobrec:invalidations:{connection().connection_pool.connection_kwargs.get('db', 0)}"
+
+
+class CacheUnavailableError(Exception):
+    """The shared cache cannot be reached."""
+
+
+# KEYS: run key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL, tags.
+# Returns {processes reached, generation, …}; a repeated run_id raises nothing.
+_RAISE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local repeated = ARGV[1] ~= '' and redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[4]) == false
+local answer = {0}
+local message = {}
+for i = 2, #KEYS do
+    local tag = ARGV[i + 3]
+    local old = tonumber(redis.call('GET', KEYS[i]) or '0')
+    local generation = old
+    if not repeated then
+        generation = math.max(now, old + 1)
+        local text = string.format('%.0f', generation)
+        if string.find(tag, ':%d+$') then
+            redis.call('SET', KEYS[i], text, 'EX', ARGV[3])
+        else
+            redis.call('SET', KEYS[i], text)
+        end
+        message[tag] = text
+    end
+    answer[i] = string.format('%.0f', generation)
+end
+if not repeated then answer[1] = redis.call('PUBLISH', ARGV[2], cjson.encode(message)) end
+return answer
+"""
+
+# A list or `:*` tag without a generation gets one now; a row that was never named has generation 0.
+_READ = """
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000000 + time[2])
+local answer = {}
+for i = 1, #KEYS do
+    local generation = redis.call('GET', KEYS[i])
+    if not generation then
+        if string.find(ARGV[i], ':%d+$') then
+            generation = '0'
+        else
+            redis.call('SET', KEYS[i], now)
+            generation = now
+        end
+    end
+    answer[i] = generation
+end
+return answer
+"""
+
+
+def connection() -> Redis:
+    return cast("Redis", get_redis_connection("default"))
+
+
+def raise_tags(tags: Sequence[str], *, run_id: str = "") -> tuple[dict[str, int], int]:
+    """Raises every tag and tells all listening web processes.
+
+    Returns the generation of each tag and the number of processes reached. Idempotent by `run_id`.
+    Raises CacheUnavailableError.
+    """
+    keys = [f"jobrec:invalidated-by:{run_id}", *(KEY + tag for tag in tags)]
+    answer = _run(_RAISE, keys, [run_id, channel(), ROW_TTL, RUN_TTL, *tags])
+    return dict(zip(tags, map(int, answer[1:]), strict=True)), int(answer[0])
+
+
+def read_tags(tags: Sequence[str]) -> dict[str, int]:
+    """The generation of each tag. Raises CacheUnavailableError."""
+    return dict(zip(tags, map(int, _run(_READ, [KEY + tag for tag in tags], tags)), strict=True))
+
+
+def parse_message(data: bytes) -> dict[str, int]:
+    """Generations in a message on the channel."""
+    return {tag: int(generation) for tag, generation in orjson.loads(data).items()}
+
+
+def _run(script: str, keys: Iterable[str], arguments: Iterable[Any]) -> list[Any]:
+    keys = list(keys)
+    try:
+        return cast("list[Any]", connection().eval(script, len(keys), *keys, *arguments))
+    except RedisError as error:
+        raise CacheUnavailableError(f"shared cache: {error}") from error

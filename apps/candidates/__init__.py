@@ -1,0 +1,1 @@
+"""Candidates: personal data. Nothing here is ever logged."""

@@ -1,0 +1,21 @@
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from apps.records.inputs import RecordInput, Text, clean
+
+
+class CandidateInput(RecordInput):
+    """A candidate as an import or a program writes it. `salary_min` is what is expected."""
+
+    text_fields: ClassVar[tuple[str, ...]] = ("headline", "looking_for", "resume")
+
+    headline: Annotated[str, BeforeValidator(clean), Field(max_length=500)] = ""
+    resume: Text = ""
+    looking_for: Text = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.headline or self.resume or self.looking_for or self.skills):
+            raise ValueError("empty: a candidate needs a headline, a resume, looking_for or skills")
+        return self

@@ -1,0 +1,56 @@
+"""Where each kind's rows and vectors stand: the only place that knows tables and columns of both sides."""
+
+from dataclasses import dataclass
+
+from apps.candidates.models import Candidate
+from apps.embeddings.models import CandidateEmbedding, Kind, PostingEmbedding
+from apps.postings.models import Posting
+from apps.records.models import Record
+
+
+@dataclass(frozen=True)
+class KindTables:
+    """Names for SQL. `title` and `body` are expressions over the record's columns."""
+
+    kind: Kind
+    model: type[Record]
+    record: str
+    embedding: str
+    key: str
+    title: str
+    body: str
+    namespace: str
+
+    @property
+    def octets(self) -> str:
+        """SQL for the length of the embedded text; octet_length reads no TOASTed value."""
+        parts = [self.title, "skills_text", *self.body.split(" || E'\\n\\n' || ")]
+        return " + ".join(f"octet_length({part})" for part in parts)
+
+
+TABLES = {
+    Kind.POSTING: KindTables(
+        kind=Kind.POSTING,
+        model=Posting,
+        record=Posting._meta.db_table,
+        embedding=PostingEmbedding._meta.db_table,
+        key="posting_id",
+        title="title",
+        body="description",
+        namespace="postings",
+    ),
+    Kind.CANDIDATE: KindTables(
+        kind=Kind.CANDIDATE,
+        model=Candidate,
+        record=Candidate._meta.db_table,
+        embedding=CandidateEmbedding._meta.db_table,
+        key="candidate_id",
+        title="headline",
+        body="looking_for || E'\\n\\n' || resume",
+        namespace="candidates",
+    ),
+}
+
+
+def tables(kind: str) -> KindTables:
+    return TABLES[Kind(kind)]

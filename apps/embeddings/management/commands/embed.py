@@ -1,0 +1,149 @@
+"""Starting runs from the command line, and watching them."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from celery import current_app
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from apps.embeddings import planning, registry
+from apps.embeddings.models import EmbeddingModel, EmbeddingRun, Invalidation, Kind
+
+POLL = 0.5  # seconds
+SILENCE = 30  # seconds without progress before the person is told what to look at
+
+
+class Command(BaseCommand):
+    help = "Embeds what is pending: starts a run for each kind and watches it with --wait."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--kind", choices=Kind.values, action="append", help="default: both")
+        parser.add_argument(
+            "--model", metavar="NAME[@REVISION]", help="default: every model that is kept current"
+        )
+        parser.add_argument("--wait", action="store_true", help="until done; exit status 1 when rows failed")
+        parser.add_argument(
+            "--timeout", type=float, default=0, help="seconds to wait at most (default: no bound)"
+        )
+
+    def handle(self, *args: Any, kind: list[str] | None, **options: Any) -> None:
+        runs = [run for each in kind or Kind.values for run in self._start(each, options["model"])]
+        if not runs:
+            self.stdout.write(
+                "nothing is pending: every row has a current vector, or a dead letter that says why not"
+            )
+        if not options["wait"]:
+            for run in runs:
+                self.stdout.write(f"{run} started; watch it with `embed --wait` or in the admin")
+            return
+        until = time.monotonic() + options["timeout"] if options["timeout"] else float("inf")
+        failed = sum(self._watch(run, until) for run in runs)
+        if failed:
+            raise CommandError(
+                f"{failed:,} rows have no current vector; see the dead letters and the run's chunks"
+            )
+
+    def _start(self, kind: str, model_name: str | None) -> list[EmbeddingRun]:
+        """Open runs over `kind`: those that were open already, resumed where they paused, and new ones."""
+        models = [self._model(model_name)] if model_name else registry.models_to_fill()
+        open_runs = list(EmbeddingRun.objects.unfinished().filter(kind=kind, model__in=models))
+        for run in open_runs:
+            if planning.resume_run(run.pk):
+                self.stdout.write(f"{run} goes on; it was paused: {run.paused_because}")
+        covered = {run.model_id for run in open_runs}
+        new = [
+            planning.request_run(kind, model, reason="command line")[0]
+            for model in models
+            if model.pk not in covered and planning.has_pending(kind, model)
+        ]
+        for run in open_runs + new:
+            current_app.send_task("workers.tasks.plan_run", [run.pk], queue="control")
+        return open_runs + new
+
+    def _model(self, name: str) -> EmbeddingModel:
+        wanted, _, revision = name.partition("@")
+        found = EmbeddingModel.objects.filled().filter(name=wanted)
+        if revision:
+            found = found.filter(revision=revision)
+        model = found.first()
+        if model is None:
+            known = ", ".join(str(each) for each in EmbeddingModel.objects.filled()) or "none yet"
+            raise CommandError(f"--model {name}: no such model is kept current; there are: {known}")
+        return model
+
+    def _watch(self, run: EmbeddingRun, until: float) -> int:
+        """Shows the run until it is done; returns the number of rows it could not embed."""
+        bar: tqdm[Any] = tqdm(total=0, disable=not sys.stderr.isatty(), bar_format=_BAR, leave=False)
+        started, last_change, seen, warned = time.monotonic(), time.monotonic(), -1, False
+        while True:
+            run.refresh_from_db()
+            progress = run.progress()
+            _draw(bar, run, progress, time.monotonic() - started)
+            if progress.embedded != seen:
+                seen, last_change = progress.embedded, time.monotonic()
+            if not run.is_open and _served(run):
+                break
+            if run.state == EmbeddingRun.State.PAUSED:
+                bar.close()
+                raise CommandError(
+                    f"{run} is paused: {run.paused_because}. Put that right, then `embed` again"
+                )
+            if time.monotonic() > until:
+                bar.close()
+                raise CommandError(
+                    f"{run}: not done in time, {progress.percent:.0f} % are; it goes on without you"
+                )
+            if not warned and time.monotonic() - last_change > SILENCE:
+                warned = True
+                self.stderr.write(
+                    f"{run}: nothing happened for {SILENCE} s: do an embed and a write worker run?"
+                )
+            time.sleep(POLL)
+        bar.close()
+        self.stdout.write(_summary(run, progress))
+        return progress.dead + progress.failed
+
+
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix}"
+
+
+def _served(run: EmbeddingRun) -> bool:
+    """Whether what comes after a run is done too: the first index, and the caches' acknowledgement."""
+    if Invalidation.objects.filter(run=run, acknowledged_at=None).exists():
+        return False
+    others_open = EmbeddingRun.objects.unfinished().filter(model=run.model).exists()
+    return others_open or EmbeddingModel.objects.active() is not None
+
+
+def _draw(bar: "tqdm[Any]", run: EmbeddingRun, progress: Any, seconds: float) -> None:
+    bar.total, bar.n = max(progress.total_octets, 1), progress.octets
+    bar.set_description_str(str(run), refresh=False)
+    left = seconds * (progress.total_octets - progress.octets) / progress.octets if progress.octets else None
+    if not run.is_open:
+        tail = "building the index, telling the caches"
+    elif left is None:
+        tail = "starting"
+    else:
+        tail = f"{tqdm.format_interval(left)} left"
+    rate = progress.embedded / seconds if seconds else 0
+    bar.set_postfix_str(f"{progress.embedded:,}/{progress.total:,} rows, {rate:,.0f} rows/s, {tail}")
+
+
+def _summary(run: EmbeddingRun, progress: Any) -> str:
+    seconds = max(
+        ((run.finished_at or run.created_at) - (run.started_at or run.created_at)).total_seconds(), 1e-9
+    )
+    parts = [f"{progress.written:,} rows written"]
+    if progress.reused:
+        parts.append(f"{progress.reused:,} of them with the vector of an equal text")
+    if progress.skipped:
+        parts.append(f"{progress.skipped:,} edited or deleted meanwhile")
+    if progress.dead:
+        parts.append(f"{progress.dead:,} dead letters")
+    if progress.failed:
+        parts.append(f"{progress.failed:,} given up")
+    rate = progress.written / seconds
+    return f"{run}: {run.get_state_display().lower()}: {', '.join(parts)} in {seconds:,.1f} s ({rate:,.0f} rows/s)"

@@ -1,0 +1,118 @@
+"""Model versions and the vectors made with them."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from pgvector.django import HalfVectorField
+
+from apps.candidates.models import Candidate
+from apps.postings.models import Posting
+
+
+class Kind(models.TextChoices):
+    """What is embedded."""
+
+    POSTING = "posting", "Postings"
+    CANDIDATE = "candidate", "Candidates"
+
+
+class EmbeddingModelQuerySet(models.QuerySet["EmbeddingModel"]):
+    def active(self) -> "EmbeddingModel | None":
+        """The model that answers queries; None before the first load is complete."""
+        return self.filter(state=EmbeddingModel.State.ACTIVE).first()
+
+    def filled(self) -> Self:
+        """Models whose vectors are kept current: the active one and those being filled to replace it."""
+        return self.exclude(state=EmbeddingModel.State.RETIRED)
+
+
+class EmbeddingModel(models.Model):
+    """One version of one model. Vectors of two versions are never compared.
+
+    One version serves both kinds, since a candidate's vector is compared with postings' vectors: a version for
+    each kind could only be mixed up.
+    """
+
+    class State(models.TextChoices):
+        FILLING = "filling", "Filling"
+        ACTIVE = "active", "Active"
+        RETIRED = "retired", "Retired"
+
+    name = models.CharField(max_length=200, help_text="Name on a model hub, or a local folder")
+    weights = models.CharField(max_length=100, default="main", help_text="The hub's branch, tag or commit")
+    template = models.PositiveSmallIntegerField(default=1, help_text="Version of the text template")
+    windows = models.PositiveSmallIntegerField(
+        default=8,
+        help_text="Longer texts are cut after so many model windows; 1 embeds the first window alone",
+    )
+    revision = models.CharField(max_length=120, help_text="Weights, text template and pooling together")
+    dimensions = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=7, choices=State, default=State.FILLING)
+    created_at = models.DateTimeField(auto_now_add=True)
+    activated_at = models.DateTimeField(null=True, blank=True)
+
+    objects = EmbeddingModelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["name", "revision"], name="embedding_model_once"),
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state="active"), name="embedding_model_one_active"
+            ),
+            # halfvec holds up to 16,000 dimensions, but an HNSW index on it only 4,000 (pgvector 0.8).
+            models.CheckConstraint(
+                condition=Q(dimensions__range=(1, 4000)), name="embedding_model_dimensions"
+            ),
+            models.CheckConstraint(condition=Q(windows__gte=1), name="embedding_model_windows"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.revision}"
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        if not self.revision:
+            self.revision = self.revision_of(
+                weights=self.weights, windows=self.windows, template=self.template
+            )
+        super().save(*args, **kwargs)  # type: ignore[arg-type]  # passed on as given
+
+    @staticmethod
+    def revision_of(*, weights: str, windows: int, template: int = 1) -> str:
+        return f"{weights}-t{template}-w{windows}"
+
+
+class Embedding(models.Model):
+    """One vector of one row: current while `content_hash` equals the row's."""
+
+    model = models.ForeignKey(EmbeddingModel, on_delete=models.CASCADE, related_name="+")
+    content_hash = models.BinaryField()
+    # No dimensions: versions of several dimensions stand side by side; each HNSW index casts to its own.
+    vector = HalfVectorField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class PostingEmbedding(Embedding):
+    pk = models.CompositePrimaryKey("posting_id", "model_id")
+    posting = models.ForeignKey(
+        Posting, on_delete=models.CASCADE, related_name="embeddings", db_constraint=False
+    )
+
+    class Meta:
+        indexes = [models.Index("model", "content_hash", name="posting_embedding_by_content")]
+
+
+class CandidateEmbedding(Embedding):
+    pk = models.CompositePrimaryKey("candidate_id", "model_id")
+    candidate = models.ForeignKey(
+        Candidate, on_delete=models.CASCADE, related_name="embeddings", db_constraint=False
+    )
+
+    class Meta:
+        indexes = [models.Index("model", "content_hash", name="candidate_embed_by_content")]

@@ -1,0 +1,178 @@
+"""Runs: asking for one, and writing its chunks to the ledger."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Min
+from django.utils import timezone
+
+from apps.embeddings.kinds import KindTables, tables
+from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun
+from apps.embeddings.registry import models_to_fill
+
+# About the characters of one model window; a longer text costs no more than the windows that are read of it.
+WINDOW_OCTETS = 1_500
+# A chunk of long texts holds fewer rows: at most so many windows a row on average, so that it takes seconds.
+CHUNK_WINDOWS = 2
+
+
+def request_run(kind: str, model: EmbeddingModel, *, reason: str) -> tuple[EmbeddingRun, bool]:
+    """The open run of `model` over `kind`, and whether this call created it. Safe to run twice at once."""
+    return EmbeddingRun.objects.unfinished().get_or_create(
+        kind=kind, model=model, defaults={"reason": reason[:200]}
+    )
+
+
+def request_due_runs(kind: str, *, reason: str) -> list[EmbeddingRun]:
+    """New runs over `kind` for every model that lacks current vectors and has no open run."""
+    due = []
+    for model in models_to_fill():
+        if EmbeddingRun.objects.unfinished().filter(kind=kind, model=model).exists():
+            continue
+        if has_pending(kind, model):
+            run, created = request_run(kind, model, reason=reason)
+            due += [run] if created else []
+    return due
+
+
+def pause_run(run_id: int, *, reason: str) -> bool:
+    """Stops a running run, to go on later from where it is; whether it did."""
+    return bool(
+        EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING).update(
+            state=EmbeddingRun.State.PAUSED, paused_because=reason[:500]
+        )
+    )
+
+
+def resume_run(run_id: int) -> bool:
+    """Lets a paused run go on; whether it did. Its chunks in flight are sent again by the sweeper."""
+    with transaction.atomic():
+        resumed = EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.PAUSED).update(
+            state=EmbeddingRun.State.RUNNING, paused_because=""
+        )
+        EmbeddingChunk.objects.filter(run_id=run_id, state=EmbeddingChunk.State.PLANNED).update(sent_at=None)
+        # Waves of which nothing is done are sent whole again.
+        first = (
+            EmbeddingChunk.objects.filter(run_id=run_id)
+            .exclude(state__in=EmbeddingChunk.TERMINAL_STATES)
+            .aggregate(first=Min("wave"))["first"]
+        )
+        if resumed and first is not None:
+            EmbeddingRun.objects.filter(pk=run_id).update(next_wave=first)
+    return bool(resumed)
+
+
+def has_pending(kind: str, model: EmbeddingModel) -> bool:
+    """Whether any row of `kind` lacks a current vector of `model` and is not held by an open dead letter."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS ({_pending(tables(kind))})", _parameters(kind, model))
+        return bool(cursor.fetchone()[0])
+
+
+def plan_run(run_id: int) -> EmbeddingRun:
+    """Writes the chunks of a planned run and sets it running; a run past planning is returned as it is.
+
+    One statement, so one snapshot: rows that change later are pending for the next run. Rows of about equal length
+    share a chunk, which keeps padding away, the longest first, which keeps the workers' last minute full. Equal
+    texts stand side by side, so that a chunk encodes them once.
+    """
+    with transaction.atomic():
+        run = EmbeddingRun.objects.select_for_update().select_related("model").get(pk=run_id)
+        if run.state != EmbeddingRun.State.PLANNED:
+            return run
+        run.rows, run.octets, run.waves = _write_chunks(run)
+        run.state, run.started_at = EmbeddingRun.State.RUNNING, timezone.now()
+        run.save(update_fields=["rows", "octets", "waves", "state", "started_at"])
+    return run
+
+
+def _write_chunks(run: EmbeddingRun) -> tuple[int, int, int]:
+    """(rows, octets, waves) of the planned run."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH pending AS ({_pending(tables(run.kind))}),
+            placed AS (
+                SELECT id, octets, row_number() OVER longest_first - 1 AS place,
+                       sum(octets) OVER longest_first - octets AS octets_before
+                FROM pending WINDOW longest_first AS (ORDER BY octets DESC, content_hash, id)
+            ),
+            numbered AS (
+                SELECT id, octets, place,
+                       dense_rank() OVER (ORDER BY place / %(rows)s, div(octets_before, %(octets)s)) - 1 AS number
+                FROM placed
+            ),
+            written AS (
+                INSERT INTO embeddings_embeddingchunk
+                    (run_id, number, wave, state, row_ids, rows, octets, attempts, worker, error,
+                     rows_written, rows_reused, rows_skipped, rows_dead)
+                SELECT %(run)s, number, number / %(wave)s, 'planned',
+                       array_agg(id ORDER BY place), count(*), sum(octets), 0, '', '', 0, 0, 0, 0
+                FROM numbered
+                GROUP BY number
+                RETURNING rows, octets, wave
+            )
+            SELECT coalesce(sum(rows), 0), coalesce(sum(octets), 0), coalesce(max(wave) + 1, 0) FROM written
+            """,
+            _parameters(run.kind, run.model)
+            | {
+                "run": run.pk,
+                "rows": settings.EMBEDDING_CHUNK_SIZE,
+                "octets": settings.EMBEDDING_CHUNK_SIZE * CHUNK_WINDOWS * WINDOW_OCTETS,
+                "wave": settings.EMBEDDING_WAVE_SIZE,
+            },
+        )
+        rows, octets, waves = cursor.fetchone()
+        return int(rows), int(octets), int(waves)
+
+
+def _pending(names: KindTables) -> str:
+    return f"""
+        SELECT record.id, record.content_hash, least({names.octets}, %(longest)s) AS octets
+        FROM {names.record} AS record
+        LEFT JOIN {names.embedding} AS embedding ON embedding.{names.key} = record.id
+            AND embedding.model_id = %(model)s AND embedding.content_hash = record.content_hash
+        LEFT JOIN embeddings_deadletter AS dead ON dead.kind = %(kind)s AND dead.row_id = record.id
+            AND dead.model_id = %(model)s AND dead.state = 'open' AND dead.content_hash = record.content_hash
+        WHERE embedding.model_id IS NULL AND dead.id IS NULL
+    """
+
+
+def _parameters(kind: str, model: EmbeddingModel) -> dict[str, str | int]:
+    return {"kind": str(kind), "model": model.pk, "longest": model.windows * WINDOW_OCTETS}
+
+
+def claim_waves(run_id: int, *, now: datetime | None = None) -> list[int]:
+    """Numbers of the waves to send now, so that enough are in flight; each is claimed by one caller only."""
+    claimed: list[int] = []
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(
+                """
+                WITH run AS (
+                    SELECT id, next_wave FROM embeddings_embeddingrun
+                    WHERE id = %(run)s AND state = 'running' AND next_wave < waves FOR UPDATE
+                ),
+                claimed AS (
+                    UPDATE embeddings_embeddingrun AS target SET next_wave = run.next_wave + 1 FROM run
+                    WHERE target.id = run.id AND %(in_flight)s > (
+                        SELECT count(DISTINCT wave) FROM embeddings_embeddingchunk AS chunk
+                        WHERE chunk.run_id = run.id AND chunk.wave < run.next_wave
+                            AND chunk.state NOT IN ('written', 'failed'))
+                    RETURNING run.id, run.next_wave
+                )
+                UPDATE embeddings_embeddingchunk AS chunk SET sent_at = %(now)s FROM claimed
+                WHERE chunk.run_id = claimed.id AND chunk.wave = claimed.next_wave
+                RETURNING claimed.next_wave
+                """,
+                {
+                    "run": run_id,
+                    "in_flight": settings.EMBEDDING_WAVES_IN_FLIGHT,
+                    "now": now or timezone.now(),
+                },
+            )
+            row = cursor.fetchone()
+            if row is None:
+                return claimed
+            claimed.append(row[0])

@@ -1,0 +1,1 @@
+"""Job postings and the companies that publish them."""

@@ -1,0 +1,47 @@
+"""Filters over postings, for GraphQL and commands alike."""
+
+import django_filters as filters
+from django.db.models import Q, QuerySet
+
+from apps.postings.models import EmploymentType, Posting, PostingQuerySet
+from apps.records.filters import RecordFilterSet, in_any_case
+from apps.records.models import EnglishLevel
+
+
+class PostingFilterSet(RecordFilterSet):
+    """Postings a person with these properties could take."""
+
+    company = filters.CharFilter(
+        method=in_any_case("company__name"), help_text="Name of the company, in any case"
+    )
+    job_family = filters.CharFilter(method=in_any_case("job_family"), help_text="Job family, in any case")
+    employment_type = filters.ChoiceFilter(choices=EmploymentType.choices, help_text="Employment type")
+    experience_years = filters.NumberFilter(
+        method="asks_at_most", help_text="Asks for at most so many years of experience, or for none"
+    )
+    english_level = filters.TypedChoiceFilter(
+        choices=EnglishLevel.choices,
+        coerce=int,
+        method="asks_at_most",
+        help_text="Asks for at most this level of English, or for none",
+    )
+    salary_min = filters.NumberFilter(
+        method="pays_at_least", min_value=0, help_text="Pays at least so much a year, in `salaryCurrency`"
+    )
+    published_since = filters.IsoDateTimeFilter(
+        "published_at", "gte", help_text="Published at this time or later"
+    )
+    open_only = filters.BooleanFilter(method="is_open", help_text="Not closed, and not past its closing date")
+
+    class Meta:
+        model = Posting
+        fields: list[str] = []
+
+    def asks_at_most(self, postings: QuerySet[Posting], name: str, value: float) -> QuerySet[Posting]:
+        return postings.filter(Q(**{f"{name}__lte": value}) | Q(**{name: None}))
+
+    def pays_at_least(self, postings: QuerySet[Posting], name: str, value: float) -> QuerySet[Posting]:
+        return postings.filter(salary_per_year__gte=value, salary_currency=self.currency())
+
+    def is_open(self, postings: PostingQuerySet, name: str, value: bool) -> QuerySet[Posting]:
+        return postings.open() if value else postings

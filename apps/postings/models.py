@@ -1,0 +1,101 @@
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Upper
+from django.utils import timezone
+
+from apps.records.models import ContentHash, Record, place_indexes, salary_per_year_field
+from apps.skills.models import Skill, SkillUse
+
+
+class Company(models.Model):
+    name = models.CharField(max_length=200, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "companies"
+        indexes = [models.Index(Upper("name"), name="company_by_name_any_case")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EmploymentType(models.TextChoices):
+    FULL_TIME = "full_time", "Full time"
+    PART_TIME = "part_time", "Part time"
+    CONTRACT = "contract", "Contract"
+    TEMPORARY = "temporary", "Temporary"
+    INTERNSHIP = "internship", "Internship"
+
+
+class PostingQuerySet(models.QuerySet["Posting"]):
+    def open(self, at: datetime | None = None) -> Self:
+        """Postings one can apply to at the moment `at` (now): not closed, and not past their closing date."""
+        moment = at or timezone.now()
+        return self.filter(Q(closes_at=None) | Q(closes_at__gt=moment), status=Posting.Status.OPEN)
+
+
+class Posting(Record):
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        CLOSED = "closed", "Closed"
+
+    title = models.CharField(max_length=500)
+    company = models.ForeignKey(
+        Company, on_delete=models.PROTECT, null=True, blank=True, related_name="postings"
+    )
+    description = models.TextField(blank=True, default="", help_text="Markdown")
+    employment_type = models.CharField(max_length=10, choices=EmploymentType, blank=True)
+    salary_max = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    job_family = models.CharField(max_length=120, blank=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+    closes_at = models.DateTimeField(null=True, blank=True)
+    status = models.CharField(max_length=6, choices=Status, default=Status.OPEN)
+    skills = models.ManyToManyField(Skill, through="PostingSkill", related_name="postings")
+
+    salary_per_year = salary_per_year_field("salary_max", "salary_min")
+    content_hash = models.GeneratedField(
+        expression=ContentHash("title", "skills_text", "description"),
+        output_field=models.BinaryField(),
+        db_persist=True,
+    )
+
+    objects = PostingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-published_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "external_id"], name="posting_once_per_source"),
+            models.CheckConstraint(
+                condition=Q(salary_max__gte=F("salary_min")), name="posting_salary_max_at_least_min"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                F("published_at").desc(nulls_last=True), F("id").desc(), name="posting_newest_first"
+            ),
+            models.Index(Upper("job_family"), name="posting_by_job_family", condition=~Q(job_family="")),
+            models.Index("salary_currency", "salary_per_year", name="posting_by_salary"),
+            *place_indexes("posting"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == self.Status.OPEN and (self.closes_at is None or self.closes_at > timezone.now())
+
+
+class PostingSkill(SkillUse):
+    posting = models.ForeignKey(
+        Posting, on_delete=models.CASCADE, related_name="skill_uses", db_constraint=False
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["posting", "skill"], name="posting_skill_once")]
+
+    def __str__(self) -> str:
+        return f"{self.skill} ({self.origin})"

@@ -1,0 +1,50 @@
+"""Writing postings."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from apps.caching.services import invalidate_on_commit
+from apps.postings.inputs import PostingInput
+from apps.postings.models import Company, Posting, PostingSkill
+from apps.records.services import sync_found_skills, with_skills
+from apps.records.upsert import RecordTable, Upserted
+from apps.skills.finder import SkillFinder
+from apps.skills.services import current_finder
+
+COLUMNS = [name for name in PostingInput.model_fields if name not in {"company", "skills"}] + ["company_id"]
+TABLE = RecordTable(Posting, PostingSkill, key="posting_id", columns=COLUMNS)
+
+
+def upsert_postings(inputs: Sequence[PostingInput], *, finder: SkillFinder | None = None) -> Upserted:
+    """Writes postings by source and external id, whole rows, in one transaction; equal rows are not touched.
+
+    Companies and unlisted skills are created as needed, skills named in the text are found. The caches that show
+    postings are invalidated after the commit. No key may occur twice in `inputs`.
+    """
+    with transaction.atomic():
+        companies = _companies(sorted({form.company for form in inputs if form.company}))
+        rows = with_skills(inputs, finder or current_finder())
+        for form, row in zip(inputs, rows, strict=True):
+            del row.values["company"]
+            row.values["company_id"] = companies.get(form.company)
+        upserted = TABLE.upsert(rows)
+        if upserted.changed:
+            invalidate_on_commit(["postings"], upserted.changed)
+    return upserted
+
+
+def _companies(names: list[str]) -> dict[str, int]:
+    known = dict(Company.objects.filter(name__in=names).values_list("name", "pk"))
+    missing = [Company(name=name) for name in names if name not in known]
+    if missing:
+        Company.objects.bulk_create(missing, ignore_conflicts=True)
+        known = dict(Company.objects.filter(name__in=names).values_list("name", "pk"))
+    return known
+
+
+def after_edit(posting: Posting) -> None:
+    """What follows an edit by hand: skills named in the text are found, and the caches hear of it after the commit."""
+    text = "\n".join(getattr(posting, name) for name in PostingInput.text_fields)
+    sync_found_skills(posting, posting.skill_uses, text=text)
+    invalidate_on_commit(["postings"], [posting.pk])

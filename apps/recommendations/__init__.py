@@ -1,0 +1,1 @@
+"""Who fits what: retrieval, ranking, and the reasons."""

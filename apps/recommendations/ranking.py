@@ -1,0 +1,142 @@
+"""How well a candidate and a posting fit: pure functions over their features.
+
+The score is a weighted mean of parts between 0 and 1:
+
+    vector      cosine of the two vectors, 0 where it is negative                                   0.55
+    coverage    share of the posting's skills that the candidate has                                0.20
+    overlap     skills in common ÷ skills of either (Jaccard)                                       0.05
+    experience  1 where the candidate has the years asked for, else years ÷ years asked for         0.07
+    english     1 at the level asked for, a third less for each level below                         0.04
+    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere               0.04
+    salary      1 where the posting pays what is expected, else pay ÷ expectation (one currency)    0.03
+    freshness   1 on the day of publication, half of it after 30 days, a quarter after 60 …         0.02
+
+A part about which one side says nothing is left out, and the weights of the others are scaled up to a sum of 1. So a
+score can be computed again from its explanation: the sum of weight × value over the parts that are there, divided by
+the sum of their weights. The weights are judgement, not a fit to data: the vector decides, the rest orders neighbours.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+WEIGHTS: Mapping[str, float] = {
+    "vector": 0.55,
+    "coverage": 0.20,
+    "overlap": 0.05,
+    "experience": 0.07,
+    "english": 0.04,
+    "location": 0.04,
+    "salary": 0.03,
+    "freshness": 0.02,
+}
+ENGLISH_STEP = 1 / 3
+FRESHNESS_HALF_LIFE = 30.0  # days
+
+
+@dataclass(frozen=True)
+class Place:
+    """Names in lower case, empty where unknown."""
+
+    city: str = ""
+    region: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What ranking looks at, of a candidate or of a posting.
+
+    `experience_years` and `english_level` are what a candidate has or a posting asks for; `salary_per_year` is what
+    a candidate expects or a posting pays at most. None, or an empty set, means that nothing is known.
+    """
+
+    skills: frozenset[int] = frozenset()
+    experience_years: float | None = None
+    english_level: int | None = None
+    place: Place = field(default_factory=Place)
+    remote: bool = False
+    salary_per_year: float | None = None
+    salary_currency: str = ""
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """`parts`: the known parts by name, each between 0 and 1. `total`: their weighted mean."""
+
+    total: float
+    parts: dict[str, float]
+
+
+def score(*, candidate: Features, posting: Features, cosine: float | None, now: datetime) -> Score:
+    """The score of a pair. `cosine` is None where there is no vector to compare."""
+    parts = {
+        "vector": None if cosine is None else max(0.0, min(1.0, cosine)),
+        "coverage": _coverage(candidate.skills, posting.skills),
+        "overlap": _overlap(candidate.skills, posting.skills),
+        "experience": _experience(candidate.experience_years, posting.experience_years),
+        "english": _english(candidate.english_level, posting.english_level),
+        "location": _location(candidate, posting),
+        "salary": _salary(candidate, posting),
+        "freshness": _freshness(posting.published_at, now),
+    }
+    known = {name: value for name, value in parts.items() if value is not None}
+    return Score(total(known), known)
+
+
+def normalised_weights(parts: Iterable[str]) -> dict[str, float]:
+    """The weights of the known parts, scaled to a sum of 1."""
+    known = {name: WEIGHTS[name] for name in parts}
+    whole = sum(known.values())
+    return {name: weight / whole for name, weight in known.items()}
+
+
+def total(parts: Mapping[str, float]) -> float:
+    """The score for parts as in an explanation; 0 where there are none."""
+    weights = normalised_weights(parts)
+    return sum(weights[name] * value for name, value in parts.items())
+
+
+def _coverage(has: frozenset[int], wanted: frozenset[int]) -> float | None:
+    return len(has & wanted) / len(wanted) if wanted and has else None
+
+
+def _overlap(one: frozenset[int], other: frozenset[int]) -> float | None:
+    return len(one & other) / len(one | other) if one and other else None
+
+
+def _experience(has: float | None, wanted: float | None) -> float | None:
+    if has is None or wanted is None:
+        return None
+    return 1.0 if has >= wanted else has / wanted
+
+
+def _english(has: int | None, wanted: int | None) -> float | None:
+    if has is None or wanted is None:
+        return None
+    return max(0.0, 1.0 - ENGLISH_STEP * max(0, wanted - has))
+
+
+def _location(candidate: Features, posting: Features) -> float | None:
+    if posting.remote:
+        return 1.0
+    one, other = candidate.place, posting.place
+    for name, value in (("city", 1.0), ("region", 0.7), ("country", 0.4)):
+        if getattr(one, name) and getattr(one, name) == getattr(other, name):
+            return value
+    return 0.0 if one != Place() and other != Place() else None
+
+
+def _salary(candidate: Features, posting: Features) -> float | None:
+    expected, paid = candidate.salary_per_year, posting.salary_per_year
+    if not expected or paid is None or candidate.salary_currency != posting.salary_currency:
+        return None
+    return min(1.0, paid / expected)
+
+
+def _freshness(published_at: datetime | None, now: datetime) -> float | None:
+    if published_at is None:
+        return None
+    days = max(0.0, (now - published_at).total_seconds() / 86_400)
+    return float(0.5 ** (days / FRESHNESS_HALF_LIFE))

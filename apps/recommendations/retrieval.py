@@ -1,0 +1,140 @@
+"""The nearest rows to a vector, among those that match a filter.
+
+The strategy is chosen here and never left to the planner, which in the middle of the range walks the graph where an
+exact scan is both faster and right (docs/decisions): exact where few rows match, the HNSW index with an iterative scan
+where many do, and exact again where the index returned too few.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Model, QuerySet
+
+from apps.embeddings.index import index_exists
+from apps.embeddings.kinds import KindTables, tables
+from apps.embeddings.models import EmbeddingModel
+
+# Rows up to which an exact scan is taken: about as fast there as the index, and exact.
+EXACT_UP_TO = 5_000
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    row_id: int
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest first. `strategy` is exact, hnsw or hnsw+exact. `matching` counts the rows, up to EXACT_UP_TO + 1."""
+
+    rows: list[Neighbour]
+    strategy: str
+    matching: int
+
+
+def stored_vector(kind: str, row_id: int, model: EmbeddingModel) -> str | None:
+    """The row's vector with `model` in PostgreSQL's text form, None where it has none."""
+    names = tables(kind)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT vector::text FROM {names.embedding} WHERE {names.key} = %s AND model_id = %s",
+            [row_id, model.pk],
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def as_text(vector: list[float]) -> str:
+    """A vector in PostgreSQL's text form."""
+    return f"[{','.join(f'{value:.6g}' for value in vector)}]"
+
+
+@transaction.atomic
+def nearest(
+    kind: str, vector: str, *, model: EmbeddingModel, matching: QuerySet[Model], k: int
+) -> Neighbours:
+    """Up to `k` rows of `matching` that have a vector of `model`, by cosine. `vector` is in text form."""
+    search = _Search(tables(kind), model, vector, *_ids(matching), k)
+    count = search.count(EXACT_UP_TO + 1)
+    if count <= EXACT_UP_TO or not index_exists(model, kind):
+        return Neighbours(search.exact(), "exact", count)
+    found = search.with_index()
+    if len(found) < k:
+        return Neighbours(search.exact(), "hnsw+exact", count)
+    return Neighbours(found, "hnsw", count)
+
+
+def _ids(matching: QuerySet[Model]) -> tuple[str, tuple[Any, ...]]:
+    sql, parameters = matching.order_by().values("pk").query.sql_with_params()
+    return sql, tuple(parameters)
+
+
+class _Search:
+    """The statements of one search."""
+
+    def __init__(
+        self,
+        names: KindTables,
+        model: EmbeddingModel,
+        vector: str,
+        ids: str,
+        parameters: tuple[Any, ...],
+        k: int,
+    ) -> None:
+        self._names, self._model, self._vector, self._k = names, model, vector, k
+        self._ids, self._parameters = ids, parameters
+        # The expression of the index, to the letter.
+        self._distance = f"embedding.vector::halfvec({model.dimensions}) <=> %s::halfvec({model.dimensions})"
+
+    def count(self, limit: int) -> int:
+        bounded = f"SELECT count(*) FROM (SELECT FROM ({self._ids}) AS matching LIMIT %s) AS bounded"
+        return int(self._fetch(bounded, [*self._parameters, limit])[0][0])
+
+    def exact(self) -> list[Neighbour]:
+        # MATERIALIZED and + 0: nothing for the index to sort by.
+        return self._neighbours(
+            f"""
+            WITH matching(id) AS MATERIALIZED ({self._ids})
+            SELECT embedding.{self._names.key}, {self._distance} AS distance
+            FROM matching
+            JOIN {self._names.embedding} AS embedding
+                ON embedding.{self._names.key} = matching.id AND embedding.model_id = {self._model.pk}
+            ORDER BY ({self._distance}) + 0, 1
+            LIMIT %s
+            """,
+            [*self._parameters, self._vector, self._vector, self._k],
+        )
+
+    def with_index(self) -> list[Neighbour]:
+        ef_search = min(max(settings.HNSW_EF_SEARCH, 2 * self._k), 1000)
+        self._fetch(
+            f"SET LOCAL hnsw.ef_search = {ef_search}; SET LOCAL hnsw.iterative_scan = relaxed_order; "
+            f"SET LOCAL hnsw.max_scan_tuples = {settings.HNSW_MAX_SCAN_TUPLES}; "
+            # What is left to the planner is the walk along the index, row by row.
+            "SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+        )
+        rows = self._neighbours(
+            f"""
+            SELECT embedding.{self._names.key}, {self._distance} AS distance
+            FROM {self._names.embedding} AS embedding
+            WHERE embedding.model_id = {self._model.pk} AND embedding.{self._names.key} IN ({self._ids})
+            ORDER BY {self._distance}
+            LIMIT %s
+            """,
+            [self._vector, *self._parameters, self._vector, self._k],
+        )
+        self._fetch(
+            "SET LOCAL enable_sort = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
+        )
+        return sorted(rows, key=lambda row: (-row.cosine, row.row_id))  # the relaxed order is nearly sorted
+
+    def _neighbours(self, sql: str, parameters: list[Any]) -> list[Neighbour]:
+        return [Neighbour(row_id, 1.0 - distance) for row_id, distance in self._fetch(sql, parameters)]
+
+    def _fetch(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[int, float]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters if parameters is not None else None)
+            return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,70 @@
+"""What the filters of postings and candidates share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import django_filters as filters
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+
+from apps.skills.services import current_finder
+
+DEFAULT_CURRENCY = "USD"
+
+
+class StringsField(forms.Field):
+    """A list of strings, as GraphQL hands it over."""
+
+    def to_python(self, value: Any) -> list[str]:
+        if value in (None, ""):
+            return []
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ValidationError("a list of strings is needed")
+        return value
+
+
+class StringsFilter(filters.Filter):
+    field_class = StringsField
+
+
+def in_any_case(path: str) -> Callable[..., QuerySet[Any]]:
+    """A filter method: `path` equals the value in any case. Fits the UPPER() indexes, which iexact uses."""
+
+    def method(records: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        return records.filter(**{f"{path}__iexact": value.strip()})
+
+    return method
+
+
+class RecordFilterSet(filters.FilterSet):
+    """Filters by the columns that both kinds of records have. Raises nothing: see `apps.api` for the errors."""
+
+    source = filters.CharFilter("source", help_text="Source the row came from")
+    location = filters.CharFilter(method="is_in", help_text="City, region or country, in any case")
+    remote = filters.BooleanFilter("remote", help_text="Remote work")
+    salary_currency = filters.CharFilter(
+        method="as_it_is",
+        min_length=3,
+        max_length=3,
+        help_text="ISO 4217 code of the salary filter; USD by default",
+    )
+    skills = StringsFilter(method="has_skills", help_text="Has all of these skills; aliases are understood")
+
+    def is_in(self, records: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        place = value.strip()
+        return records.filter(Q(city__iexact=place) | Q(region__iexact=place) | Q(country__iexact=place))
+
+    def as_it_is(self, records: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return records
+
+    def currency(self) -> str:
+        return (self.form.cleaned_data.get("salary_currency") or DEFAULT_CURRENCY).upper()
+
+    def has_skills(self, records: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
+        finder = current_finder()
+        for skill in value:
+            skill_id = finder.resolve(skill)
+            # A skill that nobody has heard of is a skill that no row has.
+            records = records.filter(skill_uses__skill_id=skill_id) if skill_id else records.none()
+        return records

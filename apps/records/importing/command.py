@@ -1,0 +1,192 @@
+"""What `import_postings` and `import_candidates` have in common."""
+
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from apps.records.importing.errors import ImportFileError, Rejected
+from apps.records.importing.loader import Loader, Tally, rejected_line
+from apps.records.importing.mapping import (
+    Mapping,
+    MappingError,
+    identity_mapping,
+    read_mapping,
+    with_overrides,
+)
+from apps.records.importing.readers import open_rows
+from apps.records.inputs import RecordInput, field_names
+from apps.records.upsert import Upserted
+
+SHOWN_REJECTS = 5
+
+
+class ImportCommand(BaseCommand):
+    """Subclasses say which form their rows take, who writes them, and where their presets lie."""
+
+    form: ClassVar[type[RecordInput]]
+    presets: ClassVar[Path]
+
+    def write(self) -> Callable[..., Upserted]:
+        raise NotImplementedError
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=_Help, epilog=self._epilog(), **kwargs
+        )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "files", nargs="+", type=Path, metavar="FILE", help=".csv, .jsonl, .jsonl.gz or .parquet"
+        )
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--preset", choices=sorted(path.stem for path in self.presets.glob("*.toml")))
+        how.add_argument(
+            "--mapping", type=Path, metavar="FILE.toml", help="fits foreign columns to the fields"
+        )
+        parser.add_argument(
+            "--map", action="append", default=[], metavar="FIELD=COLUMN", help="one column; may be repeated"
+        )
+        parser.add_argument(
+            "--source", help="name of the source: rows are recognised by source and external_id"
+        )
+        parser.add_argument("--format", choices=["csv", "jsonl", "parquet"], default="", dest="file_format")
+        parser.add_argument(
+            "--rejects", type=Path, help="where refused rows are listed (default: FILE.rejects.jsonl)"
+        )
+        parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+
+    def handle(self, *args: Any, files: list[Path], **options: Any) -> None:
+        mapping = self._mapping(options)
+        rejected = 0
+        for path in files:
+            rejected += self._import(path, mapping, options)
+        if rejected:
+            raise CommandError(f"{rejected:,} rows were rejected; all others are imported", returncode=1)
+
+    def _mapping(self, options: dict[str, Any]) -> Mapping:
+        names = field_names(self.form)
+        pairs = [item.partition("=") for item in options["map"]]
+        if bad := [name for name, sign, column in pairs if not (name and sign and column)]:
+            raise CommandError(f"--map {bad[0]}: write FIELD=COLUMN, such as title='Job title'", returncode=2)
+        overrides = {name.strip(): column for name, _, column in pairs}
+        file = self.presets / f"{options['preset']}.toml" if options["preset"] else options["mapping"]
+        try:
+            if file is None:
+                mapping = identity_mapping(names, overrides=overrides)
+            else:
+                mapping = with_overrides(read_mapping(file, names=names), overrides, names=names)
+        except MappingError as error:
+            raise CommandError(str(error), returncode=2) from error
+        if options["source"]:
+            fields = {name: source for name, source in mapping.fields.items() if name != "source"}
+            mapping = Mapping(fields, mapping.defaults | {"source": options["source"]})
+        return mapping
+
+    def _import(self, path: Path, mapping: Mapping, options: dict[str, Any]) -> int:
+        """Imports one file, prints what became of it, returns the number of rejected rows."""
+        rejects_path = options["rejects"] or path.with_name(path.name + ".rejects.jsonl")
+        shown: list[Rejected] = []
+        started = time.monotonic()
+        with _LazyFile(rejects_path) as rejects:
+
+            def on_reject(rejected: Rejected) -> None:
+                rejects.write(rejected_line(str(path), rejected))
+                if len(shown) < SHOWN_REJECTS:
+                    shown.append(rejected)
+
+            loader = Loader(self.form, mapping, self.write(), on_reject)
+            try:
+                with (
+                    _bar(path, hidden=options["no_progress"]) as bar,
+                    open_rows(
+                        path, file_format=options["file_format"], progress=_show(bar, loader.tally)
+                    ) as rows,
+                ):
+                    loader.run(rows)
+            except ImportFileError as error:
+                raise CommandError(f"{error}\n{_sentence(path, loader.tally)}", returncode=2) from error
+        self._report(path, loader.tally, mapping, time.monotonic() - started)
+        for rejected in shown:
+            where = f"{rejected.field}: " if rejected.field else ""
+            self.stderr.write(f"  line {rejected.line}: {where}{rejected.reason}")
+        if shown:
+            self.stderr.write(f"  all {loader.tally.rejected:,} rejected rows: {rejects_path}")
+        return loader.tally.rejected
+
+    def _report(self, path: Path, tally: Tally, mapping: Mapping, seconds: float) -> None:
+        self.stdout.write(f"{_sentence(path, tally)} ({tally.read / max(seconds, 1e-9):,.0f} rows/s)")
+        if tally.read and not tally.columns_seen & mapping.columns():
+            self.stderr.write(
+                f"  no column of this file is read: it has {', '.join(sorted(tally.columns_seen))}; "
+                f"see --preset, --mapping and --map"
+            )
+        elif unused := sorted(tally.columns_seen - mapping.columns()):
+            self.stdout.write(f"  columns not used: {', '.join(unused)}")
+
+    def _epilog(self) -> str:
+        return (
+            f"Fields: {', '.join(sorted(field_names(self.form)))}.\n"
+            f"A row is recognised by source and external_id: imported again it is updated, or left alone where equal.\n"
+            f"A rejected row is listed with its line and the reason; all others are imported.\n"
+            f"Exit status: 0 all rows imported, 1 some rejected, 2 a file or an argument cannot be used."
+        )
+
+
+class _Help(RawDescriptionHelpFormatter):
+    pass
+
+
+class _LazyFile:
+    """A file that comes to be with its first line; an old one of the same name goes at the start."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: Any = None
+
+    def __enter__(self) -> Self:
+        self._path.unlink(missing_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def write(self, line: bytes) -> None:
+        if self._file is None:
+            self._file = self._path.open("wb")
+        self._file.write(line)
+
+
+def _bar(path: Path, *, hidden: bool) -> "tqdm[Any]":
+    size = path.stat().st_size if path.exists() else None
+    return tqdm(
+        total=size,
+        unit="B",
+        unit_scale=True,
+        desc=path.name,
+        disable=hidden or not sys.stderr.isatty(),
+        leave=False,
+    )
+
+
+def _show(bar: "tqdm[Any]", tally: Tally) -> Callable[[int], None]:
+    def advance(octets: int) -> None:
+        bar.set_postfix_str(f"{tally.read:,} rows, {tally.rejected:,} rejected", refresh=False)
+        bar.update(octets)
+
+    return advance
+
+
+def _sentence(path: Path, tally: Tally) -> str:
+    parts = [f"{tally.inserted:,} new", f"{tally.updated:,} updated", f"{tally.unchanged:,} unchanged"]
+    if tally.repeated:
+        parts.append(f"{tally.repeated:,} named again later in the file")
+    if tally.rejected:
+        parts.append(f"{tally.rejected:,} rejected")
+    return f"{path.name}: {tally.read:,} rows: {', '.join(parts)}"

@@ -1,0 +1,152 @@
+"""What may be written into a record: one validated form for imports, GraphQL and commands."""
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+)
+
+from apps.records.importing.errors import Rejected
+from apps.records.models import EnglishLevel, SalaryPeriod
+from apps.skills.finder import SkillFinder
+
+LONGEST_TEXT = 1_000_000  # characters of one field
+LIST_SEPARATOR = re.compile(r"\s*[;,\n]\s*")
+
+
+def clean(value: Any) -> Any:
+    """Numbers become text; what PostgreSQL or a reader could not take is refused."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    if "\x00" in value:
+        raise ValueError(f"holds a NUL character at position {value.index(chr(0)) + 1}; remove it")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"holds half a surrogate pair at position {error.start + 1}; remove it"
+            ) from None
+    return value.strip()
+
+
+def _strings(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part for part in LIST_SEPARATOR.split(value) if part]
+    return value
+
+
+_LEVELS = {level.name.casefold(): level for level in EnglishLevel} | {
+    "a1": EnglishLevel.BASIC,
+    "a2": EnglishLevel.PRE_INTERMEDIATE,
+    "b1": EnglishLevel.INTERMEDIATE,
+    "b2": EnglishLevel.UPPER_INTERMEDIATE,
+    "c1": EnglishLevel.FLUENT,
+    "c2": EnglishLevel.FLUENT,
+    "native": EnglishLevel.FLUENT,
+}
+
+
+def _level(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    level = _LEVELS.get(re.sub(r"[\s-]+", "_", value.strip().casefold()))
+    if level is None:
+        raise ValueError(f"{value[:40]!r} is no English level; there are {', '.join(_LEVELS)}")
+    return level
+
+
+def _moment(value: Any) -> Any:
+    """A date means its first moment, and a time without a zone is in UTC."""
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError(
+                f"{value[:40]!r} is no date; write 2026-11-23 or 2026-11-23T08:00:00+00:00"
+            ) from None
+    if type(value) is dt.date:
+        value = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
+    if isinstance(value, dt.datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=dt.UTC)
+    return value
+
+
+Text = Annotated[str, BeforeValidator(clean), Field(max_length=LONGEST_TEXT)]
+Name = Annotated[str, BeforeValidator(clean), Field(max_length=120)]
+Strings = Annotated[
+    list[Annotated[str, BeforeValidator(clean), Field(max_length=100)]], BeforeValidator(_strings)
+]
+Moment = Annotated[dt.datetime, BeforeValidator(_moment)]
+Money = Annotated[Decimal, Field(ge=0, lt=Decimal(10) ** 10)]
+
+
+class RecordInput(BaseModel):
+    """Fields of every record. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", use_enum_values=True, validate_default=False)
+
+    # Fields whose text is searched for skills, besides being embedded.
+    text_fields: ClassVar[tuple[str, ...]] = ()
+
+    source: Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=64)] = "manual"
+    external_id: Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=200)]
+    language: Annotated[str, BeforeValidator(clean), Field(pattern=r"^[A-Za-z]{2,3}([-_]\w{2,4})?$")] = "en"
+    city: Name = ""
+    region: Name = ""
+    country: Name = ""
+    remote: bool = False
+    experience_years: (
+        Annotated[Decimal, Field(ge=0, le=80), AfterValidator(lambda years: round(years, 1))] | None
+    ) = None
+    english_level: Annotated[EnglishLevel, BeforeValidator(_level)] | None = None
+    salary_min: Money | None = None
+    salary_currency: Annotated[str, BeforeValidator(clean), Field(pattern="^([A-Z]{3})?$")] = ""
+    salary_period: SalaryPeriod = SalaryPeriod.YEAR
+    skills: Strings = []
+    _found: list[int] | None = PrivateAttr(None)
+
+    def columns(self) -> dict[str, Any]:
+        """Values by model field, the skills apart."""
+        values = dict(self)
+        del values["skills"]
+        return values
+
+    def text(self) -> str:
+        """All text in which skills are looked for."""
+        return "\n".join(getattr(self, name) for name in self.text_fields)
+
+    def found_skills(self, finder: SkillFinder) -> list[int]:
+        """Ids of the skills named in the text; searched once."""
+        if self._found is None:
+            self._found = finder.find(self.text())
+        return self._found
+
+
+def field_names(form: type[RecordInput]) -> frozenset[str]:
+    return frozenset(form.model_fields)
+
+
+def reject(error: ValidationError, *, line: int, values: dict[str, Any]) -> Rejected:
+    """The first thing that is wrong with a row, in the words of the field."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        reason = "missing; every row needs one"
+    elif not first["msg"].startswith("Value error"):
+        shown = str(first["input"])
+        if len(shown) <= 40 and not isinstance(first["input"], dict):
+            reason = f"{reason}, not {shown!r}"
+    return Rejected(line, name, reason, str(values.get("external_id", ""))[:200])

@@ -1,0 +1,119 @@
+"""Writing many records at once: COPY into a temporary table, then set-based statements that touch only what differs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, models, transaction
+
+from apps.records.models import Record
+from apps.skills.models import SkillUse
+
+
+@dataclass(frozen=True)
+class RecordRow:
+    """One row to write: its columns by name, and the ids of its skills."""
+
+    values: dict[str, Any]
+    stated: list[int]
+    found: list[int]
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """Primary keys by what happened to the row; a row of `unchanged` was not written at all."""
+
+    inserted: list[int] = field(default_factory=list)
+    updated: list[int] = field(default_factory=list)
+    unchanged: list[int] = field(default_factory=list)
+
+    @property
+    def changed(self) -> list[int]:
+        return self.inserted + self.updated
+
+
+class RecordTable:
+    """The statements for one kind of record, built once from its model."""
+
+    def __init__(self, model: type[Record], use: type[SkillUse], *, key: str, columns: Sequence[str]) -> None:
+        self.table, self.use, self.key = model._meta.db_table, use._meta.db_table, key
+        self.incoming = f"incoming_{self.table}"
+        self.columns = list(columns)
+        self._fields: dict[str, models.Field[Any, Any]] = {
+            str(f.column): f for f in model._meta.concrete_fields if f.column in columns
+        }
+
+    def upsert(self, rows: Sequence[RecordRow]) -> Upserted:
+        """Inserts or updates `rows` by source and external id, in one transaction. Safe to run twice at once.
+
+        Skills become exactly those given. Two rows of the same key must not be in one call.
+        """
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(self._create())
+            with cursor.copy(
+                f"COPY {self.incoming} ({', '.join(self.columns)}, stated, found) FROM STDIN"
+            ) as copy:
+                for row in rows:
+                    copy.write_row([*(row.values[name] for name in self.columns), row.stated, row.found])
+            cursor.execute(self._upsert_records())
+            written = dict(cursor.fetchall())
+            cursor.execute(self._matched())
+            ids = [row[0] for row in cursor.fetchall()]
+            cursor.execute(self._remove_skills())
+            cursor.execute(self._add_skills())
+            cursor.execute(f"TRUNCATE {self.incoming}")
+        return Upserted(
+            inserted=[pk for pk, new in written.items() if new],
+            updated=[pk for pk, new in written.items() if not new],
+            unchanged=[pk for pk in ids if pk not in written],
+        )
+
+    def _create(self) -> str:
+        columns = ", ".join(f"{name} {self._fields[name].db_type(connection)}" for name in self.columns)
+        return f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.incoming} ({columns}, stated bigint[], found bigint[])"
+
+    def _upsert_records(self) -> str:
+        # The join leaves equal rows out before the INSERT: even an ON CONFLICT … WHERE false locks, so writes, a row.
+        names = [*self.columns, "skills_text"]
+        fresh, old = (", ".join(f"{alias}.{name}" for name in names) for alias in ("fresh", "old"))
+        new_values = ", ".join(f"{name} = EXCLUDED.{name}" for name in names)
+        return f"""
+            WITH fresh AS (
+                SELECT incoming.*, coalesce((
+                    SELECT string_agg(skill.name, ', ' ORDER BY skill.name COLLATE "C") FROM skills_skill AS skill
+                    WHERE skill.id = ANY (incoming.stated || incoming.found)), '') AS skills_text
+                FROM {self.incoming} AS incoming
+            )
+            INSERT INTO {self.table} ({", ".join(names)}, created_at, updated_at)
+            SELECT {fresh}, now(), now()
+            FROM fresh LEFT JOIN {self.table} AS old USING (source, external_id)
+            WHERE old.id IS NULL OR ROW({old}) IS DISTINCT FROM ROW({fresh})
+            ORDER BY fresh.source, fresh.external_id
+            ON CONFLICT (source, external_id) DO UPDATE SET {new_values}, updated_at = now()
+            RETURNING id, xmax = 0
+        """
+
+    def _matched(self) -> str:
+        return (
+            f"SELECT record.id FROM {self.incoming} JOIN {self.table} AS record USING (source, external_id)"
+        )
+
+    def _remove_skills(self) -> str:
+        return f"""
+            DELETE FROM {self.use} AS u
+            USING {self.incoming} AS incoming JOIN {self.table} AS record USING (source, external_id)
+            WHERE u.{self.key} = record.id AND NOT u.skill_id = ANY (incoming.stated || incoming.found)
+        """
+
+    def _add_skills(self) -> str:
+        return f"""
+            INSERT INTO {self.use} ({self.key}, skill_id, origin)
+            SELECT record.id, wanted.skill_id, wanted.origin
+            FROM {self.incoming} AS incoming JOIN {self.table} AS record USING (source, external_id)
+            CROSS JOIN LATERAL (
+                SELECT unnest(incoming.stated) AS skill_id, 'stated' AS origin
+                UNION ALL SELECT unnest(incoming.found), 'found') AS wanted
+            LEFT JOIN {self.use} AS u ON u.{self.key} = record.id AND u.skill_id = wanted.skill_id
+            WHERE u.id IS NULL OR u.origin <> wanted.origin
+            ON CONFLICT ({self.key}, skill_id) DO UPDATE SET origin = EXCLUDED.origin
+        """

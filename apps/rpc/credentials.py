@@ -1,0 +1,91 @@
+"""Who may call: a shared token, mutual TLS, or nobody but this machine."""
+
+from collections.abc import Callable
+from hmac import compare_digest
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import grpc
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+HEALTH_METHODS = "/grpc.health.v1.Health/"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether `host:port` or `unix:path` can be reached from this machine only."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rsplit(":", 1)[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _tls_files() -> tuple[bytes, bytes, bytes] | None:
+    names = (settings.RPC_TLS_CERTIFICATE, settings.RPC_TLS_KEY, settings.RPC_TLS_CA)
+    if not any(names):
+        return None
+    if not all(names):
+        raise ImproperlyConfigured("RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA must be set together")
+    certificate, key, ca = (Path(name).read_bytes() for name in names)
+    return certificate, key, ca
+
+
+def bind(server: grpc.Server, address: str) -> int:
+    """Opens `address` with mutual TLS where it is configured; returns the port.
+
+    Raises ImproperlyConfigured for an address that others can reach while neither token nor TLS is set.
+    """
+    tls = _tls_files()
+    if tls:
+        certificate, key, ca = tls
+        credentials = grpc.ssl_server_credentials([(key, certificate)], ca, require_client_auth=True)
+        return server.add_secure_port(address, credentials)
+    if not settings.RPC_TOKEN and not is_loopback(address):
+        raise ImproperlyConfigured(
+            f"{address} can be reached from other machines: set RPC_TOKEN, or the three RPC_TLS_… files"
+        )
+    return server.add_insecure_port(address)
+
+
+def open_channel(address: str, *, options: list[tuple[str, Any]]) -> grpc.Channel:
+    tls = _tls_files()
+    if tls:
+        certificate, key, ca = tls
+        credentials = grpc.ssl_channel_credentials(ca, key, certificate)
+        return grpc.secure_channel(address, credentials, options=options)
+    return grpc.insecure_channel(address, options=options)
+
+
+def call_metadata() -> tuple[tuple[str, str | bytes], ...]:
+    return (("authorization", f"Bearer {settings.RPC_TOKEN}"),) if settings.RPC_TOKEN else ()
+
+
+class TokenInterceptor(grpc.ServerInterceptor):
+    """Answers UNAUTHENTICATED to a call without the shared token; health checks need none."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}"
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], "grpc.RpcMethodHandler[Any, Any] | None"],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
+        if handler_call_details.method.startswith(HEALTH_METHODS) or compare_digest(
+            str(given).encode(), self._expected.encode()
+        ):
+            return continuation(handler_call_details)
+        return grpc.unary_unary_rpc_method_handler(_refuse)
+
+
+def _refuse(_request: object, context: grpc.ServicerContext) -> None:
+    context.abort(
+        grpc.StatusCode.UNAUTHENTICATED, "metadata `authorization: Bearer <RPC_TOKEN>` is missing or wrong"
+    )

@@ -1,0 +1,1 @@
+"""Skills, their categories and aliases, and finding them in text."""

@@ -1,0 +1,113 @@
+"""The dictionary that ships with jobrec, and the one in the database that people edit."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db import connection, transaction
+
+from apps.caching.services import invalidate_on_commit
+from apps.skills.finder import Term
+from apps.skills.models import Skill, SkillAlias, SkillCategory
+
+SHIPPED = Path(__file__).with_name("dictionary.toml")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One skill of a dictionary file."""
+
+    category: str
+    name: str
+    aliases: tuple[str, ...]
+    in_text: bool
+
+
+class DictionaryError(ValueError):
+    """A dictionary file is wrong; the message names the skill and what would be right."""
+
+
+def read_dictionary(path: Path) -> list[Entry]:
+    """Entries of a TOML file: tables are categories, keys are skills, values are lists of aliases.
+
+    Raises DictionaryError where a name stands twice or a value has another shape.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DictionaryError(f"{path}: not a TOML file: {error}") from error
+    entries = [
+        _entry(category, name, value)
+        for category, skills in content.items()
+        for name, value in skills.items()
+    ]
+    seen: dict[str, str] = {}
+    for entry in entries:
+        for term in (entry.name, *entry.aliases):
+            other = seen.setdefault(term.casefold(), entry.name)
+            if other != entry.name or (term != entry.name and term.casefold() == entry.name.casefold()):
+                raise DictionaryError(f"{path}: {term!r} of {entry.name!r} already stands for {other!r}")
+    return entries
+
+
+def _entry(category: str, name: str, value: object) -> Entry:
+    table = value if isinstance(value, dict) else {"aliases": value}
+    aliases, in_text = table.get("aliases", []), table.get("in_text", True)
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
+        raise DictionaryError(f"{name!r}: aliases must be a list of strings, not {aliases!r}")
+    return Entry(category, name, tuple(aliases), bool(in_text))
+
+
+@transaction.atomic
+def load_dictionary(entries: list[Entry]) -> tuple[int, int]:
+    """Adds what the database lacks, matched by name in any case; returns added (skills, aliases).
+
+    Idempotent. What people changed in the admin stays as they left it: a skill keeps its category and name,
+    an alias its skill. A skill that a source named before and the dictionary now knows leaves `Unlisted`.
+    """
+    categories = {name: SkillCategory.objects.get_or_create(name=name)[0] for name in _categories(entries)}
+    known = {name.casefold(): pk for pk, name in Skill.objects.values_list("pk", "name")}
+    new = [entry for entry in entries if entry.name.casefold() not in known]
+    Skill.objects.bulk_create(
+        Skill(name=entry.name, category=categories[entry.category], in_text=entry.in_text) for entry in new
+    )
+    by_name = {entry.name.casefold(): entry for entry in entries}
+    for skill in Skill.objects.filter(category__name=Skill.UNLISTED):
+        if entry := by_name.get(skill.name.casefold()):
+            skill.category, skill.in_text = categories[entry.category], entry.in_text
+            skill.save(update_fields=["category", "in_text"])
+    known = {name.casefold(): pk for pk, name in Skill.objects.values_list("pk", "name")}
+    taken = {name.casefold() for name in SkillAlias.objects.values_list("name", flat=True)} | set(known)
+    aliases = [
+        SkillAlias(name=alias, skill_id=known[entry.name.casefold()])
+        for entry in entries
+        for alias in entry.aliases
+        if alias.casefold() not in taken
+    ]
+    SkillAlias.objects.bulk_create(aliases)
+    invalidate_on_commit(["skills"])
+    return len(new), len(aliases)
+
+
+def _categories(entries: list[Entry]) -> list[str]:
+    return sorted({entry.category for entry in entries})
+
+
+def dictionary_terms() -> list[Term]:
+    """Every name and alias in the database."""
+    names = Skill.objects.values_list("name", "pk", "in_text")
+    aliases = SkillAlias.objects.values_list("name", "skill_id")
+    return [Term(*row) for row in names] + [Term(name, skill_id, True) for name, skill_id in aliases]
+
+
+def dictionary_version() -> str:
+    """Changes whenever a name, an alias or where to look for it changes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT md5(coalesce(string_agg(term, ',' ORDER BY term), ''))
+            FROM (SELECT format('%s %s %s', id, in_text, name) AS term FROM skills_skill
+                  UNION ALL SELECT format('%s %s', skill_id, name) FROM skills_skillalias) AS terms
+            """
+        )
+        return str(cursor.fetchone()[0])

@@ -1,0 +1,53 @@
+"""Skills of rows: from the names a source states and from the text."""
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from apps.caching.services import invalidate_on_commit
+from apps.skills.dictionary import dictionary_terms, dictionary_version
+from apps.skills.finder import SkillFinder
+from apps.skills.models import Skill, SkillCategory
+
+_lock = threading.Lock()
+_current: tuple[str, SkillFinder] | None = None
+
+NAME_LENGTH = 100  # characters of Skill.name
+
+
+def current_finder() -> SkillFinder:
+    """The finder of the dictionary as it is in the database now; built again only when that changed."""
+    global _current  # noqa: PLW0603  one automaton per process, swapped as a whole
+    version = dictionary_version()
+    with _lock:
+        if _current is None or _current[0] != version:
+            _current = (version, SkillFinder(dictionary_terms()))
+        return _current[1]
+
+
+def add_unlisted(names: Iterable[str]) -> None:
+    """Creates the skills that a source states and the dictionary lacks. They are not looked for in text.
+
+    Safe to run twice at once.
+    """
+    wanted = {name.strip().casefold(): name.strip() for name in names if name.strip()}
+    if not wanted:
+        return
+    category, _ = SkillCategory.objects.get_or_create(name=Skill.UNLISTED)
+    Skill.objects.bulk_create(
+        [Skill(name=name, category=category, in_text=False) for name in sorted(wanted.values())],
+        ignore_conflicts=True,
+    )
+    invalidate_on_commit(["skills"])
+
+
+def resolve_stated(names: Sequence[str], *, finder: SkillFinder) -> tuple[list[int], list[str]]:
+    """(ids of the skills that `names` mean, each once; the names that the dictionary lacks)."""
+    ids: dict[int, None] = {}
+    unknown: list[str] = []
+    for name in names:
+        skill_id = finder.resolve(name)
+        if skill_id is not None:
+            ids[skill_id] = None
+        elif name.strip():
+            unknown.append(name)
+    return list(ids), unknown

@@ -1,0 +1,107 @@
+"""A place to measure in: embedded servers, durable as in `make run`, and an empty database."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@contextmanager
+def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
+    """Runs PostgreSQL and Valkey on `folder` (a throw-away one by default), migrates, and sets Django up.
+
+    `settings` are environment variables for this process and those it starts.
+    """
+    from jobrec_site.local import embedded
+
+    data = folder or Path(tempfile.mkdtemp(prefix="jobrec-bench-"))
+    for name in ("DATABASE_URL", "REDIS_URL", "REDIS_BROKER_URL", "REDIS_RESULT_URL", "REDIS_CACHE_URL"):
+        os.environ.pop(name, None)
+    os.environ |= {"JOBREC_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "jobrec_site.settings", **settings}
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    commands = [embedded.prepare_postgres(data), embedded.prepare_valkey(data)]
+    started = [
+        subprocess.Popen(
+            each.arguments,
+            user=each.user,
+            group=each.user,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for each in commands
+    ]
+    try:
+        embedded.wait_for_postgres(data)
+        embedded.wait_for_valkey(data)
+        embedded.create_database(data)
+        manage("migrate", "--verbosity=0")
+        import django
+
+        django.setup()
+        yield data
+    finally:
+        _close_connections()
+        for process in reversed(started):
+            process.terminate()
+        for process in started:
+            process.wait(30)
+        if folder is None:
+            shutil.rmtree(data, ignore_errors=True)
+
+
+def manage(*arguments: str) -> None:
+    """Runs a management command, its output shown only where it fails."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def processes(data: Path, *names: str) -> Iterator[None]:
+    """Runs some of jobrec's own processes, by their names in `make run`, under its process manager."""
+    from django.conf import settings
+
+    from jobrec_site.local.programs import Ports, application
+    from jobrec_site.local.supervision import Supervisor
+
+    supervisor = Supervisor(data, application(Ports(web=settings.WEB_PORT)))
+    supervisor.start()
+    try:
+        supervisor.run(names)
+        yield
+    finally:
+        supervisor.stop()
+
+
+def free_addresses() -> dict[str, str]:
+    """Settings that put every port where nothing listens."""
+    from jobrec_site.local.preflight import free_ports
+
+    ports = free_ports()
+    return {
+        "WEB_PORT": str(ports.web),
+        "EMBEDDING_BIND": f"127.0.0.1:{ports.embedding}",
+        "EMBEDDING_ADDRESS": f"127.0.0.1:{ports.embedding}",
+        "INVALIDATION_BIND": f"127.0.0.1:{ports.invalidation}",
+        "INVALIDATION_ADDRESSES": f"127.0.0.1:{ports.invalidation}",
+    }
+
+
+def _close_connections() -> None:
+    from django.db import connections
+
+    try:
+        connections.close_all()
+    except Exception as error:  # noqa: BLE001  Django may not have been set up
+        print(f"closing connections: {error}", file=sys.stderr)

@@ -1,0 +1,77 @@
+"""`python -m jobrec_site.local run | demo`: what `make run` and `make demo` call."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from django.core.management.base import CommandError
+
+from jobrec_site.local.embedded import EmbeddedServerError
+from jobrec_site.local.preflight import PreflightError, free_ports
+from jobrec_site.local.programs import Ports
+from jobrec_site.local.supervision import ProgramError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m jobrec_site.local", description=__doc__)
+    parser.add_argument("command", choices=["run", "demo"])
+    parser.add_argument("--postings", type=int, default=2_000, help="sample postings for an empty database")
+    parser.add_argument("--candidates", type=int, default=500, help="sample candidates for an empty database")
+    arguments = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        if arguments.command == "run":
+            _run(arguments)
+        else:
+            _demo(arguments)
+    except (PreflightError, EmbeddedServerError, ProgramError, CommandError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        return 130 if arguments.command == "demo" else 0
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from django.conf import settings
+
+    from jobrec_site.local.main_job import LocalJobrec
+
+    ports = Ports(
+        web=settings.WEB_PORT,
+        embedding=int(settings.EMBEDDING_BIND.rsplit(":", 1)[1]),
+        invalidation=int(settings.INVALIDATION_BIND.rsplit(":", 1)[1]),
+        flower=settings.FLOWER_PORT,
+    )
+    with LocalJobrec(settings.DATA_DIR, ports) as jobrec:
+        jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates)
+        jobrec.print_addresses()
+        jobrec.stay_up()
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="jobrec-demo-") as scratch:
+        ports = free_ports()
+        os.environ |= {
+            "JOBREC_DATA_DIR": scratch,
+            "EMBEDDING_ADDRESS": f"127.0.0.1:{ports.embedding}",
+            "EMBEDDING_BIND": f"127.0.0.1:{ports.embedding}",
+            "INVALIDATION_ADDRESSES": f"127.0.0.1:{ports.invalidation}",
+            "INVALIDATION_BIND": f"127.0.0.1:{ports.invalidation}",
+            "WEB_PORT": str(ports.web),
+        }
+        for name in ("DATABASE_URL", "REDIS_URL", "REDIS_BROKER_URL", "REDIS_RESULT_URL", "REDIS_CACHE_URL"):
+            os.environ.pop(name, None)  # the demo never touches a real database
+        from jobrec_site.local.main_job import LocalJobrec
+
+        with LocalJobrec(Path(scratch).resolve(), ports) as jobrec:
+            jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

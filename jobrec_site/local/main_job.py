@@ -1,0 +1,168 @@
+"""The main job on one machine: servers up, sample loaded, rows embedded, recommendations printed."""
+
+import os
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import django
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from apps.caching.mirror import mirror
+from apps.rpc.client import is_serving
+from jobrec_site.local import embedded, programs
+from jobrec_site.local.preflight import check_disk, check_ports, lock_data_folder
+from jobrec_site.local.programs import Ports
+from jobrec_site.local.supervision import ProgramError, Supervisor
+
+ADMIN = "admin"
+EXAMPLE = (
+    '{ searchPostings(text: "nurse in intensive care", first: 5) { edges { score node { title city } } } }'
+)
+
+
+class LocalJobrec:
+    """Everything on this machine, from `with` to the end of it, however that comes.
+
+    Needs DJANGO_SETTINGS_MODULE, and in the environment the addresses of `ports`. With DATABASE_URL or REDIS_URL
+    set, the server behind it is used instead of the embedded one.
+    """
+
+    def __init__(self, data: Path, ports: Ports) -> None:
+        """Raises PreflightError."""
+        self._data, self._ports = data, ports
+        self._lock = lock_data_folder(data)
+        check_disk(data)
+        check_ports(ports)
+        os.environ["JOBREC_DATA_DIR"] = str(data)
+        django.setup()
+        self._own_postgres = not os.environ.get("DATABASE_URL")
+        self._own_valkey = not os.environ.get("REDIS_URL")
+        servers = programs.servers(data, postgres=self._own_postgres, valkey=self._own_valkey)
+        self._servers = [program.name for program in servers]
+        application = programs.application(ports, web_workers=settings.WEB_WORKERS)
+        self._supervisor = Supervisor(data, [*servers, *application])
+
+    def __enter__(self) -> Self:
+        self._supervisor.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        print("\nstopping …", flush=True)
+        connection.close()
+        mirror.close()
+        self._supervisor.stop()
+        self._lock.close()
+
+    def main_job(self, *, postings: int, candidates: int) -> None:
+        """From nothing to recommendations. Raises EmbeddedServerError, ProgramError or CommandError."""
+        from apps.candidates.models import Candidate
+        from apps.postings.models import Posting
+
+        self._start_servers()
+        _say("preparing the database and the static files")
+        call_command("migrate", verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        self._ensure_admin()
+        if not Posting.objects.exists():
+            self._load_sample(postings, candidates)
+        self._start_application()
+        _say("embedding what is pending")
+        call_command("embed", wait=True)
+        print(flush=True)
+        first = Candidate.objects.order_by("pk").values_list("pk", flat=True).first()
+        if first is not None:
+            call_command("recommend", candidate=str(first), limit=5)
+
+    def print_addresses(self) -> None:
+        ports = self._ports
+        print(
+            f"\njobrec is up\n"
+            f"  admin       http://localhost:{ports.web}/admin/     user {ADMIN}, password {self._admin_password()}\n"
+            f"  GraphQL     http://localhost:{ports.web}/graphql\n"
+            f"  try         http://localhost:{ports.web}/graphql?query={quote(EXAMPLE)}\n"
+            f"  Flower      http://localhost:{ports.flower}\n"
+            f"  gRPC        embedding 127.0.0.1:{ports.embedding}, invalidation 127.0.0.1:{ports.invalidation}\n"
+            f"  logs        {self._data / 'log'}\n"
+            f"Ctrl-C stops everything.",
+            flush=True,
+        )
+
+    def stay_up(self) -> None:
+        """Until Ctrl-C; says it when a process cannot be kept up."""
+        said: set[str] = set()
+        while True:
+            time.sleep(2)
+            for name in set(self._supervisor.failed()) - said:
+                said.add(name)
+                _say(f"\n{name} keeps dying; the end of its log:\n{self._supervisor.log_end(name)}")
+
+    def _start_servers(self) -> None:
+        if self._servers:
+            _say(f"starting embedded {' and '.join(self._servers)}")
+            self._supervisor.run(self._servers)
+        if self._own_valkey:
+            embedded.wait_for_valkey(self._data)
+        if self._own_postgres:
+            embedded.wait_for_postgres(self._data)
+            embedded.create_database(self._data)
+
+    def _start_application(self) -> None:
+        _say("starting workers, gRPC servers, beat, web server and Flower")
+        self._supervisor.run(programs.APPLICATION)
+        address = f"http://127.0.0.1:{self._ports.web}/readyz"
+        self._wait("web", lambda: _answers(address))
+        self._wait("sidecar", lambda: is_serving(f"127.0.0.1:{self._ports.invalidation}"))
+        self._wait("embedding-server", lambda: is_serving(f"127.0.0.1:{self._ports.embedding}"))
+
+    def _wait(self, name: str, answers: Callable[[], bool]) -> None:
+        until = time.monotonic() + 90
+        while not answers():
+            if time.monotonic() > until:
+                raise ProgramError(f"{name} does not answer:\n{self._supervisor.log_end(name)}")
+            time.sleep(0.2)
+
+    def _load_sample(self, postings: int, candidates: int) -> None:
+        folder = self._data / "sample"
+        folder.mkdir(exist_ok=True)
+        for kind, count in (("postings", postings), ("candidates", candidates)):
+            _say(f"the database is empty: loading {count:,} sample {kind}")
+            file = folder / f"{kind}.jsonl"
+            call_command("generate_sample", kind, count=count, out=str(file), force=True, verbosity=0)
+            call_command(f"import_{kind}", str(file), source="sample")
+
+    def _ensure_admin(self) -> None:
+        from django.contrib.auth import get_user_model
+
+        users = get_user_model()._default_manager
+        if not users.filter(username=ADMIN).exists():
+            users.create_superuser(username=ADMIN, password=self._admin_password())
+
+    def _admin_password(self) -> str:
+        file = self._data / "admin-password"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(9))
+        return file.read_text()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=5).close()  # noqa: S310  our own address
+    except (urllib.error.URLError, OSError):
+        return False
+    return True

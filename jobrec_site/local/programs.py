@@ -1,0 +1,84 @@
+"""The processes of jobrec, as the process manager starts them. The compose file starts the same."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobrec_site.local.embedded import Command, prepare_postgres, prepare_valkey
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process. `stop_seconds` is how long it may take to end in order before it is killed."""
+
+    name: str
+    arguments: list[str]
+    user: str | None = None
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the processes listen, all on this machine only."""
+
+    web: int = 8080
+    embedding: int = 50051
+    invalidation: int = 50052
+    flower: int = 5555
+
+
+SERVERS = ("postgres", "valkey")
+APPLICATION = ("sidecar", "embedding-server", "embed-worker", "write-worker", "beat", "web", "flower")
+
+
+def servers(data: Path, *, postgres: bool = True, valkey: bool = True, fast: bool = False) -> list[Program]:
+    """The embedded servers that are wanted, prepared to start."""
+    wanted = []
+    if postgres:
+        # SIGINT is PostgreSQL's fast shutdown: open transactions are rolled back, nothing is lost.
+        wanted.append(_server(prepare_postgres(data, fast=fast), stop_signal="INT"))
+    if valkey:
+        wanted.append(_server(prepare_valkey(data, fast=fast)))
+    return wanted
+
+
+def application(ports: Ports, *, web_workers: int = 2) -> list[Program]:
+    """The processes of jobrec itself, in the order in which they are best started."""
+    manage = [sys.executable, str(ROOT / "manage.py")]
+    celery = [sys.executable, "-m", "celery", "--app", "workers.app"]
+    return [
+        Program("sidecar", [*manage, "invalidation_sidecar"]),
+        Program("embedding-server", [*manage, "embedding_server"], stop_seconds=20),
+        Program("embed-worker", [*manage, "run_worker", "embed"], stop_seconds=30),
+        Program("write-worker", [*manage, "run_worker", "write"], stop_seconds=30),
+        Program("beat", [*celery, "beat", "--loglevel=WARNING", "--pidfile="]),
+        Program("web", web_command(ports.web, workers=web_workers), stop_seconds=15),
+        Program(
+            "flower",
+            [*celery, "flower", "--address=127.0.0.1", f"--port={ports.flower}", "--loglevel=WARNING"],
+        ),
+    ]
+
+
+def web_command(port: int, *, host: str = "127.0.0.1", workers: int = 2) -> list[str]:
+    granian = [str(Path(sys.executable).with_name("granian")), "--interface", "wsgi"]
+    return [
+        *granian,
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        str(workers),
+        "jobrec_site.wsgi:application",
+    ]
+
+
+def _server(command: Command, *, stop_signal: str = "TERM") -> Program:
+    return Program(
+        command.name, command.arguments, user=command.user, stop_signal=stop_signal, stop_seconds=20
+    )

@@ -1,0 +1,164 @@
+"""supervisord as the process manager: one configuration file, spoken to over its own socket."""
+
+import configparser
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from jobrec_site.addresses import socket_folder
+from jobrec_site.local.programs import ROOT, Program
+
+STARTED = frozenset({"RUNNING"})
+GIVEN_UP = frozenset({"FATAL", "EXITED"})
+
+
+class ProgramError(Exception):
+    """A process did not start; the message holds the end of its log."""
+
+
+class Supervisor:
+    """Runs programs under `data`: logs in `data`/log, restarted when they die, stopped together."""
+
+    def __init__(self, data: Path, programs: Sequence[Program]) -> None:
+        self.logs = data / "log"
+        self._socket = socket_folder(data) / "supervisor.sock"
+        self._configuration = data / "supervisor.conf"
+        self._programs = {program.name: program for program in programs}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts supervisord itself, with no program running yet."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._socket.parent.mkdir(parents=True, exist_ok=True)
+        self._configuration.write_text(self._render())
+        self._configuration.chmod(0o600)
+        # A session of its own: Ctrl-C reaches only the command in the terminal, which stops everything in order.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(self._configuration)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._wait_for_socket()
+
+    def run(self, names: Iterable[str], *, timeout: float = 60) -> None:
+        """Starts programs and returns when all are up. Raises ProgramError with the log of one that is not."""
+        names = list(names)
+        for name in names:
+            self._rpc().startProcess(name, False)
+        until = time.monotonic() + timeout
+        for name in names:
+            while (state := self.state(name)) not in STARTED:
+                if state in GIVEN_UP or time.monotonic() > until:
+                    raise ProgramError(f"{name} did not start ({state.lower()}):\n{self.log_end(name)}")
+                time.sleep(0.1)
+
+    def halt(self, name: str) -> None:
+        """Stops one program and waits for its end."""
+        self._rpc().stopProcess(name, True)
+
+    def state(self, name: str) -> str:
+        return str(self._rpc().getProcessInfo(name)["statename"])
+
+    def pid(self, name: str) -> int:
+        return int(self._rpc().getProcessInfo(name)["pid"])
+
+    def failed(self) -> list[str]:
+        """Programs that died and that supervisord no longer tries to start."""
+        return [info["name"] for info in self._rpc().getAllProcessInfo() if info["statename"] == "FATAL"]
+
+    def log_end(self, name: str, lines: int = 15) -> str:
+        path = self.logs / f"{name}.log"
+        text = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
+        return "\n".join(f"    {line}" for line in text) or "    (its log is empty)"
+
+    def stop(self) -> None:
+        """Stops every program, the last started first, then supervisord. Returns when all have ended."""
+        if self._process is None:
+            return
+        for name in reversed(list(self._programs)):
+            try:
+                self._rpc().stopProcess(name, True)
+            except (OSError, Fault):  # supervisord is gone, or the program was not running
+                continue
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process = None
+
+    def _rpc(self) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        return ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    def _wait_for_socket(self) -> None:
+        for _ in range(100):
+            try:
+                self._rpc().getState()
+            except (OSError, Fault):
+                time.sleep(0.1)
+            else:
+                return
+        raise ProgramError("supervisord did not start: see " + str(self.logs / "supervisord.log"))
+
+    def _render(self) -> str:
+        sections: dict[str, dict[str, str]] = {
+            "unix_http_server": {"file": str(self._socket), "chmod": "0700"},
+            "supervisord": {
+                "logfile": str(self.logs / "supervisord.log"),
+                "pidfile": str(self._socket.with_suffix(".pid")),
+                "childlogdir": str(self.logs),
+                "directory": str(ROOT),
+                "minfds": "1024",
+            }
+            | ({"user": "root"} if os.geteuid() == 0 else {}),  # said aloud, since it warns otherwise
+            "rpcinterface:supervisor": {
+                "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+            },
+            "supervisorctl": {"serverurl": f"unix://{self._socket}"},
+        }
+        for program in self._programs.values():
+            sections[f"program:{program.name}"] = self._section(program)
+        parser = configparser.RawConfigParser()
+        parser.read_dict(sections)
+        lines: list[str] = []
+        for name in parser.sections():
+            lines += [f"[{name}]", *(f"{key} = {value}" for key, value in parser.items(name)), ""]
+        return "\n".join(lines)
+
+    def _section(self, program: Program) -> dict[str, str]:
+        section = {
+            "command": _escape(shlex.join(program.arguments)),
+            "autostart": "false",
+            "autorestart": "true",
+            "startsecs": "1",
+            "startretries": "3",
+            "stopsignal": program.stop_signal,
+            "stopwaitsecs": str(program.stop_seconds),
+            "killasgroup": "true",
+            "redirect_stderr": "true",
+            "stdout_logfile": _escape(str(self.logs / f"{program.name}.log")),
+            "stdout_logfile_maxbytes": "20MB",
+            "stdout_logfile_backups": "2",
+        }
+        if program.user:
+            section["user"] = program.user
+            section["directory"] = "/"  # a folder that this user may enter
+        variables = {"JOBREC_PROCESS": program.name} | program.environment
+        section["environment"] = ",".join(f'{key}="{_escape(value)}"' for key, value in variables.items())
+        return section
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")

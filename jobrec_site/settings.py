@@ -1,0 +1,205 @@
+"""All settings of jobrec, read from the environment. `.env.example` lists every variable with its default.
+
+With nothing set, the addresses are those of the embedded servers that `make run` starts under `.data/`.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from django.core.management.utils import get_random_secret_key
+
+from jobrec_site.addresses import celery_url, embedded_database_url, embedded_redis_url, redis_database
+from jobrec_site.admin_theme import UNFOLD  # noqa: F401  a setting of django-unfold
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+DATA_DIR = Path(env("JOBREC_DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
+
+# --- web ---------------------------------------------------------------------------------------------------
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env("SECRET_KEY", default="")
+if not SECRET_KEY:
+    # One machine: a key of its own, kept beside its data. Several hosts must share SECRET_KEY.
+    key_file = DATA_DIR / "secret-key"
+    if not key_file.exists():
+        key_file.parent.mkdir(parents=True, exist_ok=True)
+        key_file.write_text(get_random_secret_key())
+        key_file.chmod(0o600)
+    SECRET_KEY = key_file.read_text()
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+WEB_PORT = env.int("WEB_PORT", default=8080)
+WEB_WORKERS = env.int("WEB_WORKERS", default=2)
+FLOWER_PORT = env.int("FLOWER_PORT", default=5555)
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_celery_beat",
+    "django_filters",
+    "django_prometheus",
+    "apps.api",  # before graphene_django, whose GraphiQL page it replaces
+    "graphene_django",
+    "health_check",
+    "apps.rpc",
+    "apps.caching",
+    "apps.records",
+    "apps.skills",
+    "apps.postings",
+    "apps.candidates",
+    "apps.embeddings",
+    "apps.recommendations",
+    "apps.sample",
+    "workers",
+    "jobrec_site",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+ROOT_URLCONF = "jobrec_site.urls"
+WSGI_APPLICATION = "jobrec_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+# Served as they are, compressed; found where they lie while nothing is collected (tests, a bare `manage.py`).
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
+
+# --- PostgreSQL ----------------------------------------------------------------------------------------------
+DATABASES = {"default": env.db_url("DATABASE_URL", default=embedded_database_url(DATA_DIR))}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=600),
+    "CONN_HEALTH_CHECKS": True,
+}
+_options = DATABASES["default"].setdefault("OPTIONS", {})
+_options["application_name"] = env("JOBREC_PROCESS", default="jobrec")
+if socket := _options.pop(
+    "host", None
+):  # postgresql://user@/name?host=/folder: libpq's way to name a UNIX socket
+    DATABASES["default"]["HOST"] = socket
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis or Valkey: three roles, separable -----------------------------------------------------------------
+# Not BROKER_URL: Celery's command line takes that from the environment itself, in a form of its own.
+REDIS_URL = env("REDIS_URL", default=embedded_redis_url(DATA_DIR))
+REDIS_BROKER_URL = env("REDIS_BROKER_URL", default=redis_database(REDIS_URL, 0))
+REDIS_RESULT_URL = env("REDIS_RESULT_URL", default=redis_database(REDIS_URL, 1))
+REDIS_CACHE_URL = env("REDIS_CACHE_URL", default=redis_database(REDIS_URL, 2))
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_CACHE_URL,
+        "KEY_PREFIX": "jobrec",
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_CONNECT_TIMEOUT": 0.5,
+            "SOCKET_TIMEOUT": 1,
+        },
+    }
+}
+# Staleness where an invalidation cannot arrive is bounded by these.
+CACHE_L1_TTL = env.int("CACHE_L1_TTL", default=60)  # seconds, in each web process
+CACHE_L1_ENTRIES = env.int("CACHE_L1_ENTRIES", default=2_000)
+CACHE_L2_TTL = env.int("CACHE_L2_TTL", default=600)  # seconds, in Redis
+
+# --- gRPC ----------------------------------------------------------------------------------------------------
+# Sidecars to call after a run (all of them; one is enough while they share the cache), and this host's own.
+INVALIDATION_ADDRESSES = env.list("INVALIDATION_ADDRESSES", default=["127.0.0.1:50052"])
+INVALIDATION_BIND = env("INVALIDATION_BIND", default="127.0.0.1:50052")
+EMBEDDING_ADDRESS = env("EMBEDDING_ADDRESS", default="127.0.0.1:50051")
+EMBEDDING_BIND = env("EMBEDDING_BIND", default="127.0.0.1:50051")
+RPC_TOKEN = env("RPC_TOKEN", default="")
+RPC_TLS_CERTIFICATE = env("RPC_TLS_CERTIFICATE", default="")
+RPC_TLS_KEY = env("RPC_TLS_KEY", default="")
+RPC_TLS_CA = env("RPC_TLS_CA", default="")
+EMBED_DEADLINE = env.float("EMBED_DEADLINE", default=2.0)  # seconds a person's search waits for its vector
+INVALIDATE_DEADLINE = env.float("INVALIDATE_DEADLINE", default=2.0)  # seconds
+
+# --- embedding -----------------------------------------------------------------------------------------------
+# The model registered into an empty database. A hub name or a local folder.
+EMBEDDING_MODEL = env("EMBEDDING_MODEL", default="sentence-transformers/all-MiniLM-L6-v2")
+EMBEDDING_WEIGHTS = env("EMBEDDING_WEIGHTS", default="main")  # the hub's branch, tag or commit
+EMBEDDING_DIMENSIONS = env.int("EMBEDDING_DIMENSIONS", default=384)
+EMBEDDING_WINDOWS = env.int("EMBEDDING_WINDOWS", default=8)  # longest text, in model windows; 1 truncates
+EMBEDDING_DEVICE = env("EMBEDDING_DEVICE", default="auto")  # auto, cpu, cuda, cuda:1, mps
+EMBEDDING_DTYPE = env("EMBEDDING_DTYPE", default="auto")  # auto, float32, bfloat16, float16
+EMBEDDING_BATCH_TOKENS = env.int("EMBEDDING_BATCH_TOKENS", default=0)  # 0: 4,096 on a CPU, 65,536 on a GPU
+EMBEDDING_CHUNK_SIZE = env.int("EMBEDDING_CHUNK_SIZE", default=250)  # rows, 100 to 500
+EMBEDDING_WAVE_SIZE = env.int("EMBEDDING_WAVE_SIZE", default=8)  # chunks
+EMBEDDING_WAVES_IN_FLIGHT = env.int("EMBEDDING_WAVES_IN_FLIGHT", default=2)
+EMBEDDING_LEASE = env.int("EMBEDDING_LEASE", default=120)  # seconds; renewed while the chunk is being encoded
+EMBEDDING_ATTEMPTS = env.int("EMBEDDING_ATTEMPTS", default=5)  # workers a chunk may cost
+RECOMMENDATION_DEPTH = env.int("RECOMMENDATION_DEPTH", default=200)  # matches ranked, and so pageable
+HNSW_M = env.int("HNSW_M", default=16)
+HNSW_EF_CONSTRUCTION = env.int("HNSW_EF_CONSTRUCTION", default=64)
+HNSW_EF_SEARCH = env.int("HNSW_EF_SEARCH", default=200)
+HNSW_MAX_SCAN_TUPLES = env.int("HNSW_MAX_SCAN_TUPLES", default=40_000)
+HNSW_BUILD_MEMORY_MB = env.int("HNSW_BUILD_MEMORY_MB", default=0)  # 0: an eighth of the machine, 64 to 4,096
+
+# --- beat: what the schedules are when the database is new; edit them in the admin ----------------------------
+REEMBED_EVERY = timedelta(seconds=env.int("REEMBED_EVERY", default=300))
+SWEEP_EVERY = timedelta(seconds=env.int("SWEEP_EVERY", default=30))
+SWEEP_PATIENCE = env.int("SWEEP_PATIENCE", default=30)  # seconds before a step counts as overdue
+
+# --- GraphQL -------------------------------------------------------------------------------------------------
+GRAPHENE = {
+    "SCHEMA": "apps.api.schema.schema",
+    "RELAY_CONNECTION_MAX_LIMIT": 100,
+    "CAMELCASE_ERRORS": True,
+    "TESTING_ENDPOINT": "/graphql",
+}
+GRAPHIQL = env.bool("GRAPHIQL", default=True)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.db.backends": {"level": "INFO"}},
+}
+
+CELERY_BROKER = celery_url(REDIS_BROKER_URL)
+CELERY_RESULTS = celery_url(REDIS_RESULT_URL)

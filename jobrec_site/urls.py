@@ -1,0 +1,21 @@
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from apps.api.view import api_view
+from jobrec_site.health import ReadyView
+
+
+def alive(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse("alive\n", content_type="text/plain")
+
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/", permanent=False)),
+    path("admin/", admin.site.urls),
+    path("graphql", api_view(), name="graphql"),
+    path("healthz", alive),
+    path("readyz", ReadyView.as_view()),
+    path("", include("django_prometheus.urls")),  # /metrics
+]

@@ -1,0 +1,59 @@
+"""Embedded servers for the whole run, started with the first test that needs them."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobrec_site.local import embedded
+from tests.settings import DATA
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Path]:
+    """PostgreSQL and Valkey on the run's data folder."""
+    started = [
+        subprocess.Popen(
+            command.arguments,
+            user=command.user,
+            group=command.user,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for command in (embedded.prepare_postgres(DATA, fast=True), embedded.prepare_valkey(DATA, fast=True))
+    ]
+    embedded.wait_for_postgres(DATA)
+    embedded.wait_for_valkey(DATA)
+    yield DATA
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(servers: Path) -> None:
+    """pytest-django's hook before it creates the test database."""
+
+
+@pytest.fixture
+def clean_cache(servers: Path) -> None:
+    """Both cache levels of this process, empty."""
+    from django.core.cache import caches
+
+    from apps.caching.two_level import cache
+
+    caches["default"].clear()
+    cache.clear_l1()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real material beside the checkout; tests that need it are skipped where it is missing."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"{SHARED_DATA} is not here")
+    return SHARED_DATA

@@ -1,0 +1,196 @@
+"""postings, posting, upsertPosting over HTTP."""
+
+import itertools
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.postings.models import Posting
+from tests.integration.api.conftest import Api, key, user_with
+
+pytestmark = pytest.mark.usefixtures("corpus")
+
+PAGE = """
+    query($first: Int, $after: String, $orderBy: PostingOrder, $filter: PostingFilter) {
+      postings(first: $first, after: $after, orderBy: $orderBy, filter: $filter) {
+        totalCount pageInfo { hasNextPage endCursor }
+        edges { cursor node { externalId title company { name } skills { name category } salaryMax publishedAt } }
+      }
+    }
+"""
+
+
+def names(data: Any) -> list[str]:
+    return [edge["node"]["externalId"] for edge in data["postings"]["edges"]]
+
+
+def all_pages(api: Api, size: int, between: Any = lambda: None, **variables: Any) -> list[str]:
+    found: list[str] = []
+    after = None
+    while True:
+        data = api.data(PAGE, first=size, after=after, **variables)
+        found += names(data)
+        if not data["postings"]["pageInfo"]["hasNextPage"]:
+            return found
+        after = data["postings"]["pageInfo"]["endCursor"]
+        between()
+
+
+@pytest.mark.parametrize("order", ["NEWEST", "HIGHEST_SALARY", "LAST_CHANGED"])
+def test_pages_hold_every_posting_once_in_order(anonymous: Api, order: str) -> None:
+    Posting.objects.filter(external_id__in=["p3", "p9"]).update(salary_max=None, published_at=None)
+    found = all_pages(anonymous, 7, orderBy=order)
+    assert len(found) == len(set(found)) == 30
+    if order == "HIGHEST_SALARY":
+        assert found[:2] == ["p29", "p28"]
+        assert found[-2:] == ["p9", "p3"]
+
+
+def test_rows_that_come_and_go_while_paging_neither_repeat_nor_hide_others(anonymous: Api) -> None:
+    turns = itertools.count(0, 10)
+
+    def change() -> None:
+        turn = next(turns)
+        Posting.objects.filter(external_id=f"p{turn}").delete()
+        Posting.objects.create(external_id=f"new{turn}", title="New", published_at="2026-11-30T00:00Z")
+
+    found = all_pages(anonymous, 8, between=change)
+    stayed = {f"p{number}" for number in range(30)} - {"p0", "p10", "p20"}
+    assert len(found) == len(set(found))
+    assert stayed <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        ({"location": "OSLO"}, 15),
+        ({"location": "no", "company": "company 1"}, 8),
+        ({"skills": ["python3", "Postgres"]}, 10),
+        ({"skills": ["unheard of"]}, 0),
+        ({"experienceYears": "1"}, 12),
+        ({"salaryMin": "70000", "salaryCurrency": "eur"}, 10),
+        ({"salaryMin": "70000"}, 0),  # dollars, by default
+        ({"publishedSince": "2026-11-20T00:00:00+00:00"}, 9),
+        ({"remote": True}, 0),
+        ({"openOnly": True}, 30),
+        ({"englishLevel": "NONE"}, 30),
+    ],
+)
+def test_filters(anonymous: Api, given: dict[str, Any], count: int) -> None:
+    assert anonymous.data(PAGE, first=1, filter=given)["postings"]["totalCount"] == count
+
+
+def test_the_number_of_statements_does_not_grow_with_the_page(anonymous: Api) -> None:
+    anonymous.data(PAGE, first=1)  # the skill directory is in the cache from now on
+    counts = []
+    for size in (1, 30):
+        with CaptureQueriesContext(
+            connection,
+        ) as statements:
+            anonymous.data(PAGE, first=size)
+        counts.append(len(statements))
+    assert counts == [3, 3]  # rows with their companies, skills of the rows, total
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"first": 0}, "first: 0 is not between 1 and 100"),
+        ({"first": 101}, "first: 101 is not between 1 and 100"),
+        ({"after": "nonsense"}, "after: is no cursor of this list"),
+        ({"filter": {"salaryCurrency": "euros"}}, "filter.salaryCurrency: "),
+        ({"filter": {"salaryMin": "-5"}}, "filter.salaryMin: "),
+    ],
+)
+def test_bad_arguments_are_named(anonymous: Api, variables: dict[str, Any], message: str) -> None:
+    code, text = anonymous.error(PAGE, **variables)
+    assert code == "BAD_USER_INPUT"
+    assert text.startswith(message)
+
+
+def test_a_cursor_of_another_order_is_refused(anonymous: Api) -> None:
+    cursor = anonymous.data(PAGE, first=1, orderBy="NEWEST")["postings"]["pageInfo"]["endCursor"]
+    code, _ = anonymous.error(PAGE, after=cursor, orderBy="HIGHEST_SALARY")
+    assert code == "BAD_USER_INPUT"
+
+
+def test_one_posting(anonymous: Api) -> None:
+    query = "query($id: ID!) { posting(id: $id) { id externalId isOpen status employmentType } }"
+    found = anonymous.data(query, id=key("p4"))["posting"]
+    assert (found["externalId"], found["isOpen"], found["status"], found["employmentType"]) == (
+        "p4",
+        True,
+        "OPEN",
+        None,
+    )
+    assert anonymous.data(query, id=found["id"])["posting"]["externalId"] == "p4"
+    assert anonymous.data(query, id="999999")["posting"] is None
+    assert anonymous.error(query, id="Q2FuZGlkYXRlOjE=")[0] == "BAD_USER_INPUT"  # Candidate:1
+
+
+UPSERT = """
+    mutation($input: PostingInput!) {
+      upsertPosting(input: $input) { created posting { externalId title skills { name } company { name } } }
+    }
+"""
+
+
+def test_upserting(recruiter: Api, no_broker: list[Any], django_capture_on_commit_callbacks: Any) -> None:
+    given = {
+        "externalId": "new",
+        "title": "Nurse",
+        "company": "Rowan",
+        "description": "Triage.",
+        "skills": ["RN"],
+    }
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = recruiter.data(UPSERT, input=given)["upsertPosting"]
+    assert answer["created"] is True
+    assert [each["name"] for each in answer["posting"]["skills"]] == ["Patient triage", "Registered nursing"]
+    assert no_broker == [("workers.tasks.start_runs", {"kinds": ["posting"], "reason": "posting edited"})]
+    again = recruiter.data(UPSERT, input=given | {"title": "Senior nurse"})["upsertPosting"]
+    assert (again["created"], again["posting"]["title"]) == (False, "Senior nurse")
+
+
+def test_upserting_says_what_is_wrong_and_writes_nothing(recruiter: Api) -> None:
+    code, message = recruiter.error(
+        UPSERT, input={"externalId": "x", "title": "T", "salaryMin": 5, "salaryMax": 1}
+    )
+    assert (code, message) == ("BAD_USER_INPUT", "input: salary_max 1.0 is less than salary_min 5.0")
+    code, message = recruiter.error(UPSERT, input={"externalId": "x", "title": " "})
+    assert (code, message.split(":")[0]) == ("BAD_USER_INPUT", "input.title")
+    assert not Posting.objects.filter(external_id="x").exists()
+
+
+def test_upserting_takes_a_role(anonymous: Api) -> None:
+    given = {"externalId": "x", "title": "T"}
+    assert anonymous.error(UPSERT, input=given)[0] == "UNAUTHENTICATED"
+    assert Api(user_with("view_candidate")).error(UPSERT, input=given)[0] == "FORBIDDEN"
+    assert not Posting.objects.filter(external_id="x").exists()
+
+
+def test_a_signed_in_browser_must_send_the_csrf_token() -> None:
+    from django.test import Client
+
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(user_with("change_posting"))
+    response = browser.post("/graphql", '{"query": "{ __typename }"}', content_type="application/json")
+    assert response.status_code == 403
+    assert response.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    anonymous = Client(enforce_csrf_checks=True)
+    assert (
+        anonymous.post("/graphql", '{"query": "{ __typename }"}', content_type="application/json").status_code
+        == 200
+    )
+
+
+def test_an_unexpected_error_keeps_its_text_to_itself(
+    anonymous: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret connection string")
+
+    monkeypatch.setattr("apps.api.postings.queries.filtered", fails)
+    assert anonymous.error("{ postings { totalCount } }") == ("INTERNAL", "internal error")

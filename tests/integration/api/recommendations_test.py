@@ -1,0 +1,221 @@
+"""Recommendations over HTTP, with stored vectors whose distances are known."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.candidates.models import Candidate
+from apps.embeddings.models import EmbeddingModel
+from apps.postings.models import Posting
+from apps.recommendations.models import Interaction
+from apps.rpc.errors import TransientRpcError
+from tests.integration.api.conftest import Api, key, user_with
+
+pytestmark = pytest.mark.usefixtures("corpus")
+
+RECOMMENDED = """
+    query($id: ID!, $first: Int, $after: String, $filter: PostingFilter) {
+      recommendedPostings(candidateId: $id, first: $first, after: $after, filter: $filter) {
+        totalCount degraded pageInfo { hasNextPage endCursor }
+        edges {
+          score node { externalId company { name } skills { name } }
+          explanation {
+            vectorScore skillCoverage parts { name value weight }
+            matchedSkills { name } missingSkills { name } extraSkills { name }
+          }
+        }
+      }
+    }
+"""
+
+
+def names(connection_data: Any) -> list[str]:
+    return [edge["node"]["externalId"] for edge in connection_data["edges"]]
+
+
+def test_the_best_first_with_reasons_that_add_up(recruiter: Api) -> None:
+    data = recruiter.data(RECOMMENDED, id=key("c1"), first=30)["recommendedPostings"]
+    assert (data["totalCount"], data["degraded"]) == (30, False)
+    scores = [edge["score"] for edge in data["edges"]]
+    assert scores == sorted(scores, reverse=True)
+    for edge in data["edges"]:
+        number = int(edge["node"]["externalId"][1:])
+        reasons = edge["explanation"]
+        assert reasons["vectorScore"] == pytest.approx(
+            np.cos(np.radians(3 * number)), abs=2e-3
+        )  # half precision
+        assert sum(part["value"] * part["weight"] for part in reasons["parts"]) == pytest.approx(
+            edge["score"], abs=1e-5
+        )
+        asked = {skill["name"] for skill in edge["node"]["skills"]}
+        assert {skill["name"] for skill in reasons["matchedSkills"]} == asked & {"Python"}
+        assert {skill["name"] for skill in reasons["missingSkills"]} == asked - {"Python"}
+        assert {skill["name"] for skill in reasons["extraSkills"]} == {"Python"} - asked
+
+
+def test_pages_of_matches_hold_each_once(recruiter: Api) -> None:
+    found: list[str] = []
+    after = None
+    while True:
+        data = recruiter.data(RECOMMENDED, id=key("c1"), first=7, after=after)["recommendedPostings"]
+        found += names(data)
+        if not data["pageInfo"]["hasNextPage"]:
+            break
+        after = data["pageInfo"]["endCursor"]
+    assert len(found) == len(set(found)) == 30
+
+
+def test_filters_and_closed_postings(recruiter: Api) -> None:
+    Posting.objects.filter(external_id="p1").update(status="closed")
+    Posting.objects.filter(external_id="p3").update(closes_at="2020-01-01T00:00Z")
+    data = recruiter.data(RECOMMENDED, id=key("c1"), first=30, filter={"location": "oslo"})[
+        "recommendedPostings"
+    ]
+    assert set(names(data)) == {f"p{number}" for number in range(5, 30, 2)}
+    everything = recruiter.data(RECOMMENDED, id=key("c1"), filter={"openOnly": False})["recommendedPostings"]
+    assert everything["totalCount"] == 30
+
+
+def test_what_was_applied_for_or_dismissed_is_not_recommended_again(
+    recruiter: Api, django_capture_on_commit_callbacks: Any
+) -> None:
+    record = """mutation($c: ID!, $p: ID!, $a: InteractionAction!) {
+        recordInteraction(candidateId: $c, postingId: $p, action: $a) { interaction { action at } } }"""
+    recruiter.data(RECOMMENDED, id=key("c1"))  # in the cache from now on
+    for posting, action in (("p0", "APPLIED"), ("p1", "DISMISSED"), ("p2", "VIEWED")):
+        with django_capture_on_commit_callbacks(execute=True):
+            recruiter.data(record, c=key("c1"), p=key(posting), a=action)
+    found = names(recruiter.data(RECOMMENDED, id=key("c1"), first=30)["recommendedPostings"])
+    assert "p2" in found
+    assert not {"p0", "p1"} & set(found)
+    # Once more: the time is renewed, no second row comes.
+    recruiter.data(record, c=key("c1"), p=key("p0"), a="APPLIED")
+    assert Interaction.objects.count() == 3
+    assert recruiter.error(record, c=key("c1"), p="999999", a="SAVED") == (
+        "NOT_FOUND",
+        "there is no posting 999999",
+    )
+
+
+def test_candidates_for_a_posting_and_similar_postings(recruiter: Api, anonymous: Api) -> None:
+    query = "query($id: ID!) { recommendedCandidates(postingId: $id) { totalCount edges { score node { headline } } } }"
+    data = recruiter.data(query, id=key("p5"))["recommendedCandidates"]
+    assert data["totalCount"] == 3
+    assert anonymous.error(query, id=key("p5"))[0] == "UNAUTHENTICATED"
+    similar = (
+        "query($id: ID!) { similarPostings(postingId: $id, first: 4) { edges { node { externalId } } } }"
+    )
+    found = names(anonymous.data(similar, id=key("p10"))["similarPostings"])
+    assert "p10" not in found
+    assert set(found) <= {"p7", "p8", "p9", "p11", "p12", "p13"}
+    assert anonymous.error(similar, id="999999") == ("NOT_FOUND", "there is no posting 999999")
+
+
+def test_the_number_of_statements_is_fixed_and_a_hit_needs_two(recruiter: Api) -> None:
+    recruiter.data(RECOMMENDED, id=key("c1"), first=1)
+    recruiter.data(RECOMMENDED, id=key("c2"), first=1)
+    candidate = key("c1")
+    for size in (1, 30):
+        with CaptureQueriesContext(connection) as statements:
+            recruiter.data(RECOMMENDED, id=candidate, first=size)
+        sql = [
+            each["sql"] for each in statements if "auth_" not in each["sql"] and "session" not in each["sql"]
+        ]
+        own = [each for each in sql if "candidates_candidate" in each and "user_id" in each]
+        # The candidate of the user, the active model, the rows of the page, their skills.
+        assert len(sql) - len(own) == 3
+
+
+def test_a_candidate_sees_itself_only(db: None) -> None:
+    user = user_with()
+    Candidate.objects.filter(external_id="c1").update(user=user)
+    api = Api(user)
+    assert api.data(RECOMMENDED, id=key("c1"))["recommendedPostings"]["totalCount"] == 30
+    assert api.error(RECOMMENDED, id=key("c2"))[0] == "FORBIDDEN"
+    one = "query($id: ID!) { candidate(id: $id) { headline } }"
+    assert api.data(one, id=key("c1"))["candidate"]["headline"] == "Candidate 1"
+    assert api.error(one, id=key("c2"))[0] == "FORBIDDEN"
+    assert api.error("{ candidates { totalCount } }")[0] == "FORBIDDEN"
+    upsert = "mutation($input: CandidateInput!) { upsertCandidate(input: $input) { candidate { headline } } }"
+    mine = {"externalId": "c1", "headline": "Renamed", "skills": ["Python"]}
+    assert api.data(upsert, input=mine)["upsertCandidate"]["candidate"]["headline"] == "Renamed"
+    assert Candidate.objects.get(external_id="c1").user == user
+    assert api.error(upsert, input=mine | {"externalId": "c2"})[0] == "FORBIDDEN"
+
+
+def test_search_with_the_embedding_server_gone_answers_by_skills(
+    anonymous: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise TransientRpcError("embedding server is gone")
+
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", gone)
+    query = """query($text: String, $skills: [String!]) { searchPostings(text: $text, skills: $skills, first: 30) {
+        degraded edges { node { externalId } explanation { vectorScore matchedSkills { name } } } } }"""
+    data = anonymous.data(query, text="somebody who knows Postgres")["searchPostings"]
+    assert data["degraded"] is True
+    assert set(names(data)) == {f"p{number}" for number in range(2, 30, 3)}
+    assert data["edges"][0]["explanation"]["vectorScore"] is None
+
+    # The failure was not cached: once the server is back, the full answer comes.
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
+    data = anonymous.data(query, text="somebody who knows Postgres")["searchPostings"]
+    assert (data["degraded"], len(data["edges"])) == (False, 30)
+
+
+def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
+    assert anonymous.error("{ searchPostings { totalCount } }") == (
+        "BAD_USER_INPUT",
+        "text: give a text or skills",
+    )
+    query = 'query { recommendedPostingsForProfile(profile: {text: " "}) { totalCount } }'
+    assert anonymous.error(query)[1] == "profile.text: give a text or skills"
+
+
+def test_a_profile_is_matched_without_being_stored(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [0.0, 1.0, 0.0, 0.0])
+    query = """query($profile: ProfileInput!) { recommendedPostingsForProfile(profile: $profile, first: 3) {
+        edges { node { externalId } explanation { experienceFit englishFit locationFit } } } }"""
+    profile = {
+        "text": "I write",
+        "skills": ["Python"],
+        "experienceYears": 9,
+        "englishLevel": "FLUENT",
+        "city": "oslo",
+    }
+    data = anonymous.data(query, profile=profile)["recommendedPostingsForProfile"]
+    assert {"p29", "p28", "p26", "p25"} & set(names(data))
+    assert data["edges"][0]["explanation"]["experienceFit"] == 1.0
+    assert Candidate.objects.count() == 3
+
+
+def test_before_any_model_answers_skills_do(recruiter: Api, corpus: EmbeddingModel) -> None:
+    EmbeddingModel.objects.update(state="filling")
+    data = recruiter.data(RECOMMENDED, id=key("c1"), first=30)["recommendedPostings"]
+    assert data["degraded"] is True
+    assert set(names(data)) == {f"p{number}" for number in range(30) if number % 3}
+
+
+def test_starting_a_run(
+    recruiter: Api, no_broker: list[Any], django_capture_on_commit_callbacks: Any
+) -> None:
+    mutation = "mutation { startEmbeddingRun(kind: POSTING) { runs { kind state rows } } }"
+    assert recruiter.error(mutation)[0] == "FORBIDDEN"
+    operator = Api(user_with("add_embeddingrun", "view_embeddingrun"))
+    assert operator.data(mutation)["startEmbeddingRun"]["runs"] == []
+    Posting.objects.filter(external_id="p1").update(title="Edited")
+    with django_capture_on_commit_callbacks(execute=True):
+        data = operator.data(mutation)
+    assert data["startEmbeddingRun"]["runs"] == [{"kind": "POSTING", "state": "PLANNED", "rows": 0}]
+    assert [name for name, _ in no_broker] == ["workers.tasks.plan_run"]
+    assert operator.data("{ embeddingRuns { state } }") == {"embeddingRuns": [{"state": "PLANNED"}]}
+
+
+def test_the_skill_dictionary(anonymous: Api) -> None:
+    data = anonymous.data("{ skillCategories { name skills { name aliases } } }")["skillCategories"]
+    by_name = {skill["name"]: skill["aliases"] for category in data for skill in category["skills"]}
+    assert len(by_name) >= 400
+    assert "k8s" in by_name["Kubernetes"]

@@ -1,0 +1,183 @@
+"""The two-level cache against a real Valkey."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from apps.caching import generations, tags
+from apps.caching.generations import CacheUnavailableError
+from apps.caching.mirror import GenerationMirror
+from apps.caching.two_level import TwoLevelCache
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.usefixtures("clean_cache")
+
+
+NewProcess = Callable[[], TwoLevelCache]
+
+
+@pytest.fixture
+def new_process() -> Iterator[NewProcess]:
+    """Makes what one web process holds: its own L1 and its own copy of the generations."""
+    mirrors: list[GenerationMirror] = []
+
+    def make() -> TwoLevelCache:
+        mirrors.append(GenerationMirror())
+        assert mirrors[-1].wait_until_subscribed(5)
+        return TwoLevelCache(mirrors[-1])
+
+    yield make
+    for mirror in mirrors:
+        mirror.close()
+
+
+@pytest.fixture
+def process(new_process: NewProcess) -> TwoLevelCache:
+    return new_process()
+
+
+class Answers:
+    """A computation that counts, and answers its count."""
+
+    def __init__(self) -> None:
+        self.computed = 0
+
+    def __call__(self) -> int:
+        self.computed += 1
+        return self.computed
+
+
+def ask(cache: TwoLevelCache, compute: Any, **arguments: Any) -> Any:
+    depends_on = tags.of_list("postings") + tags.of_row("candidates", arguments.get("candidate", 1))
+    return cache.get_or_compute("test", arguments, tags=depends_on, compute=compute)
+
+
+def is_answered(cache: TwoLevelCache, compute: Any, expected: int) -> bool:
+    return bool(ask(cache, compute) == expected)
+
+
+def test_an_answer_is_computed_once_and_found_by_other_processes(
+    process: TwoLevelCache, new_process: NewProcess
+) -> None:
+    answers = Answers()
+    assert [ask(process, answers) for _ in range(3)] == [1, 1, 1]
+    assert ask(new_process(), answers) == 1
+    assert ask(process, answers, page=2) == 2
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "ids", "fresh"),
+    [
+        (["postings"], [], True),
+        (["postings"], [4, 5], True),  # a posting changed: every list of postings may
+        (["candidates"], [], True),
+        (["candidates"], [1], True),
+        (["candidates"], [2], False),  # another candidate
+        (["skills"], [], False),
+    ],
+)
+def test_invalidating_makes_every_process_answer_fresh(
+    process: TwoLevelCache, new_process: NewProcess, namespaces: list[str], ids: list[int], fresh: bool
+) -> None:
+    other, answers = new_process(), Answers()
+    assert ask(process, answers) == ask(other, answers) == 1
+    _, reached = generations.raise_tags(tags.changed(namespaces, ids))
+    assert reached >= 2
+    expected = 2 if fresh else 1
+    # The messages are on their way; nothing else can be waited for than the outcome.
+    for cache in (process, other):
+        wait_until(partial(is_answered, cache, answers, expected), "fresh", timeout=2)
+    assert answers.computed == expected
+
+
+def test_a_run_invalidates_once_however_often_it_says_so() -> None:
+    first, _ = generations.raise_tags(["postings"], run_id="run-7")
+    again, reached_again = generations.raise_tags(["postings"], run_id="run-7")
+    assert again == first
+    assert reached_again == 0
+    assert generations.raise_tags(["postings"], run_id="run-8")[0]["postings"] > first["postings"]
+
+
+def test_generations_rise_even_after_redis_lost_its_memory() -> None:
+    before, _ = generations.raise_tags(["postings"])
+    generations.connection().flushdb()
+    assert generations.read_tags(["postings"])["postings"] > before["postings"]
+
+
+def test_an_answer_computed_from_old_rows_is_never_found_after_the_change(process: TwoLevelCache) -> None:
+    def slow() -> str:
+        # The rows change and are invalidated while this answer is being computed from the old ones.
+        generations.raise_tags(tags.changed(["postings"]))
+        return "old"
+
+    ask(process, slow)
+    wait_until(lambda: ask(process, lambda: "new") == "new", "the old answer is not found", timeout=2)
+
+
+def test_errors_are_not_cached(process: TwoLevelCache) -> None:
+    def fails() -> None:
+        raise ValueError("no")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            ask(process, fails)
+    assert ask(process, lambda: "fine") == "fine"
+
+
+def test_what_is_not_to_be_kept_is_answered_and_forgotten(process: TwoLevelCache) -> None:
+    answers = Answers()
+
+    def once() -> Any:
+        return process.get_or_compute("test", {}, tags=(), compute=answers, keep=lambda value: value > 2)
+
+    assert [once() for _ in range(5)] == [1, 2, 3, 3, 3]
+
+
+def test_empty_is_an_answer(process: TwoLevelCache) -> None:
+    calls: list[int] = []
+    for _ in range(2):
+        assert ask(process, lambda: calls.append(1)) is None
+    assert calls == [1]
+
+
+def test_many_threads_make_one_flight(process: TwoLevelCache) -> None:
+    answers = Answers()
+
+    def slow() -> int:
+        time.sleep(0.2)
+        return answers()
+
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda: results.append(ask(process, slow))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [1] * 8
+
+
+def test_without_redis_the_process_still_answers_and_caches(process: TwoLevelCache, monkeypatch: Any) -> None:
+    answers = Answers()
+    assert ask(process, answers) == 1
+
+    def gone(*_: Any, **__: Any) -> Any:
+        raise RedisConnectionError("gone")
+
+    monkeypatch.setattr("redis.connection.ConnectionPool.get_connection", gone)
+    with pytest.raises(CacheUnavailableError):
+        generations.raise_tags(["postings"])
+    assert ask(process, answers) == 1  # L1
+    assert ask(process, answers, page=2) == 2  # computed
+    assert ask(process, answers, page=2) == 2  # and kept in L1
+
+
+def test_unknown_namespaces_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="unknown cache namespace 'jobs': one of candidates, postings, skills"
+    ):
+        tags.changed(["jobs"])

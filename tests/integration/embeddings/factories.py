@@ -1,0 +1,62 @@
+"""Rows for the tests of the ledger."""
+
+from typing import Any
+
+import numpy as np
+
+from apps.embeddings.leases import Lease, lease_chunk
+from apps.embeddings.ledger import Embedded
+from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun, PostingEmbedding
+from apps.embeddings.planning import plan_run, request_run
+from apps.embeddings.reading import read_texts
+from apps.postings.models import Posting
+
+DIMENSIONS = 4
+
+
+def make_model(**changes: Any) -> EmbeddingModel:
+    return EmbeddingModel.objects.create(**{"name": "test", "dimensions": DIMENSIONS} | changes)
+
+
+def make_postings(count: int, **changes: Any) -> list[Posting]:
+    """Postings of different lengths and texts."""
+    return Posting.objects.bulk_create(
+        Posting(
+            **{
+                "external_id": f"p{Posting.objects.count() + number}",
+                "title": f"Posting {number}",
+                "description": "word " * number,
+            }
+            | changes
+        )
+        for number in range(count)
+    )
+
+
+def planned_run(model: EmbeddingModel, kind: str = "posting") -> EmbeddingRun:
+    run, _ = request_run(kind, model, reason="test")
+    return plan_run(run.pk)
+
+
+def lease_of(chunk: EmbeddingChunk) -> Lease:
+    lease = lease_chunk(chunk.pk, task_id=None, worker="test")
+    assert lease is not None
+    return lease
+
+
+def embedded(lease: Lease, fill: float = 1.0) -> list[Embedded]:
+    """A vector for each text of the chunk, whose first number is the length of the text times `fill`."""
+    texts, _ = read_texts(lease)
+    return [
+        Embedded(text.content_hash, text.row_ids, np.array([len(text.text) * fill, 1, 2, 3], np.float32))
+        for text in texts
+    ]
+
+
+def current_ids(model: EmbeddingModel) -> set[int]:
+    """Postings with a current vector of `model`."""
+    return {
+        each.posting_id
+        for each in PostingEmbedding.objects.filter(model=model).select_related("posting")
+        if bytes(each.content_hash) == bytes(each.posting.content_hash)
+    }

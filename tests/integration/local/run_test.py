@@ -1,0 +1,209 @@
+"""`make run` and `make demo` as a person meets them, from nothing to Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from jobrec_site.local.preflight import free_ports
+from jobrec_site.local.programs import ROOT
+from tests.browser import browser_page
+
+COMMAND = [sys.executable, "-m", "jobrec_site.local"]
+SMALL = ["--postings", "40", "--candidates", "10"]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """A newcomer's: none of the test run's own settings."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match("DJANGO|DATABASE|REDIS|JOBREC", name)
+    }
+    return kept | changes
+
+
+def marked(mark: str) -> list[list[str]]:
+    """Command lines of the processes that carry `mark` in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("JOBREC_TEST_MARK") == mark:
+                found.append(process.cmdline())
+        except psutil.Error:
+            continue  # gone meanwhile, or another user's
+    return found
+
+
+def test_demo_recommends_and_leaves_nothing_behind() -> None:
+    mark = uuid4().hex
+    done = subprocess.run(
+        [*COMMAND, "demo", *SMALL],
+        cwd=ROOT,
+        env=environment(JOBREC_TEST_MARK=mark),
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "40 rows written" in done.stdout
+    assert re.search(r"^  1\. 0\.\d{3}  \w", done.stdout, re.MULTILINE)
+    assert marked(mark) == []
+
+
+@dataclass
+class Running:
+    process: "subprocess.Popen[str]"
+    data: Path
+    variables: dict[str, str]
+    web: str
+    output: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`make run` on a folder of its own, up."""
+    data, ports = tmp_path_factory.mktemp("run") / "data", free_ports()
+    variables = environment(
+        JOBREC_DATA_DIR=str(data),
+        WEB_PORT=str(ports.web),
+        FLOWER_PORT=str(ports.flower),
+        EMBEDDING_BIND=f"127.0.0.1:{ports.embedding}",
+        EMBEDDING_ADDRESS=f"127.0.0.1:{ports.embedding}",
+        INVALIDATION_BIND=f"127.0.0.1:{ports.invalidation}",
+        INVALIDATION_ADDRESSES=f"127.0.0.1:{ports.invalidation}",
+    )
+    process = subprocess.Popen(
+        [*COMMAND, "run", *SMALL],
+        cwd=ROOT,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    up = Running(process, data, variables, f"http://localhost:{ports.web}")
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            up.output.append(line)
+            if "Ctrl-C stops everything" in line:
+                break
+        assert "Ctrl-C" in up.output[-1], "".join(up.output)
+        yield up
+    finally:
+        process.kill()
+
+
+def test_a_second_one_on_the_same_folder_is_refused(running: Running) -> None:
+    done = subprocess.run(
+        [*COMMAND, "run"],
+        cwd=ROOT,
+        env=running.variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"jobrec already runs on {running.data}: stop it first" in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(running: Running, tmp_path: Path) -> None:
+    variables = running.variables | {"JOBREC_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [*COMMAND, "run"], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert f"port {variables['WEB_PORT']} is taken by another program" in done.stderr
+    assert "WEB_PORT" in done.stderr
+
+
+def test_a_data_folder_of_another_postgres_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("16\n")
+    ports = free_ports()
+    variables = environment(
+        JOBREC_DATA_DIR=str(tmp_path), WEB_PORT=str(ports.web), FLOWER_PORT=str(ports.flower)
+    )
+    for name, port in (("EMBEDDING_BIND", ports.embedding), ("INVALIDATION_BIND", ports.invalidation)):
+        variables[name] = f"127.0.0.1:{port}"
+    done = subprocess.run(
+        [*COMMAND, "run"], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "was made by PostgreSQL 16, this jobrec runs 18" in done.stderr
+
+
+def test_the_pages_work_in_a_browser(running: Running) -> None:
+    [password] = re.findall(r"user admin, password (\S+)", "".join(running.output))
+    with browser_page() as page:
+        problems: list[str] = []
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                problems.append(request.url)
+                if not request.url.startswith((running.web, "data:", "blob:"))
+                else None
+            ),
+        )
+        page.goto(f"{running.web}/admin/")
+        page.fill("input[name=username]", "admin")
+        page.fill("input[name=password]", password)
+        page.click("[type=submit]")
+        page.wait_for_selector("text=Postings")
+        page.goto(f"{running.web}/admin/postings/posting/")
+        assert page.locator("#result_list tbody tr, .result-list tbody tr, table tbody tr").count() > 20
+        page.goto(f"{running.web}/graphql?query=%7B%20postings(first%3A%203)%20%7B%20totalCount%20%7D%20%7D")
+        page.click("button.graphiql-execute-button")
+        page.wait_for_selector('.result-window:has-text("totalCount")')
+        assert "40" in page.inner_text(".result-window")
+        assert problems == []
+
+
+def test_flower_sees_the_workers(running: Running) -> None:
+    import urllib.request
+
+    with urllib.request.urlopen(
+        f"http://localhost:{running.variables['FLOWER_PORT']}/workers", timeout=20
+    ) as answer:
+        text = answer.read().decode()
+    assert "embed@" in text
+    assert "write@" in text
+
+
+def test_ctrl_c_stops_everything_and_the_second_start_is_quick_and_keeps_the_data(running: Running) -> None:
+    children = psutil.Process(running.process.pid).children(recursive=True)
+    assert len(children) >= 9
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 0
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    again = subprocess.Popen(
+        [*COMMAND, "run", *SMALL],
+        cwd=ROOT,
+        env=running.variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert again.stdout is not None
+    output = []
+    for line in again.stdout:
+        output.append(line)
+        if "Ctrl-C stops everything" in line:
+            break
+    text = "".join(output)
+    assert "nothing is pending" in text
+    assert "the database is empty" not in text
+    again.send_signal(signal.SIGTERM)
+    again.wait(60)

@@ -1,0 +1,92 @@
+"""After a run every web process of two web servers answers fresh, though only one of their sidecars was called."""
+
+import json
+from pathlib import Path
+
+import grpc
+import pytest
+
+from apps.rpc.client import is_serving
+from jobrec_site.local.preflight import free_ports
+from jobrec_site.local.programs import Program, web_command
+from proto import invalidation_pb2, invalidation_pb2_grpc
+from tests.stack import Stack, wait_until
+
+SIMILAR = "query($id: ID!) { similarPostings(postingId: $id, first: 100) { edges { node { externalId } } } }"
+ROUNDS = 25  # requests to each server, so that each of its two processes gets some
+
+
+@pytest.fixture(scope="module")
+def two_servers(servers: Path, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("stack")
+    # The caches are to keep their answers for as long as the test runs: only invalidation makes them fresh.
+    stack = Stack(servers, folder, CACHE_L1_TTL="3600", CACHE_L2_TTL="3600")
+    other = free_ports()
+    second_sidecar = Program(
+        "sidecar-2",
+        [*stack.programs["sidecar"].arguments, "--bind", f"127.0.0.1:{other.invalidation}"],
+    )
+    second_web = Program("web-2", web_command(other.web, workers=2))
+    try:
+        stack.create(second_sidecar, second_web)
+        sample = folder / "postings.jsonl"
+        stack.manage("generate_sample", "postings", "--count=60", f"--out={sample}")
+        stack.manage("import_postings", str(sample))
+        stack.start("sidecar", "embed-worker", "write-worker", "web", "sidecar-2", "web-2")
+        stack.wait_for_web(other.web)
+        wait_until(lambda: is_serving(f"127.0.0.1:{other.invalidation}"), "the second sidecar serves")
+        stack.manage("embed", "--wait", "--timeout=120")
+        stack.notes["web_ports"] = [stack.ports.web, other.web]
+        stack.notes["second_sidecar"] = other.invalidation
+        yield stack
+    finally:
+        stack.close()
+
+
+def listed(stack: Stack, port: int) -> set[str]:
+    data = stack.graphql(SIMILAR, port=port, id="1")
+    return {edge["node"]["externalId"] for edge in data["similarPostings"]["edges"]}
+
+
+def everywhere(stack: Stack) -> list[set[str]]:
+    return [listed(stack, port) for _ in range(ROUNDS) for port in stack.notes["web_ports"]]
+
+
+def test_all_processes_of_both_servers_listen(two_servers: Stack) -> None:
+    everywhere(two_servers)  # a process subscribes with its first lookup
+    with grpc.insecure_channel(f"127.0.0.1:{two_servers.notes['second_sidecar']}") as channel:
+        stub = invalidation_pb2_grpc.CacheInvalidationStub(channel)
+        answer = stub.Invalidate(
+            invalidation_pb2.InvalidateRequest(namespaces=["skills"], reason="test"), timeout=5
+        )
+    assert answer.processes_reached == 4
+
+
+def test_a_change_behind_their_back_stays_hidden_until_the_run_that_follows_it(two_servers: Stack) -> None:
+    before = everywhere(two_servers)
+    assert all("sample-p-0000007" in each for each in before)
+    # Plain SQL: no cache hears of it.
+    two_servers.sql("UPDATE postings_posting SET status = 'closed' WHERE external_id = 'sample-p-0000007'")
+    assert all("sample-p-0000007" in each for each in everywhere(two_servers))
+
+    # A run that writes one row; its final task calls the first server's sidecar only.
+    two_servers.sql("UPDATE postings_posting SET title = 'Fresh' WHERE external_id = 'sample-p-0000009'")
+    assert "1 rows written" in two_servers.manage("embed", "--kind=posting", "--wait", "--timeout=60")
+    [record] = two_servers.sql("SELECT * FROM embeddings_invalidation ORDER BY id DESC LIMIT 1")
+    assert record["acknowledged_by"] == [f"127.0.0.1:{two_servers.ports.invalidation}"]
+    after = everywhere(two_servers)
+    assert all("sample-p-0000007" not in each for each in after), json.dumps(
+        [sorted(each) for each in after[:4]]
+    )
+
+
+def test_the_sidecar_says_what_is_wrong_with_a_call(two_servers: Stack) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{two_servers.ports.invalidation}") as channel:
+        stub = invalidation_pb2_grpc.CacheInvalidationStub(channel)
+        for namespaces, message in (
+            ([], "at least one is needed"),
+            (["jobs"], "unknown cache namespace 'jobs'"),
+        ):
+            with pytest.raises(grpc.RpcError, match=message) as error:
+                stub.Invalidate(invalidation_pb2.InvalidateRequest(namespaces=namespaces), timeout=5)
+            assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT

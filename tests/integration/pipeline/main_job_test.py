@@ -1,0 +1,155 @@
+"""The main job with real processes: import, embed through Celery, write, invalidate, answer."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.stack import Stack, wait_until
+
+CURRENT = """
+    SELECT count(*) AS n FROM postings_posting p JOIN embeddings_postingembedding e
+    ON e.posting_id = p.id AND e.content_hash = p.content_hash
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """A small sample, embedded once by a worker that runs two slots, and everything else up."""
+    folder = tmp_path_factory.mktemp("sample")
+    for kind, count in (("postings", 320), ("candidates", 60)):
+        stack.manage("generate_sample", kind, f"--count={count}", f"--out={folder / kind}.jsonl")
+    # Forty more postings of one text: encoded once.
+    first = json.loads((folder / "postings.jsonl").read_text().splitlines()[0])
+    with (folder / "postings.jsonl").open("a") as file:
+        for number in range(40):
+            file.write(json.dumps(first | {"external_id": f"copy-{number}"}) + "\n")
+    for kind in ("postings", "candidates"):
+        stack.manage(f"import_{kind}", str(folder / f"{kind}.jsonl"))
+    stack.start("sidecar", "embed-worker", "write-worker", "beat")
+    stack.notes["output"] = stack.manage("embed", "--wait", "--timeout=150")
+    return stack
+
+
+def test_every_row_has_exactly_one_current_vector(loaded: Stack) -> None:
+    assert "360 rows written" in loaded.notes["output"]
+    assert "60 rows written" in loaded.notes["output"]
+    assert loaded.sql(CURRENT) == [{"n": 360}]
+    assert loaded.sql("SELECT count(*) AS n FROM embeddings_postingembedding") == [{"n": 360}]
+    assert loaded.sql("SELECT count(*) AS n FROM embeddings_candidateembedding") == [{"n": 60}]
+
+
+def test_equal_texts_were_encoded_once(loaded: Stack) -> None:
+    [sums] = loaded.sql(
+        "SELECT sum(c.rows) AS rows, sum(rows_written) AS written, sum(rows_reused) AS reused, sum(rows_dead) AS dead "
+        "FROM embeddings_embeddingchunk c JOIN embeddings_embeddingrun r ON r.id = c.run_id WHERE r.kind = 'posting'"
+    )
+    assert sums == {"rows": 360, "written": 360, "reused": 40, "dead": 0}
+
+
+def test_the_ledger_keeps_no_vectors(loaded: Stack) -> None:
+    assert loaded.sql(
+        "SELECT DISTINCT state, vectors IS NULL AS dropped, embedded_ids IS NULL AS ids FROM embeddings_embeddingchunk"
+    ) == [{"state": "written", "dropped": True, "ids": True}]
+
+
+def test_the_vectors_are_those_of_the_model(loaded: Stack) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    from workers.encoding.encoder import _location
+
+    rows = loaded.sql(
+        "SELECT p.title, p.skills_text, p.description, e.vector::real[] AS vector FROM postings_posting p "
+        "JOIN embeddings_postingembedding e ON e.posting_id = p.id ORDER BY p.id LIMIT 5"
+    )
+    model = SentenceTransformer(_location("all-MiniLM-L6-v2"), device="cpu")
+    for row in rows:
+        skills = f"\nSkills: {row['skills_text']}" if row["skills_text"] else ""
+        text = f"{row['title']}{skills}\n\n{row['description']}"
+        # Longer than one window: compare with the mean of its windows, as promised.
+        tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+        parts = [tokens[start : start + 254] for start in range(0, len(tokens), 254)]
+        vectors = model.encode([model.tokenizer.decode(part) for part in parts])
+        mean = np.average(vectors, axis=0, weights=[len(part) for part in parts])
+        cosine = float(mean @ np.array(row["vector"]) / np.linalg.norm(mean) / np.linalg.norm(row["vector"]))
+        assert cosine > 0.995
+
+
+def test_the_index_was_built_before_the_model_became_active(loaded: Stack) -> None:
+    [model] = loaded.sql("SELECT id, state FROM embeddings_embeddingmodel")
+    assert model["state"] == "active"
+    indexes = loaded.sql(
+        "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+        "WHERE relname LIKE '%hnsw%' ORDER BY 1"
+    )
+    assert indexes == [
+        {"relname": f"embeddings_candidateembedding_hnsw_{model['id']}", "indisvalid": True},
+        {"relname": f"embeddings_postingembedding_hnsw_{model['id']}", "indisvalid": True},
+    ]
+
+
+def test_the_runs_were_acknowledged_by_the_sidecar(loaded: Stack) -> None:
+    rows = loaded.sql(
+        "SELECT acknowledged_at IS NOT NULL AS done, acknowledged_by FROM embeddings_invalidation"
+    )
+    address = f"127.0.0.1:{loaded.ports.invalidation}"
+    assert rows == [{"done": True, "acknowledged_by": [address]}] * 2
+
+
+def test_nothing_pending_is_said_so(loaded: Stack) -> None:
+    assert "nothing is pending" in loaded.manage("embed", "--wait")
+
+
+def test_an_edit_in_plain_sql_makes_its_row_pending_and_the_schedule_embeds_it(loaded: Stack) -> None:
+    before = loaded.sql("SELECT vector::text AS v FROM embeddings_postingembedding WHERE posting_id = 1")
+    loaded.sql(
+        "UPDATE postings_posting SET description = 'Completely different: a lighthouse keeper' WHERE id = 1"
+    )
+    assert loaded.sql(CURRENT) == [{"n": 359}]
+    # Beat reads its schedule from the database: an operator changes it there.
+    loaded.sql(
+        "UPDATE django_celery_beat_periodictask SET interval_id = (SELECT id FROM django_celery_beat_intervalschedule "
+        "WHERE every = 2) WHERE task = 'workers.tasks.start_runs'"
+    )
+    loaded.sql("UPDATE django_celery_beat_periodictasks SET last_update = now()")
+    wait_until(lambda: loaded.sql(CURRENT) == [{"n": 360}], "the edited row is embedded again")
+    assert (
+        loaded.sql("SELECT vector::text AS v FROM embeddings_postingembedding WHERE posting_id = 1") != before
+    )
+
+
+def test_a_status_edit_makes_nothing_pending(loaded: Stack) -> None:
+    loaded.sql("UPDATE postings_posting SET status = 'closed', salary_min = 1 WHERE id = 2")
+    assert loaded.sql(CURRENT) == [{"n": 360}]
+
+
+def test_recommendations_fit(loaded: Stack, tmp_path: Path) -> None:
+    loaded.start("embedding-server", "web")
+    printed = loaded.manage("recommend", "--candidate=sample-c-0000001", "--limit=3")
+    assert "Production" in printed
+    assert "has:" in printed
+    printed = loaded.manage("recommend", "--text", "heating and plumbing technician", "--limit=3")
+    assert "no vector" not in printed
+    data = loaded.graphql(
+        "query($text: String!) { searchPostings(text: $text, first: 5) { degraded totalCount edges { score node "
+        "{ title jobFamily } explanation { vectorScore parts { name value weight } } } } }",
+        text="heating and plumbing technician",
+    )["searchPostings"]
+    assert data["degraded"] is False
+    assert data["edges"][0]["node"]["jobFamily"] == "Plumbing and heating"
+    for edge in data["edges"]:
+        parts = edge["explanation"]["parts"]
+        assert edge["score"] == pytest.approx(sum(part["value"] * part["weight"] for part in parts), abs=1e-5)
+
+
+def test_without_the_embedding_server_skills_answer(loaded: Stack) -> None:
+    loaded.halt("embedding-server")
+    data = loaded.graphql(
+        '{ searchPostings(text: "welding and quality control on night shifts", first: 3) '
+        "{ degraded edges { explanation { matchedSkills { name } } } } }"
+    )["searchPostings"]
+    assert data["degraded"] is True
+    for edge in data["edges"]:
+        matched = {skill["name"] for skill in edge["explanation"]["matchedSkills"]}
+        assert matched and matched <= {"Welding", "Quality control"}

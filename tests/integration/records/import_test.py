@@ -1,0 +1,337 @@
+"""Imports through the real commands, into a real database."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+from pyarrow import parquet
+
+from apps.candidates.models import Candidate
+from apps.postings.models import Posting
+from apps.records.models import EnglishLevel
+
+pytestmark = pytest.mark.django_db
+
+POSTING = {
+    "external_id": "p1",
+    "title": "Keeper of tables",
+    "company": "Rowan",
+    "description": "We use **PostgreSQL** and k8s.",
+    "city": "Lviv",
+    "country": "UA",
+    "remote": True,
+    "employment_type": "full_time",
+    "experience_years": 2.5,
+    "english_level": "B2",
+    "salary_min": 3000,
+    "salary_max": 4500,
+    "salary_currency": "EUR",
+    "salary_period": "month",
+    "job_family": "Data",
+    "skills": ["Python", "Obscure Tool 9000"],
+    "published_at": "2026-11-01",
+    "closes_at": "2026-12-01T12:00:00+02:00",
+}
+
+
+def lines(*rows: Any) -> bytes:
+    return b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows)
+
+
+def run(command: str, file: Path, *arguments: str) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    call_command(command, str(file), "--no-progress", *arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def rejects(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(f"{file}.rejects.jsonl").read_text().splitlines()]
+
+
+def physical_rows() -> list[tuple[Any, ...]]:
+    """Where each row stands and which transaction wrote it: changes with any write, even of equal values."""
+    tables = ["postings_company", "postings_posting", "postings_postingskill", "skills_skill"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(f"SELECT '{t}', ctid::text, xmin::text, xmax::text FROM {t}" for t in tables)
+        )
+        return sorted(cursor.fetchall())
+
+
+def write_as(file: Path, rows: list[dict[str, Any]]) -> Path:
+    if file.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    elif file.suffix == ".csv":
+        with file.open("w", newline="") as opened:
+            writer = csv.DictWriter(opened, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(
+                {k: "; ".join(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows
+            )
+    elif file.suffix == ".gz":
+        file.write_bytes(gzip.compress(lines(*rows)))
+    else:
+        file.write_bytes(lines(*rows))
+    return file
+
+
+@pytest.mark.parametrize("name", ["postings.jsonl", "postings.jsonl.gz", "postings.csv", "postings.parquet"])
+def test_every_format_gives_the_same_row(tmp_path: Path, name: str) -> None:
+    run("import_postings", write_as(tmp_path / name, [POSTING]))
+    posting = Posting.objects.get()
+    assert posting.company is not None
+    assert (posting.title, posting.company.name, posting.city, posting.remote) == (
+        "Keeper of tables",
+        "Rowan",
+        "Lviv",
+        True,
+    )
+    assert (posting.experience_years, posting.english_level) == (2.5, EnglishLevel.UPPER_INTERMEDIATE)
+    assert (posting.salary_per_year, posting.salary_currency) == (54_000, "EUR")
+    assert (
+        posting.published_at is not None and posting.published_at.isoformat() == "2026-11-01T00:00:00+00:00"
+    )
+    assert posting.closes_at is not None and posting.closes_at.isoformat() == "2026-12-01T10:00:00+00:00"
+    origins = {use.skill.name: use.origin for use in posting.skill_uses.select_related("skill")}
+    assert origins == {
+        "Python": "stated",
+        "Obscure Tool 9000": "stated",
+        "PostgreSQL": "found",
+        "Kubernetes": "found",
+    }
+    assert posting.skills_text == "Kubernetes, Obscure Tool 9000, PostgreSQL, Python"
+
+
+def test_an_unknown_skill_is_kept_but_not_looked_for_in_other_texts(tmp_path: Path) -> None:
+    run("import_postings", write_as(tmp_path / "a.jsonl", [POSTING]))
+    other = POSTING | {"external_id": "p2", "skills": [], "description": "We love Obscure Tool 9000"}
+    run("import_postings", write_as(tmp_path / "b.jsonl", [other]))
+    assert "Obscure" not in Posting.objects.get(external_id="p2").skills_text
+
+
+def test_a_second_import_touches_no_row_and_an_edit_only_its_own(tmp_path: Path) -> None:
+    rows = [POSTING | {"external_id": f"p{number}"} for number in range(5)]
+    file = write_as(tmp_path / "p.jsonl", rows)
+    run("import_postings", file)
+    before = physical_rows()
+    out, _ = run("import_postings", file)
+    assert "0 new, 0 updated, 5 unchanged" in out
+    assert physical_rows() == before
+
+    hashes = dict(Posting.objects.values_list("external_id", "content_hash"))
+    rows[3]["description"] = "We use Java now."
+    out, _ = run("import_postings", write_as(file, rows))
+    assert "0 new, 1 updated, 4 unchanged" in out
+    changed = {
+        name
+        for name, value in Posting.objects.values_list("external_id", "content_hash")
+        if value != hashes[name]
+    }
+    assert changed == {"p3"}
+    assert Posting.objects.get(external_id="p3").skills_text == "Java, Obscure Tool 9000, Python"
+
+
+def test_bad_rows_are_listed_with_line_and_reason_and_all_others_imported(tmp_path: Path) -> None:
+    def bad(**changes: Any) -> dict[str, Any]:
+        return POSTING | {"external_id": "bad"} | changes
+
+    file = tmp_path / "postings.jsonl"
+    without_title = {key: value for key, value in bad().items() if key != "title"}
+    file.write_bytes(
+        lines(
+            POSTING,
+            bad(experience_years="a lot"),
+            without_title,
+            b'{"external_id": "x", "title": ',
+            '{"title": "Café"}'.encode("latin-1"),
+            bad(title="nul\x00here"),
+            bad(description="x" * 10_000_000),
+            bad(salary_min=10, salary_max=5),
+            bad(english_level="klingon"),
+            bad(published_at="yesterday"),
+            b"[1, 2]",
+            bad(title="\ud800"),
+            b"",
+            POSTING | {"external_id": "p2"},
+        )
+    )
+    with pytest.raises(CommandError, match=r"11 rows were rejected; all others are imported") as error:
+        run("import_postings", file)
+    assert error.value.returncode == 1
+    assert set(Posting.objects.values_list("external_id", flat=True)) == {"p1", "p2"}
+    found = {each["line"]: (each.get("field", ""), each["reason"]) for each in rejects(file)}
+    assert sorted(found) == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert found[2][0] == "experience_years" and "'a lot'" in found[2][1]
+    assert found[3] == ("title", "missing; every row needs one")
+    assert found[4][1].startswith("not JSON: ")
+    assert found[5][1] == "not UTF-8: octet 0xe9 at position 15; save the file as UTF-8"
+    assert found[6] == ("title", "holds a NUL character at position 4; remove it")
+    assert found[7][0] == "description" and "1000000" in found[7][1]
+    assert found[8][1] == "salary_max 5 is less than salary_min 10"
+    assert found[9][0] == "english_level" and "'klingon'" in found[9][1]
+    assert found[10][0] == "published_at" and "2026-11-23" in found[10][1]
+    assert found[11][1] == "not a JSON object but list"
+    assert "JSON" in found[12][1] or "surrogate" in found[12][1]
+
+
+def test_bad_csv_rows(tmp_path: Path) -> None:
+    file = tmp_path / "postings.csv"
+    file.write_bytes(
+        b'external_id,title,city\np1,One,Oslo\np2,Two\np3,Thr\xe9e,Oslo\np4,"Four\nlines",Oslo\np5,,Oslo\n'
+    )
+    with pytest.raises(CommandError, match="3 rows were rejected"):
+        run("import_postings", file)
+    assert set(Posting.objects.values_list("external_id", "title")) == {("p1", "One"), ("p4", "Four\nlines")}
+    assert [(each["line"], each.get("field")) for each in rejects(file)] == [
+        (3, None),
+        (4, "title"),
+        (7, "title"),
+    ]
+
+
+def test_a_row_that_only_the_database_refuses_costs_no_other(tmp_path: Path) -> None:
+    # Valid by the form, but an index cannot hold so long a text.
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE postings_posting ADD CONSTRAINT no_evil CHECK (title <> 'evil')")
+    rows = [POSTING | {"external_id": f"p{number}"} for number in range(20)]
+    rows[13]["title"] = "evil"
+    file = write_as(tmp_path / "p.jsonl", rows)
+    with pytest.raises(CommandError, match="1 rows were rejected"):
+        run("import_postings", file)
+    assert Posting.objects.count() == 19
+    [reject] = rejects(file)
+    assert (reject["line"], reject["external_id"]) == (14, "p13")
+    assert "no_evil" in reject["reason"]
+
+
+def test_the_later_of_two_rows_with_one_key_counts(tmp_path: Path) -> None:
+    file = write_as(tmp_path / "p.jsonl", [POSTING, POSTING | {"title": "Later"}])
+    out, _ = run("import_postings", file)
+    assert "1 named again later in the file" in out
+    assert Posting.objects.get().title == "Later"
+
+
+def test_djinni_presets(tmp_path: Path) -> None:
+    posting = {
+        "Position": "Middle Python developer",
+        "Long Description": "Django and Celery.",
+        "Company Name": "Yarrow",
+        "Exp Years": "2y",
+        "Primary Keyword": "Python",
+        "English Level": "pre",
+        "Published": "2023-05-01T10:00:00",
+        "Long Description_lang": "en",
+        "id": "3f1",
+    }
+    rows = [posting, posting | {"id": "3f2", "Exp Years": "no_exp", "English Level": "no_english"}]
+    run("import_postings", write_as(tmp_path / "jobs.csv", rows), "--preset", "djinni")
+    first, second = Posting.objects.order_by("external_id")
+    assert (first.source, first.title, first.experience_years) == ("djinni", "Middle Python developer", 2)
+    assert (first.english_level, first.job_family) == (EnglishLevel.PRE_INTERMEDIATE, "Python")
+    assert (second.experience_years, second.english_level) == (0, EnglishLevel.NONE)
+
+    candidate = {
+        "Position": "QA engineer",
+        "Moreinfo": "I test web applications.",
+        "Looking For": "A calm team",
+        "Highlights": "Found 200 defects",
+        "Primary Keyword": "QA",
+        "English Level": "upper",
+        "Experience Years": 3.5,
+        "CV": "QA engineer. I test web applications.",
+        "CV_lang": "en",
+        "id": "c1",
+    }
+    run("import_candidates", write_as(tmp_path / "cv.parquet", [candidate]), "--preset", "djinni")
+    found = Candidate.objects.get()
+    assert (found.headline, found.looking_for, found.experience_years) == ("QA engineer", "A calm team", 3.5)
+    assert found.resume == "I test web applications.\n\n## Highlights\n\nFound 200 defects"
+    assert found.english_level == EnglishLevel.UPPER_INTERMEDIATE
+
+
+@pytest.mark.parametrize(
+    ("command", "folder", "name", "preset"),
+    [
+        ("import_postings", "postings", "usajobs", "usajobs"),
+        ("import_postings", "postings", "hahu", "hahu"),
+        ("import_candidates", "candidates", "experience_statements", "usajobs"),
+        ("import_candidates", "candidates", "hahu_profiles", "hahu"),
+    ],
+)
+def test_real_files(
+    tmp_path: Path, shared_data: Path, command: str, folder: str, name: str, preset: str
+) -> None:
+    with gzip.open(shared_data / folder / f"{name}.jsonl.gz", "rb") as source:
+        some = [next(source) for _ in range(200)]
+    file = tmp_path / f"{name}.jsonl.gz"
+    file.write_bytes(gzip.compress(b"".join(some)))
+    out, err = run(command, file, "--preset", preset)
+    assert "200 new" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--map", "titel=Job"], "no field 'titel'"),
+        (["--map", "title"], "write FIELD=COLUMN"),
+        (["--mapping", "/nowhere.toml"], "No such file"),
+    ],
+)
+def test_wrong_arguments_say_what_would_be_right(tmp_path: Path, arguments: list[str], message: str) -> None:
+    file = write_as(tmp_path / "p.jsonl", [POSTING])
+    with pytest.raises(CommandError, match=message) as error:
+        run("import_postings", file, *arguments)
+    assert error.value.returncode == 2
+    assert not Posting.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.csv", None, "No such file"),
+        ("postings.txt", b"", "cannot tell the format"),
+        ("postings.jsonl.gz", gzip.compress(lines(POSTING) * 500)[:-40], "ends early or is damaged"),
+        ("postings.parquet", b"PAR1 not really", "not a Parquet file"),
+    ],
+)
+def test_unusable_files(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(CommandError, match=message) as error:
+        run("import_postings", file)
+    assert error.value.returncode == 2
+    # What could be read is there.
+    assert Posting.objects.count() == (1 if name.endswith(".gz") else 0)
+
+
+def test_map_and_source(tmp_path: Path) -> None:
+    file = write_as(tmp_path / "p.csv", [{"Key": "7", "Job title": "Nurse", "Town": "Oslo", "Rest": "x"}])
+    out, _ = run(
+        "import_postings",
+        file,
+        "--map",
+        "external_id=Key",
+        "--map",
+        "title=Job title",
+        "--map",
+        "city=Town",
+        "--source",
+        "acme",
+    )
+    assert "columns not used: Rest" in out
+    assert Posting.objects.values_list("source", "external_id", "title", "city").get() == (
+        "acme",
+        "7",
+        "Nurse",
+        "Oslo",
+    )

@@ -1,0 +1,151 @@
+"""A whole jobrec of real processes, with a database of its own on the run's embedded servers."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import redis
+from psycopg.rows import dict_row
+
+from apps.rpc.client import is_serving
+from jobrec_site.addresses import embedded_database_url, embedded_redis_url, redis_database
+from jobrec_site.local import embedded
+from jobrec_site.local.preflight import free_ports
+from jobrec_site.local.programs import ROOT, Program, application
+from jobrec_site.local.supervision import Supervisor
+
+DATABASE = "jobrec_stack"
+
+
+class Stack:
+    """Processes are started by name (see jobrec_site.local.programs) under a real supervisord."""
+
+    def __init__(self, servers: Path, folder: Path, **settings: str) -> None:
+        self.ports = free_ports()
+        self.database_url = embedded_database_url(servers, name=DATABASE)
+        redis_url = embedded_redis_url(servers)
+        # Other logical databases than the test process itself uses.
+        self.redis_urls = [redis_database(redis_url, number) for number in (3, 4, 5)]
+        self.environment = {
+            "DJANGO_SETTINGS_MODULE": "jobrec_site.settings",
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": redis_url,
+            "REDIS_BROKER_URL": self.redis_urls[0],
+            "REDIS_RESULT_URL": self.redis_urls[1],
+            "REDIS_CACHE_URL": self.redis_urls[2],
+            "EMBEDDING_ADDRESS": f"127.0.0.1:{self.ports.embedding}",
+            "EMBEDDING_BIND": f"127.0.0.1:{self.ports.embedding}",
+            "INVALIDATION_ADDRESSES": f"127.0.0.1:{self.ports.invalidation}",
+            "INVALIDATION_BIND": f"127.0.0.1:{self.ports.invalidation}",
+            "SWEEP_EVERY": "2",
+            "SWEEP_PATIENCE": "2",
+            "REEMBED_EVERY": "3600",
+            "EMBEDDING_LEASE": "10",
+            **settings,
+        }
+        self._servers = servers
+        self.programs = {program.name: program for program in application(self.ports)}
+        self._folder = folder
+        self.supervisor: Supervisor | None = None
+        self.notes: dict[str, Any] = {}  # what a fixture has to tell its tests
+
+    def create(self, *extra: Program) -> None:
+        """Makes the database and starts supervisord; no process yet."""
+        with psycopg.connect(
+            embedded_database_url(self._servers, name="postgres"), autocommit=True
+        ) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        embedded.create_database(self._servers, DATABASE)
+        for url in self.redis_urls:
+            redis.Redis.from_url(url).flushdb()
+        self.manage("migrate", "--verbosity=0")
+        programs = [*self.programs.values(), *extra]
+        with_environment = [
+            Program(**(vars(each) | {"environment": self.environment | each.environment}))
+            for each in programs
+        ]
+        self.supervisor = Supervisor(self._folder, with_environment)
+        self.supervisor.start()
+
+    def start(self, *names: str) -> None:
+        """Starts processes and waits until those that serve do so."""
+        assert self.supervisor is not None
+        self.supervisor.run(names)
+        served = {"sidecar": self.ports.invalidation, "embedding-server": self.ports.embedding}
+        for name in names:
+            if name in served:
+                wait_until(partial(is_serving, f"127.0.0.1:{served[name]}"), f"{name} serves")
+            if name == "web":
+                self.wait_for_web()
+
+    def halt(self, *names: str) -> None:
+        assert self.supervisor is not None
+        for name in names:
+            self.supervisor.halt(name)
+
+    def close(self) -> None:
+        if self.supervisor is not None:
+            self.supervisor.stop()
+
+    def log(self, name: str) -> str:
+        return (self._folder / "log" / f"{name}.log").read_text(errors="replace")
+
+    def manage(self, *arguments: str, status: int = 0) -> str:
+        """Runs a management command; its output, after checking its exit status."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=170,
+            check=False,
+        )
+        assert done.returncode == status, (
+            f"{arguments}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        return done.stdout + done.stderr
+
+    def sql(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
+        with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as connection:
+            cursor = connection.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def graphql(self, query: str, *, port: int | None = None, **variables: Any) -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port or self.ports.web}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer = json.load(response)
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def wait_for_web(self, port: int | None = None) -> None:
+        def ready() -> bool:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port or self.ports.web}/readyz", timeout=5).close()
+            except (urllib.error.URLError, OSError):
+                return False
+            return True
+
+        wait_until(ready, "the web server answers")
+
+
+def wait_until(condition: Callable[[], Any], what: str, *, timeout: float = 60) -> Any:
+    """The first true value of `condition`. Fails with `what` after `timeout` seconds."""
+    until = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < until, f"not within {timeout} s: {what}"
+        time.sleep(0.1)
+    return value

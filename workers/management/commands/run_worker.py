@@ -1,0 +1,44 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from workers.app import app
+
+
+class Command(BaseCommand):
+    help = "Runs a Celery worker: `embed` holds the model, `write` does the rest. Until SIGTERM or Ctrl-C."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("role", choices=["embed", "write"])
+        parser.add_argument("--name", default="", help="worker name before the @ (default: the role)")
+        parser.add_argument("--concurrency", type=int, default=0, help="threads (default: by the hardware)")
+        parser.add_argument("--log-level", default="INFO")
+
+    def handle(self, *args: Any, role: str, **options: Any) -> None:
+        options_of_role = _embed() if role == "embed" else _write()
+        concurrency = options["concurrency"] or options_of_role["concurrency"]
+        app.worker_main(
+            [
+                "worker",
+                f"--queues={options_of_role['queues']}",
+                # Threads: CUDA does not survive a fork, and a forked child per core would hold a model each.
+                "--pool=threads",
+                f"--concurrency={concurrency}",
+                f"--hostname={options['name'] or role}@%h",
+                f"--loglevel={options['log_level']}",
+                "--without-mingle",
+            ]
+        )
+
+
+def _embed() -> dict[str, Any]:
+    from workers.encoding.loaded import hardware
+
+    # One thread more than compute at a time: it reads the next chunk, or stores the last, while the others encode.
+    return {"queues": "embed", "concurrency": hardware().slots + 1}
+
+
+def _write() -> dict[str, Any]:
+    # Two write waves, a third is free for control tasks while an index is being built.
+    return {"queues": "write,control", "concurrency": 3}
