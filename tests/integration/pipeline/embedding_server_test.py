@@ -43,7 +43,8 @@ def embed(channel: grpc.Channel, *texts: str, name: str = "all-MiniLM-L6-v2", **
         texts=texts, model=embedding_pb2.ModelVersion(name=name, revision="main-t1-w8")
     )
     stub = embedding_pb2_grpc.EmbeddingServiceStub(channel)
-    return stub.Embed(request, **({"timeout": 20, "metadata": TOKEN} | options))
+    with_defaults: dict[str, Any] = {"timeout": 20, "metadata": TOKEN} | options
+    return stub.Embed(request, **with_defaults)
 
 
 def test_texts_become_vectors(channel: grpc.Channel) -> None:
@@ -80,7 +81,7 @@ def test_refusals_say_why(
     with pytest.raises(grpc.RpcError) as error:
         embed(channel, *texts, **options)
     assert error.value.code() == code
-    assert message in error.value.details()
+    assert message in (error.value.details() or "")
 
 
 def test_health_needs_no_token_and_reflection_lists_the_service(channel: grpc.Channel) -> None:
