@@ -169,8 +169,18 @@ EMBEDDING_BATCH_TOKENS = env.int("EMBEDDING_BATCH_TOKENS", default=0)  # 0: 4,09
 EMBEDDING_CHUNK_SIZE = env.int("EMBEDDING_CHUNK_SIZE", default=250)  # rows, 100 to 500
 EMBEDDING_WAVE_SIZE = env.int("EMBEDDING_WAVE_SIZE", default=8)  # chunks
 EMBEDDING_WAVES_IN_FLIGHT = env.int("EMBEDDING_WAVES_IN_FLIGHT", default=2)
-EMBEDDING_LEASE = env.int("EMBEDDING_LEASE", default=120)  # seconds; renewed while the chunk is being encoded
-EMBEDDING_ATTEMPTS = env.int("EMBEDDING_ATTEMPTS", default=5)  # workers a chunk may cost
+EMBEDDING_LEASE = env.int("EMBEDDING_LEASE", default=60)  # seconds; renewed while the chunk is being encoded
+# Workers a chunk may cost before its texts are tried in a process apart, and before it is given up.
+EMBEDDING_SUSPECT_AFTER = env.int("EMBEDDING_SUSPECT_AFTER", default=2)
+EMBEDDING_ATTEMPTS = env.int("EMBEDDING_ATTEMPTS", default=8)
+EMBEDDING_NICE = env.int(
+    "EMBEDDING_NICE", default=10
+)  # of the embed worker on a CPU, so that searches go first
+MODEL_COVERAGE = env.float(
+    "MODEL_COVERAGE", default=0.99
+)  # share of rows with a vector before a model may serve
+KEEP_RUNS_DAYS = env.int("KEEP_RUNS_DAYS", default=30)
+KEEP_DEAD_LETTERS_DAYS = env.int("KEEP_DEAD_LETTERS_DAYS", default=90)  # after they were cleared or replayed
 RECOMMENDATION_DEPTH = env.int("RECOMMENDATION_DEPTH", default=200)  # matches ranked, and so pageable
 HNSW_M = env.int("HNSW_M", default=16)
 HNSW_EF_CONSTRUCTION = env.int("HNSW_EF_CONSTRUCTION", default=64)
@@ -182,6 +192,7 @@ HNSW_BUILD_MEMORY_MB = env.int("HNSW_BUILD_MEMORY_MB", default=0)  # 0: an eight
 REEMBED_EVERY = timedelta(seconds=env.int("REEMBED_EVERY", default=300))
 SWEEP_EVERY = timedelta(seconds=env.int("SWEEP_EVERY", default=30))
 SWEEP_PATIENCE = env.int("SWEEP_PATIENCE", default=30)  # seconds before a step counts as overdue
+PRUNE_EVERY = timedelta(seconds=env.int("PRUNE_EVERY", default=86_400))
 
 # --- GraphQL -------------------------------------------------------------------------------------------------
 GRAPHENE = {

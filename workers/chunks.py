@@ -1,20 +1,26 @@
 """Embedding one chunk, from the lease to the ledger."""
 
 import logging
+import os
+import signal
 import time
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from apps.embeddings import leases, ledger, planning, reading
+from apps.embeddings import leases, ledger, reading, runs
+from apps.embeddings.dead_letters import Failure
 from apps.embeddings.errors import LeaseLostError
 from apps.embeddings.leases import Lease
-from apps.embeddings.ledger import Embedded, Failure
+from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingModel
-from workers.encoding.encoder import ModelVersion
-from workers.encoding.errors import ModelLoadError, TransientEncoderError
-from workers.encoding.isolation import encode_isolating
-from workers.encoding.loaded import encoder_of
+from apps.embeddings.reading import Text
+from workers.encoding.apart import EncoderApart
+from workers.encoding.encoder import ModelVersion, Vectors
+from workers.encoding.errors import EncoderBrokenError, ModelLoadError, TransientEncoderError
+from workers.encoding.isolation import BadText, encode_isolating
+from workers.encoding.loaded import encoder_of, hardware
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +32,8 @@ def version_of(model: EmbeddingModel) -> ModelVersion:
 def process(lease: Lease) -> None:
     """Embeds a leased chunk; whatever happens to it, the ledger says so.
 
-    Raises what may pass, with the lease still held for the retry: TransientEncoderError, django's OperationalError.
+    Raises what may pass, with the lease still held for the retry: TransientEncoderError, django's OperationalError
+    and InterfaceError.
     """
     try:
         _embed(lease)
@@ -34,13 +41,31 @@ def process(lease: Lease) -> None:
         logger.info("%s", error)
     except ModelLoadError as error:
         leases.release_lease(lease, error=str(error))
-        planning.pause_run(lease.run_id, reason=str(error))
+        runs.pause_for_a_while(lease.run_id, reason=str(error))
         logger.error("run %d is paused: %s", lease.run_id, error)  # noqa: TRY400  the message says all
+    except EncoderBrokenError as error:
+        leases.release_lease(lease, error=str(error), count=True)
+        logger.error("this worker ends, to be started afresh: %s", error)  # noqa: TRY400  the message says all
+        os.kill(os.getpid(), signal.SIGTERM)
     except (TransientEncoderError, OperationalError, InterfaceError):
         raise
     except Exception as error:
         logger.exception("chunk %d failed", lease.chunk_id)
-        leases.fail_attempt(lease, error=f"{type(error).__name__}: {error}")
+        leases.release_lease(lease, error=f"{type(error).__name__}: {error}", count=True)
+
+
+def give_up_for_now(chunk_id: int, lease: Lease | None, *, error: str) -> None:
+    """After the last retry of what may pass: the chunk is kept, and its run pauses for a while.
+
+    Where the database itself is away nothing can be noted; the sweeper finds the chunk when it is back.
+    """
+    try:
+        if lease is not None:
+            leases.release_lease(lease, error=error)
+            if runs.pause_for_a_while(lease.run_id, reason=error):
+                logger.warning("run %d is paused: %s", lease.run_id, error)
+    except (OperationalError, InterfaceError) as away:
+        logger.warning("chunk %d is left to the sweeper: %s", chunk_id, away)
 
 
 def _embed(lease: Lease) -> None:
@@ -56,11 +81,7 @@ def _embed(lease: Lease) -> None:
     ]
     failures: list[Failure] = []
     if texts:
-        heartbeat = Heartbeat(lease)
-        encoder = encoder_of(version_of(lease.model))
-        vectors, bad = encode_isolating(
-            lambda some: encoder.encode(some, on_batch=heartbeat.beat), [each.text for each in texts]
-        )
+        vectors, bad = _encode(lease, texts)
         embedded += [
             Embedded(texts[i].content_hash, texts[i].row_ids, vector) for i, vector in vectors.items()
         ]
@@ -74,6 +95,20 @@ def _embed(lease: Lease) -> None:
         time.monotonic() - started,
         len(failures),
     )
+
+
+def _encode(lease: Lease, texts: Sequence[Text]) -> tuple[dict[int, Vectors], list[BadText]]:
+    """Here, or in a process apart where the chunk has cost workers before."""
+    heartbeat = Heartbeat(lease)
+    version, plain = version_of(lease.model), [each.text for each in texts]
+    if lease.is_suspect:
+        logger.warning(
+            "chunk %d, attempt %d: its texts are tried in a process apart", lease.chunk_id, lease.attempts
+        )
+        with EncoderApart(version, hardware(), on_wait=heartbeat.beat) as apart:
+            return encode_isolating(apart.encode, plain, suspect=True)
+    encoder = encoder_of(version)
+    return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)
 
 
 class Heartbeat:

@@ -10,6 +10,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 def create_missing_schedules() -> None:
     """Adds the periodic tasks that are not there by name. Idempotent."""
     _every(settings.SWEEP_EVERY, "Sweep the ledger", "workers.tasks.sweep")
+    _every(settings.PRUNE_EVERY, "Prune the ledger", "workers.tasks.prune")
     _every(settings.REEMBED_EVERY, "Embed what is pending", "workers.tasks.start_runs", reason="schedule")
 
 

@@ -7,8 +7,8 @@ from celery import Task, chord, group, shared_task
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from apps.embeddings import invalidation, leases, ledger, planning, serving, sweeping
-from apps.embeddings.models import Kind
+from apps.embeddings import invalidation, leases, ledger, lifecycle, planning, pruning, runs, sweeping
+from apps.embeddings.models import EmbeddingModel, Kind
 from apps.rpc.errors import TransientRpcError
 from workers.app import app
 from workers.encoding.errors import TransientEncoderError
@@ -31,7 +31,7 @@ def start_runs(kinds: list[str] | None = None, *, reason: str = "schedule") -> l
     """Starts a run for each kind and model that has pending rows and no open run. Returns the runs."""
     started = []
     for kind in kinds or Kind.values:
-        for run in planning.request_due_runs(kind, reason=reason):
+        for run in runs.request_due_runs(kind, reason=reason):
             plan_run.delay(run.pk)
             started.append(run.pk)
     return started
@@ -49,6 +49,7 @@ def embed_chunk(self: "Task[Any, Any]", chunk_id: int) -> int:
     """Header of a wave's chord. Ends normally whatever happens to the chunk: the ledger says what did."""
     from workers import chunks  # brings torch, which no other task needs
 
+    lease = None
     try:
         lease = leases.lease_chunk(chunk_id, task_id=self.request.id, worker=self.request.hostname)
         if lease is not None:
@@ -56,8 +57,8 @@ def embed_chunk(self: "Task[Any, Any]", chunk_id: int) -> int:
     except TRANSIENT as error:
         if self.request.retries < RETRY["max_retries"]:
             raise
-        # A header that fails ends its chord. The sweeper sends the chunk again when its lease has run out.
-        logger.warning("chunk %d is left to the sweeper: %s", chunk_id, error)
+        # A header that fails would end its chord: this one ends normally, and the run goes on after a pause.
+        chunks.give_up_for_now(chunk_id, lease, error=str(error))
     return chunk_id
 
 
@@ -72,7 +73,8 @@ def write_wave(run_id: int, wave: int) -> None:
 @shared_task(queue="control", **RETRY)
 def prepare_serving(run_id: int) -> None:
     """After a run: builds the index of a model that is complete, and activates the first model."""
-    serving.prepare_serving(run_id)
+    if lifecycle.prepare_serving(run_id):
+        ledger.mark_prepared(run_id)
     invalidate_run.delay(run_id)
 
 
@@ -85,6 +87,7 @@ def invalidate_run(run_id: int) -> None:
 @shared_task(queue="control", ignore_result=True)
 def sweep() -> None:
     """Sends again what the ledger says is overdue."""
+    sweeping.settle()
     overdue = sweeping.find_overdue(queued=queue_length("embed"))
     for run_id in overdue.plan:
         plan_run.delay(run_id)
@@ -96,10 +99,24 @@ def sweep() -> None:
         write_wave.delay(run_id, wave)
     for run_id in overdue.advance:
         advance_run(run_id)
+    for run_id in overdue.prepare:
+        prepare_serving.delay(run_id)
     for run_id in overdue.invalidate:
         invalidate_run.delay(run_id)
     if overdue:
         logger.info("swept: %s", overdue)
+
+
+@shared_task(queue="control", **RETRY)
+def prune() -> None:
+    """Deletes what the ledger has kept for long enough."""
+    pruning.prune()
+
+
+@shared_task(queue="control", **RETRY)
+def retire_model(model_id: int) -> None:
+    """Drops a model's indexes and vectors; goes on where an earlier call was interrupted."""
+    lifecycle.retire(EmbeddingModel.objects.get(pk=model_id))
 
 
 def advance_run(run_id: int) -> None:

@@ -1,6 +1,8 @@
-"""Asking the workers to look for pending rows now. A hint only: without it the schedule finds them."""
+"""Asking the workers to look at the ledger now. Hints only: without them the schedule finds what is to be done."""
 
 import logging
+from collections.abc import Iterable
+from typing import Any
 
 from celery import current_app
 from django.db import transaction
@@ -12,18 +14,26 @@ DELAY = 2  # seconds, so that a burst of edits makes one run
 
 
 def embed_soon(kind: str) -> None:
-    """After the current transaction commits, sends the hint. A broker that is gone is logged, not raised."""
+    """After the current transaction commits, has a run started over `kind` where something is pending."""
+    _send("workers.tasks.start_runs", kwargs={"kinds": [kind], "reason": f"{kind} edited"}, countdown=DELAY)
 
+
+def plan_soon(run_ids: Iterable[int]) -> None:
+    """After the current transaction commits, has the runs planned, or their next waves sent."""
+    for run_id in run_ids:
+        _send("workers.tasks.plan_run", args=[run_id])
+
+
+def retire_soon(model_id: int) -> None:
+    """After the current transaction commits, has the model's vectors deleted."""
+    _send("workers.tasks.retire_model", args=[model_id])
+
+
+def _send(task: str, **options: Any) -> None:
     def send() -> None:
         try:
-            current_app.send_task(
-                "workers.tasks.start_runs",
-                kwargs={"kinds": [kind], "reason": f"{kind} edited"},
-                queue="control",
-                countdown=DELAY,
-                retry=False,
-            )
+            current_app.send_task(task, queue="control", retry=False, **options)
         except OperationalError as error:
-            logger.warning("no hint sent, the schedule will find the pending %ss: %s", kind, error)
+            logger.warning("%s was not sent, the schedule will find what is to be done: %s", task, error)
 
     transaction.on_commit(send)

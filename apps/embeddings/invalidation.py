@@ -34,7 +34,7 @@ def deliver(run_id: int) -> None:
             answer = client.invalidate(
                 address,
                 [tables(record.run.kind).namespace],
-                run_id=f"run-{run_id}",
+                run_id=f"run-{run_id}-{record.pk}",  # a run that was reopened has a new record
                 reason=f"{record.run} with {record.run.model}",
             )
         except RpcError as error:

@@ -14,7 +14,7 @@ from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun
 
 @dataclass(frozen=True)
 class Lease:
-    """The right of one worker to embed one chunk until it expires."""
+    """The right of one worker to embed one chunk until it expires. `attempts` counts this one."""
 
     chunk_id: int
     run_id: int
@@ -24,17 +24,26 @@ class Lease:
     row_ids: list[int]
     attempts: int
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the chunk has cost so many workers that one of its texts may be what kills them."""
+        return self.attempts > settings.EMBEDDING_SUSPECT_AFTER
+
 
 def lease_chunk(chunk_id: int, *, task_id: str | None, worker: str | None) -> Lease | None:
     """Takes the chunk for `settings.EMBEDDING_LEASE` seconds and counts the attempt, before any work is done.
 
-    A retry of the task that holds the lease takes it again, as the same attempt. None where there is nothing to do: the chunk is
-    embedded or written already, another worker holds it, or its run is not running.
+    A retry of the task that holds the lease takes it again, as the same attempt. None where there is nothing to do:
+    the chunk is embedded or written already, another worker holds it, its attempts are used up, or its run is not
+    running.
     """
     token, now = UUID(task_id) if task_id else uuid4(), timezone.now()
     mine_or_expired = Q(lease=token) | Q(leased_until__lt=now)
     free = Q(state=EmbeddingChunk.State.PLANNED) | mine_or_expired & Q(state=EmbeddingChunk.State.LEASED)
-    taken = EmbeddingChunk.objects.filter(free, pk=chunk_id, run__state=EmbeddingRun.State.RUNNING).update(
+    left = Q(attempts__lt=settings.EMBEDDING_ATTEMPTS) | Q(lease=token)
+    taken = EmbeddingChunk.objects.filter(
+        free, left, pk=chunk_id, run__state=EmbeddingRun.State.RUNNING
+    ).update(
         state=EmbeddingChunk.State.LEASED,
         attempts=Case(When(lease=token, then=F("attempts")), default=F("attempts") + 1),
         lease=token,
@@ -52,46 +61,41 @@ def lease_chunk(chunk_id: int, *, task_id: str | None, worker: str | None) -> Le
 def renew_lease(lease: Lease) -> None:
     """Holds the chunk for another `settings.EMBEDDING_LEASE` seconds. Raises LeaseLostError."""
     until = timezone.now() + timedelta(seconds=settings.EMBEDDING_LEASE)
-    if not _held(lease).filter(run__state=EmbeddingRun.State.RUNNING).update(leased_until=until):
-        raise LeaseLostError(f"chunk {lease.chunk_id}: taken over, or its run was stopped")
+    if not _held(lease).update(leased_until=until):
+        raise LeaseLostError(f"chunk {lease.chunk_id}: taken over, or its run was cancelled")
 
 
-def release_lease(lease: Lease, *, error: str) -> None:
-    """Gives the chunk back for a reason that is not in it: the attempt does not count. Harmless where it was lost."""
+def release_lease(lease: Lease, *, error: str, count: bool = False) -> None:
+    """Gives the chunk back for another try. Harmless where the lease was lost.
+
+    The attempt counts only with `count`: where the reason may be in the chunk.
+    """
     _held(lease).update(
         state=EmbeddingChunk.State.PLANNED,
         lease=None,
         leased_until=None,
-        attempts=F("attempts") - 1,
+        attempts=F("attempts") - (0 if count else 1),
         error=error[:2000],
     )
 
 
-def fail_attempt(lease: Lease, *, error: str) -> None:
-    """Notes a failure that nobody foresaw: the chunk is tried again until its attempts are used up."""
-    state = (
-        EmbeddingChunk.State.FAILED
-        if lease.attempts >= settings.EMBEDDING_ATTEMPTS
-        else EmbeddingChunk.State.PLANNED
-    )
-    _held(lease).update(state=state, lease=None, leased_until=None, error=error[:2000])
-
-
 def expire_leases() -> int:
-    """Frees chunks whose worker did not come back; gives up those that cost `EMBEDDING_ATTEMPTS` workers.
+    """Frees chunks whose worker did not come back; returns how many."""
+    return _free(EmbeddingChunk.objects.filter(leased_until__lt=timezone.now()))
 
-    The rows of a chunk given up stay pending, so the next run takes them again. Returns how many were freed.
-    """
-    expired = EmbeddingChunk.objects.filter(
-        state=EmbeddingChunk.State.LEASED, leased_until__lt=timezone.now()
-    )
-    expired.filter(attempts__gte=settings.EMBEDDING_ATTEMPTS).update(
-        state=EmbeddingChunk.State.FAILED,
+
+def free_leases_of(worker: str) -> int:
+    """Frees what a worker of this name held: called as it starts, so its former life is over. Returns how many."""
+    return _free(EmbeddingChunk.objects.filter(worker=worker))
+
+
+def _free(chunks: QuerySet[EmbeddingChunk]) -> int:
+    return chunks.filter(state=EmbeddingChunk.State.LEASED).update(
+        state=EmbeddingChunk.State.PLANNED,
         lease=None,
         leased_until=None,
-        error=f"no worker finished it in {settings.EMBEDDING_ATTEMPTS} attempts",
+        error="its worker did not come back",
     )
-    return expired.update(state=EmbeddingChunk.State.PLANNED, lease=None, leased_until=None)
 
 
 def _held(lease: Lease) -> QuerySet[EmbeddingChunk]:

@@ -7,25 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
-from apps.embeddings import packing
+from apps.embeddings import dead_letters, packing
+from apps.embeddings.dead_letters import Failure
 from apps.embeddings.errors import LeaseLostError
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.leases import Lease
-from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun, Invalidation
+from apps.embeddings.models import EmbeddingChunk, EmbeddingRun, Invalidation
 from apps.embeddings.packing import PackedVectors
-from apps.embeddings.reading import Text
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A text that cannot be embedded, whoever tries."""
-
-    text: Text
-    step: str
-    error: str
-    traceback: str
 
 
 @dataclass(frozen=True)
@@ -72,35 +63,7 @@ def store_vectors(lease: Lease, embedded: Sequence[Embedded], failures: Sequence
         )
         if not cursor.rowcount:
             raise LeaseLostError(f"chunk {lease.chunk_id}: taken over while it was being embedded")
-        _bury(lease, failures)
-
-
-def _bury(lease: Lease, failures: Sequence[Failure]) -> None:
-    letters = [
-        DeadLetter(
-            kind=lease.kind,
-            row_id=row_id,
-            model=lease.model,
-            run_id=lease.run_id,
-            content_hash=failure.text.content_hash,
-            step=failure.step,
-            error=failure.error[:500],
-            traceback=failure.traceback,
-            attempts=lease.attempts,
-        )
-        for failure in failures
-        for row_id in failure.text.row_ids
-    ]
-    if not letters:
-        return
-    # An open letter about an earlier content of the row gives way to this one.
-    DeadLetter.objects.filter(
-        kind=lease.kind,
-        model=lease.model,
-        state=DeadLetter.State.OPEN,
-        row_id__in=[each.row_id for each in letters],
-    ).update(state=DeadLetter.State.DISCARDED)
-    DeadLetter.objects.bulk_create(letters)
+        dead_letters.bury(lease, failures)
 
 
 def write_chunk(chunk_id: int) -> bool:
@@ -135,6 +98,9 @@ def write_chunk(chunk_id: int) -> bool:
             """,
             [written, written, chunk_id],
         )
+        EmbeddingRun.objects.filter(pk=run_id, pauses__gt=0).update(
+            pauses=0
+        )  # what it waited for has come back
         if written:
             Invalidation.objects.bulk_create([Invalidation(run_id=run_id)], ignore_conflicts=True)
     return True
@@ -178,12 +144,24 @@ def embedded_chunks(run_id: int, wave: int) -> list[int]:
 
 
 def finish_run(run_id: int) -> bool:
-    """Finishes a run whose chunks are all terminal; True for exactly one caller, ever."""
+    """Finishes a run whose chunks are all terminal; True for exactly one caller."""
     open_chunks = EmbeddingChunk.objects.filter(run_id=run_id).exclude(
         state__in=EmbeddingChunk.TERMINAL_STATES
     )
     return bool(
         EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING)
         .exclude(pk__in=open_chunks.values("run_id"))
-        .update(state=EmbeddingRun.State.FINISHED, finished_at=timezone.now())
+        .update(
+            state=EmbeddingRun.State.FINISHED,
+            finished_at=timezone.now(),
+            finishes=F("finishes") + 1,
+            prepared_at=None,
+        )
+    )
+
+
+def mark_prepared(run_id: int) -> None:
+    """Notes that the indexes were seen to after the run."""
+    EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.FINISHED).update(
+        prepared_at=timezone.now()
     )

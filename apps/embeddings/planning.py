@@ -1,15 +1,13 @@
-"""Runs: asking for one, and writing its chunks to the ledger."""
+"""What is pending, the chunks of a run, and which of its waves to send."""
 
 from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Min
 from django.utils import timezone
 
 from apps.embeddings.kinds import KindTables, tables
-from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun
-from apps.embeddings.registry import models_to_fill
+from apps.embeddings.models import EmbeddingModel, EmbeddingRun
 
 # About the characters of one model window; a longer text costs no more than the windows that are read of it.
 WINDOW_OCTETS = 1_500
@@ -17,54 +15,8 @@ WINDOW_OCTETS = 1_500
 CHUNK_WINDOWS = 2
 
 
-def request_run(kind: str, model: EmbeddingModel, *, reason: str) -> tuple[EmbeddingRun, bool]:
-    """The open run of `model` over `kind`, and whether this call created it. Safe to run twice at once."""
-    return EmbeddingRun.objects.unfinished().get_or_create(
-        kind=kind, model=model, defaults={"reason": reason[:200]}
-    )
-
-
-def request_due_runs(kind: str, *, reason: str) -> list[EmbeddingRun]:
-    """New runs over `kind` for every model that lacks current vectors and has no open run."""
-    due = []
-    for model in models_to_fill():
-        if EmbeddingRun.objects.unfinished().filter(kind=kind, model=model).exists():
-            continue
-        if has_pending(kind, model):
-            run, created = request_run(kind, model, reason=reason)
-            due += [run] if created else []
-    return due
-
-
-def pause_run(run_id: int, *, reason: str) -> bool:
-    """Stops a running run, to go on later from where it is; whether it did."""
-    return bool(
-        EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING).update(
-            state=EmbeddingRun.State.PAUSED, paused_because=reason[:500]
-        )
-    )
-
-
-def resume_run(run_id: int) -> bool:
-    """Lets a paused run go on; whether it did. Its chunks in flight are sent again by the sweeper."""
-    with transaction.atomic():
-        resumed = EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.PAUSED).update(
-            state=EmbeddingRun.State.RUNNING, paused_because=""
-        )
-        EmbeddingChunk.objects.filter(run_id=run_id, state=EmbeddingChunk.State.PLANNED).update(sent_at=None)
-        # Waves of which nothing is done are sent whole again.
-        first = (
-            EmbeddingChunk.objects.filter(run_id=run_id)
-            .exclude(state__in=EmbeddingChunk.TERMINAL_STATES)
-            .aggregate(first=Min("wave"))["first"]
-        )
-        if resumed and first is not None:
-            EmbeddingRun.objects.filter(pk=run_id).update(next_wave=first)
-    return bool(resumed)
-
-
 def has_pending(kind: str, model: EmbeddingModel) -> bool:
-    """Whether any row of `kind` lacks a current vector of `model` and is not held by an open dead letter."""
+    """Whether any row of `kind` lacks a current vector of `model` and is not held by a dead letter."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT EXISTS ({_pending(tables(kind))})", _parameters(kind, model))
         return bool(cursor.fetchone()[0])
@@ -134,7 +86,8 @@ def _pending(names: KindTables) -> str:
         LEFT JOIN {names.embedding} AS embedding ON embedding.{names.key} = record.id
             AND embedding.model_id = %(model)s AND embedding.content_hash = record.content_hash
         LEFT JOIN embeddings_deadletter AS dead ON dead.kind = %(kind)s AND dead.row_id = record.id
-            AND dead.model_id = %(model)s AND dead.state = 'open' AND dead.content_hash = record.content_hash
+            AND dead.model_id = %(model)s AND dead.state IN ('open', 'discarded')
+            AND dead.content_hash = record.content_hash
         WHERE embedding.model_id IS NULL AND dead.id IS NULL
     """
 

@@ -1,20 +1,18 @@
-"""Model versions: the first one from the settings, which one answers, how complete each is."""
+"""Model versions: the first one from the settings, which are kept current, how complete each is."""
 
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import connection
 
-from apps.caching.services import invalidate_on_commit
 from apps.embeddings.errors import ModelStateError
-from apps.embeddings.kinds import TABLES, tables
+from apps.embeddings.kinds import tables
 from apps.embeddings.models import EmbeddingModel
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Rows of one kind: all, those with a current vector of the model, those with an open dead letter for it."""
+    """Rows of one kind: all, those with a current vector of the model, those that a dead letter holds for it."""
 
     kind: str
     rows: int
@@ -28,6 +26,11 @@ class Coverage:
     @property
     def percent(self) -> float:
         return 100 * self.current / self.rows if self.rows else 100.0
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether so few rows are missing that the model may serve: the rest follows as edits do."""
+        return self.pending <= (1 - settings.MODEL_COVERAGE) * self.rows
 
 
 def default_model() -> EmbeddingModel:
@@ -51,41 +54,37 @@ def models_to_fill() -> list[EmbeddingModel]:
     return list(EmbeddingModel.objects.filled()) or [default_model()]
 
 
+def find_model(name: str) -> EmbeddingModel:
+    """The version called NAME or NAME@REVISION. Raises ModelStateError where none is, or several are."""
+    wanted, _, revision = name.partition("@")
+    found = EmbeddingModel.objects.filter(name=wanted)
+    if revision:
+        found = found.filter(revision=revision)
+    models = list(found[:2])
+    if len(models) == 1:
+        return models[0]
+    if models:
+        versions = ", ".join(str(each) for each in found)
+        raise ModelStateError(f"{name} has several versions, name one: {versions}")
+    known = ", ".join(str(each) for each in EmbeddingModel.objects.all()) or "none yet"
+    raise ModelStateError(f"there is no model {name}; there are: {known}")
+
+
 def coverage(model: EmbeddingModel, kind: str) -> Coverage:
     """Counts over all rows of `kind`, one query."""
     names = tables(kind)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT count(*), count(embedding.model_id),
-                   count(dead.id) FILTER (WHERE embedding.model_id IS NULL)
+            SELECT count(DISTINCT record.id), count(DISTINCT embedding.{names.key}),
+                   count(DISTINCT dead.row_id) FILTER (WHERE embedding.model_id IS NULL)
             FROM {names.record} AS record
             LEFT JOIN {names.embedding} AS embedding ON embedding.{names.key} = record.id
                 AND embedding.model_id = %(model)s AND embedding.content_hash = record.content_hash
             LEFT JOIN embeddings_deadletter AS dead ON dead.kind = %(kind)s AND dead.row_id = record.id
-                AND dead.model_id = %(model)s AND dead.state = 'open' AND dead.content_hash = record.content_hash
+                AND dead.model_id = %(model)s AND dead.state IN ('open', 'discarded')
+                AND dead.content_hash = record.content_hash
             """,
             {"model": model.pk, "kind": names.kind.value},
         )
         return Coverage(names.kind.value, *cursor.fetchone())
-
-
-@transaction.atomic
-def activate(model: EmbeddingModel) -> bool:
-    """Makes `model` answer queries from now on, and the former one a model that is still kept current.
-
-    Returns whether anything changed. Raises ModelStateError for a retired model.
-    """
-    locked = list(EmbeddingModel.objects.select_for_update().order_by("pk"))
-    model = next(candidate for candidate in locked if candidate.pk == model.pk)
-    if model.state == EmbeddingModel.State.ACTIVE:
-        return False
-    if model.state == EmbeddingModel.State.RETIRED:
-        raise ModelStateError(f"{model} is retired: its vectors are gone, add it again")
-    EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE).update(
-        state=EmbeddingModel.State.FILLING
-    )
-    model.state, model.activated_at = EmbeddingModel.State.ACTIVE, timezone.now()
-    model.save(update_fields=["state", "activated_at"])
-    invalidate_on_commit([names.namespace for names in TABLES.values()])
-    return True

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from apps.embeddings import dead_letters
 from apps.embeddings.leases import expire_leases
 from apps.embeddings.models import EmbeddingChunk, EmbeddingRun, Invalidation
+from apps.embeddings.runs import resume_due_runs
 
 
 @dataclass(frozen=True)
@@ -18,20 +20,37 @@ class Overdue:
     embed: list[int] = field(default_factory=list)  # chunks
     write: list[tuple[int, int]] = field(default_factory=list)  # (run, wave)
     advance: list[int] = field(default_factory=list)  # runs that may send a wave, or finish
+    prepare: list[int] = field(default_factory=list)  # finished runs whose indexes nobody saw to
     invalidate: list[int] = field(default_factory=list)  # runs
 
     def __bool__(self) -> bool:
-        return any((self.plan, self.embed, self.write, self.advance, self.invalidate))
+        return any((self.plan, self.embed, self.write, self.advance, self.prepare, self.invalidate))
+
+
+def settle() -> None:
+    """Moves on what nobody works on: expired leases, chunks without attempts left, pauses that are over, letters about
+    rows that have changed since. Set-based or one short transaction each; safe to run twice at once.
+    """
+    expire_leases()
+    exhausted = EmbeddingChunk.objects.filter(
+        state=EmbeddingChunk.State.PLANNED,
+        attempts__gte=settings.EMBEDDING_ATTEMPTS,
+        run__state=EmbeddingRun.State.RUNNING,
+    )
+    for chunk_id, error in exhausted.values_list("pk", "error"):
+        dead_letters.bury_chunk(
+            chunk_id, error=f"given up after {settings.EMBEDDING_ATTEMPTS} attempts, the last: {error}"
+        )
+    resume_due_runs(timezone.now())
+    dead_letters.clear_outdated()
 
 
 def find_overdue(*, queued: int) -> Overdue:
-    """Looks through the ledger; expired leases go back to planned, nothing else is changed.
-
-    `queued` is the number of messages in the embed queue.
-    """
+    """Looks through the ledger and changes nothing. `queued` is the number of messages in the embed queue."""
     late = timezone.now() - timedelta(seconds=settings.SWEEP_PATIENCE)
     running = EmbeddingRun.objects.filter(state=EmbeddingRun.State.RUNNING)
-    expire_leases()
+    # What is embedded may be written while its run is paused.
+    writable = [EmbeddingRun.State.RUNNING, EmbeddingRun.State.PAUSED]
     return Overdue(
         plan=list(
             EmbeddingRun.objects.filter(state=EmbeddingRun.State.PLANNED, created_at__lt=late).values_list(
@@ -41,13 +60,18 @@ def find_overdue(*, queued: int) -> Overdue:
         embed=_lost_chunks(late=late, queued=queued),
         write=list(
             EmbeddingChunk.objects.filter(
-                run__in=running, state=EmbeddingChunk.State.EMBEDDED, embedded_at__lt=late
+                run__state__in=writable, state=EmbeddingChunk.State.EMBEDDED, embedded_at__lt=late
             )
             .order_by("run", "wave")
             .values_list("run_id", "wave")
             .distinct()
         ),
         advance=list(running.values_list("pk", flat=True)),
+        prepare=list(
+            EmbeddingRun.objects.filter(
+                state=EmbeddingRun.State.FINISHED, prepared_at=None, finished_at__lt=late
+            ).values_list("pk", flat=True)
+        ),
         invalidate=list(
             Invalidation.objects.filter(acknowledged_at=None)
             .exclude(run__state__in=EmbeddingRun.OPEN_STATES)

@@ -8,3 +8,7 @@ class TransientEncoderError(EncoderError):
 
 class ModelLoadError(EncoderError):
     """The model cannot be loaded here, or is not what it was registered as; the message says what to change."""
+
+
+class EncoderBrokenError(EncoderError):
+    """This process can encode nothing any more, not even a word: a fresh process may."""

@@ -4,7 +4,7 @@ from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 from pgvector.django import HalfVectorField
 
 from apps.embeddings.models.vectors import EmbeddingModel, Kind
@@ -32,6 +32,12 @@ class EmbeddingRun(models.Model):
     state = models.CharField(max_length=9, choices=State, default=State.PLANNED)
     reason = models.CharField(max_length=200, blank=True, help_text="Who or what asked for the run")
     paused_because = models.CharField(max_length=500, blank=True)
+    pauses = models.PositiveSmallIntegerField(default=0, help_text="Pauses since a chunk was last written")
+    resume_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When a paused run goes on by itself; empty: when somebody resumes it",
+    )
     rows = models.PositiveIntegerField(default=0)
     octets = models.PositiveBigIntegerField(default=0)
     waves = models.PositiveIntegerField(default=0)
@@ -39,6 +45,12 @@ class EmbeddingRun(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    finishes = models.PositiveSmallIntegerField(
+        default=0, help_text="How often it was finished: once, and again after each replay that reopened it"
+    )
+    prepared_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the indexes were seen to, after the last chunk"
+    )
 
     objects = EmbeddingRunQuerySet.as_manager()
 
@@ -75,7 +87,9 @@ class RunProgress:
             reused=Sum("rows_reused"),
             dead=Sum("rows_dead"),
             skipped=Sum("rows_skipped"),
-            failed=Sum("rows", filter=Q(state=EmbeddingChunk.State.FAILED)),
+            failed=Sum(
+                F("rows") - F("rows_dead") - F("rows_skipped"), filter=Q(state=EmbeddingChunk.State.FAILED)
+            ),
         )
         self.total: int = run.rows
         self.total_octets: int = run.octets
@@ -143,6 +157,15 @@ class EmbeddingChunk(models.Model):
         return f"Chunk {self.number} of run {self.run_id}"
 
 
+class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
+    def open(self) -> Self:
+        return self.filter(state=DeadLetter.State.OPEN)
+
+    def held(self) -> Self:
+        """Those whose row is not tried again by itself, and can be replayed."""
+        return self.filter(state__in=DeadLetter.HELD_STATES)
+
+
 class DeadLetter(models.Model):
     """A row that cannot be embedded, and why. Holds the row's key and never its text.
 
@@ -151,14 +174,20 @@ class DeadLetter(models.Model):
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
-        REPLAYED = "replayed", "Replayed"
-        DISCARDED = "discarded", "Discarded"
+        REPLAYED = "replayed", "Replayed"  # given back to the workers
+        CLEARED = "cleared", "Cleared"  # the row was edited, deleted or embedded since
+        DISCARDED = "discarded", "Discarded"  # somebody accepts that the row has no vector
+
+    HELD_STATES = (State.OPEN, State.DISCARDED)
 
     kind = models.CharField(max_length=9, choices=Kind)
     row_id = models.BigIntegerField()
     model = models.ForeignKey(EmbeddingModel, on_delete=models.CASCADE, related_name="+")
     run = models.ForeignKey(
         EmbeddingRun, on_delete=models.SET_NULL, null=True, blank=True, related_name="dead_letters"
+    )
+    chunk = models.ForeignKey(
+        EmbeddingChunk, on_delete=models.SET_NULL, null=True, blank=True, related_name="dead_letters"
     )
     content_hash = models.BinaryField()
     step = models.CharField(max_length=20)
@@ -169,11 +198,22 @@ class DeadLetter(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects = DeadLetterQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "row_id", "model"], condition=Q(state="open"), name="dead_letter_one_open"
+            )
+        ]
+        indexes = [
+            models.Index(
+                "model",
+                "kind",
+                "row_id",
+                name="dead_letter_held",
+                condition=Q(state__in=["open", "discarded"]),
             )
         ]
 

@@ -92,7 +92,7 @@ def test_planning_twice_writes_chunks_once() -> None:
 def test_two_callers_open_one_run() -> None:
     make_postings(1)
     model = make_model()
-    results = in_threads(4, lambda: planning.request_run("posting", model, reason="x"))
+    results = in_threads(4, lambda: runs.request_run("posting", model, reason="x"))
     assert EmbeddingRun.objects.count() == 1
     assert [created for _, created in results].count(True) == 1
 
@@ -311,7 +311,7 @@ def test_the_sweeper_finds_what_is_overdue(settings: Any) -> None:
     settings.SWEEP_PATIENCE = 10
     make_postings(35)
     model = make_model()
-    run, _ = planning.request_run("posting", model, reason="test")
+    run, _ = runs.request_run("posting", model, reason="test")
     long_ago = timezone.now() - timedelta(minutes=1)
     assert not find_overdue(queued=0)
     EmbeddingRun.objects.update(created_at=long_ago)
@@ -347,9 +347,9 @@ def test_a_paused_run_hands_out_nothing_and_goes_on_where_it_was() -> None:
     lease = lease_of(chunks[0])
     ledger.store_vectors(lease, embedded(lease))
     ledger.write_chunk(chunks[0].pk)
-    assert planning.pause_run(run.pk, reason="no model")
+    assert runs.pause_run(run.pk, reason="no model")
     assert lease_chunk(chunks[1].pk, task_id=None, worker="x") is None
     assert planning.claim_waves(run.pk) == []
-    assert planning.resume_run(run.pk)
+    assert runs.resume_run(run.pk)
     assert planning.claim_waves(run.pk) == [0, 1]
     assert ledger.chunks_of_wave(run.pk, 0) == [chunks[1].pk]

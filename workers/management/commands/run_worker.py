@@ -1,9 +1,16 @@
+import logging
+import os
 from argparse import ArgumentParser
 from typing import Any
 
+from celery.signals import worker_ready
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from apps.embeddings import leases
 from workers.app import app
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -11,12 +18,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("role", choices=["embed", "write"])
-        parser.add_argument("--name", default="", help="worker name before the @ (default: the role)")
+        parser.add_argument(
+            "--name",
+            default="",
+            help="worker name before the @, one for each worker of a host (default: the role)",
+        )
         parser.add_argument("--concurrency", type=int, default=0, help="threads (default: by the hardware)")
         parser.add_argument("--log-level", default="INFO")
 
     def handle(self, *args: Any, role: str, **options: Any) -> None:
         options_of_role = _embed() if role == "embed" else _write()
+        name = options["name"] or role
+        if role == "embed":
+            worker_ready.connect(_free_former_leases, weak=False)
         concurrency = options["concurrency"] or options_of_role["concurrency"]
         app.worker_main(
             [
@@ -25,16 +39,25 @@ class Command(BaseCommand):
                 # Threads: CUDA does not survive a fork, and a forked child per core would hold a model each.
                 "--pool=threads",
                 f"--concurrency={concurrency}",
-                f"--hostname={options['name'] or role}@%h",
+                f"--hostname={name}@%h",
                 f"--loglevel={options['log_level']}",
                 "--without-mingle",
             ]
         )
 
 
+def _free_former_leases(sender: Any, **_: Any) -> None:
+    """What a worker of this name held when it was killed need not wait for its lease to run out."""
+    freed = leases.free_leases_of(sender.hostname)
+    if freed:
+        logger.warning("freed %d chunks that an earlier %s had in hand", freed, sender.hostname)
+
+
 def _embed() -> dict[str, Any]:
     from workers.encoding.loaded import hardware
 
+    if hardware().device == "cpu":
+        os.nice(settings.EMBEDDING_NICE)
     # One thread more than compute at a time: it reads the next chunk, or stores the last, while the others encode.
     return {"queues": "embed", "concurrency": hardware().slots + 1}
 

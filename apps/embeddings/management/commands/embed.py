@@ -5,11 +5,12 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from celery import current_app
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import QuerySet
 from tqdm import tqdm
 
-from apps.embeddings import planning, registry
+from apps.embeddings import hints, planning, registry, runs
+from apps.embeddings.errors import ModelStateError
 from apps.embeddings.models import EmbeddingModel, EmbeddingRun, Invalidation, Kind
 
 POLL = 0.5  # seconds
@@ -17,12 +18,23 @@ SILENCE = 30  # seconds without progress before the person is told what to look 
 
 
 class Command(BaseCommand):
-    help = "Embeds what is pending: starts a run for each kind and watches it with --wait."
+    help = (
+        "Embeds what is pending: starts a run for each kind and model, lets paused ones go on where they were, and "
+        "watches them with --wait."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--kind", choices=Kind.values, action="append", help="default: both")
         parser.add_argument(
             "--model", metavar="NAME[@REVISION]", help="default: every model that is kept current"
+        )
+        instead = parser.add_mutually_exclusive_group()
+        instead.add_argument(
+            "--resume", action="store_true", help="only lets open runs go on from where they are"
+        )
+        instead.add_argument("--pause", action="store_true", help="stops open runs until they are resumed")
+        instead.add_argument(
+            "--cancel", action="store_true", help="ends open runs; what they wrote stays, the rest is pending"
         )
         parser.add_argument("--wait", action="store_true", help="until done; exit status 1 when rows failed")
         parser.add_argument(
@@ -30,48 +42,69 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, kind: list[str] | None, **options: Any) -> None:
-        runs = [run for each in kind or Kind.values for run in self._start(each, options["model"])]
-        if not runs:
+        kinds = kind or Kind.values
+        models = [self._model(options["model"])] if options["model"] else registry.models_to_fill()
+        open_runs = EmbeddingRun.objects.unfinished().filter(kind__in=kinds, model__in=models)
+        if options["pause"] or options["cancel"]:
+            self._stop(open_runs, cancel=options["cancel"])
+            return
+        started = self._resume(open_runs)
+        if not options["resume"]:
+            started += self._start(kinds, models, started)
+        hints.plan_soon(run.pk for run in started)
+        if not started:
             self.stdout.write(
-                "nothing is pending: every row has a current vector, or a dead letter that says why not"
+                "no run is open"
+                if options["resume"]
+                else "nothing is pending: every row has a current vector, or a dead letter that says why not"
             )
         if not options["wait"]:
-            for run in runs:
-                self.stdout.write(f"{run} started; watch it with `embed --wait` or in the admin")
+            for run in started:
+                self.stdout.write(f"{run} is under way; watch it with `embed --wait` or in the admin")
             return
         until = time.monotonic() + options["timeout"] if options["timeout"] else float("inf")
-        failed = sum(self._watch(run, until) for run in runs)
+        failed = sum(self._watch(run, until) for run in started)
         if failed:
             raise CommandError(
                 f"{failed:,} rows have no current vector; see the dead letters and the run's chunks"
             )
 
-    def _start(self, kind: str, model_name: str | None) -> list[EmbeddingRun]:
-        """Open runs over `kind`: those that were open already, resumed where they paused, and new ones."""
-        models = [self._model(model_name)] if model_name else registry.models_to_fill()
-        open_runs = list(EmbeddingRun.objects.unfinished().filter(kind=kind, model__in=models))
+    def _stop(self, open_runs: QuerySet[EmbeddingRun], *, cancel: bool) -> None:
         for run in open_runs:
-            if planning.resume_run(run.pk):
+            if cancel and runs.cancel_run(run.pk):
+                self.stdout.write(f"{run} is cancelled")
+            elif not cancel and runs.pause_run(run.pk, reason="command line"):
+                self.stdout.write(f"{run} is paused; `embed --resume` lets it go on")
+        if not open_runs:
+            self.stdout.write("no run is open")
+
+    def _resume(self, open_runs: QuerySet[EmbeddingRun]) -> list[EmbeddingRun]:
+        """The open runs, those that paused let go on."""
+        found = list(open_runs)
+        for run in found:
+            if runs.resume_run(run.pk):
                 self.stdout.write(f"{run} goes on; it was paused: {run.paused_because}")
-        covered = {run.model_id for run in open_runs}
-        new = [
-            planning.request_run(kind, model, reason="command line")[0]
+        return found
+
+    @staticmethod
+    def _start(
+        kinds: list[str], models: list[EmbeddingModel], open_runs: list[EmbeddingRun]
+    ) -> list[EmbeddingRun]:
+        covered = {(run.kind, run.model_id) for run in open_runs}
+        return [
+            runs.request_run(kind, model, reason="command line")[0]
+            for kind in kinds
             for model in models
-            if model.pk not in covered and planning.has_pending(kind, model)
+            if (kind, model.pk) not in covered and planning.has_pending(kind, model)
         ]
-        for run in open_runs + new:
-            current_app.send_task("workers.tasks.plan_run", [run.pk], queue="control")
-        return open_runs + new
 
     def _model(self, name: str) -> EmbeddingModel:
-        wanted, _, revision = name.partition("@")
-        found = EmbeddingModel.objects.filled().filter(name=wanted)
-        if revision:
-            found = found.filter(revision=revision)
-        model = found.first()
-        if model is None:
-            known = ", ".join(str(each) for each in EmbeddingModel.objects.filled()) or "none yet"
-            raise CommandError(f"--model {name}: no such model is kept current; there are: {known}")
+        try:
+            model = registry.find_model(name)
+        except ModelStateError as error:
+            raise CommandError(f"--model: {error}") from error
+        if model.state == EmbeddingModel.State.RETIRED:
+            raise CommandError(f"--model: {model} is retired: `models add` takes it back")
         return model
 
     def _watch(self, run: EmbeddingRun, until: float) -> int:
@@ -86,11 +119,9 @@ class Command(BaseCommand):
                 seen, last_change = progress.embedded, time.monotonic()
             if not run.is_open and _served(run):
                 break
-            if run.state == EmbeddingRun.State.PAUSED:
+            if run.state == EmbeddingRun.State.PAUSED and run.resume_at is None:
                 bar.close()
-                raise CommandError(
-                    f"{run} is paused: {run.paused_because}. Put that right, then `embed` again"
-                )
+                raise CommandError(f"{run} was paused ({run.paused_because}); `embed --resume` lets it go on")
             if time.monotonic() > until:
                 bar.close()
                 raise CommandError(
@@ -124,6 +155,8 @@ def _draw(bar: "tqdm[Any]", run: EmbeddingRun, progress: Any, seconds: float) ->
     left = seconds * (progress.total_octets - progress.octets) / progress.octets if progress.octets else None
     if not run.is_open:
         tail = "building the index, telling the caches"
+    elif run.state == EmbeddingRun.State.PAUSED:
+        tail = f"paused, tries again by itself: {run.paused_because[:80]}"
     elif left is None:
         tail = "starting"
     else:
