@@ -7,8 +7,9 @@ import numpy as np
 from apps.embeddings.leases import Lease, lease_chunk
 from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun, PostingEmbedding
-from apps.embeddings.planning import plan_run, request_run
+from apps.embeddings.planning import plan_run
 from apps.embeddings.reading import read_texts
+from apps.embeddings.runs import request_run
 from apps.postings.models import Posting
 
 DIMENSIONS = 4

@@ -10,14 +10,14 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from apps.embeddings import ledger, planning
+from apps.embeddings import dead_letters, ledger, planning, runs
+from apps.embeddings.dead_letters import Failure
 from apps.embeddings.errors import LeaseLostError
-from apps.embeddings.leases import expire_leases, fail_attempt, lease_chunk, release_lease, renew_lease
-from apps.embeddings.ledger import Failure
+from apps.embeddings.leases import expire_leases, free_leases_of, lease_chunk, release_lease, renew_lease
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun, Invalidation, PostingEmbedding
 from apps.embeddings.reading import read_texts
 from apps.embeddings.registry import coverage
-from apps.embeddings.sweeping import find_overdue
+from apps.embeddings.sweeping import find_overdue, settle
 from apps.postings.models import Posting
 from tests.integration.embeddings.factories import (
     current_ids,
@@ -143,20 +143,34 @@ def test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused(
     assert len(current_ids(model)) == 3
 
 
-def test_a_chunk_that_costs_too_many_workers_is_given_up_and_its_rows_stay_pending(settings: Any) -> None:
-    settings.EMBEDDING_ATTEMPTS = 2
-    make_postings(2)
+def test_a_chunk_that_costs_too_many_workers_is_given_up_and_its_rows_become_dead_letters(
+    settings: Any,
+) -> None:
+    settings.EMBEDDING_ATTEMPTS = 3
+    settings.EMBEDDING_SUSPECT_AFTER = 1
+    first, second, deleted = make_postings(3)
     model = make_model()
     run = planned_run(model)
     chunk = run.chunks.get()
-    for _ in range(2):
-        lease_of(chunk)
+    Posting.objects.filter(pk=deleted.pk).delete()
+    suspect = []
+    for _ in range(3):
+        suspect.append(lease_of(chunk).is_suspect)
         EmbeddingChunk.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
         expire_leases()
+    assert suspect == [False, True, True]
+    assert lease_chunk(chunk.pk, task_id=None, worker="x") is None
+    settle()
     chunk.refresh_from_db()
-    assert (chunk.state, chunk.error) == ("failed", "no worker finished it in 2 attempts")
+    assert (chunk.state, chunk.rows_dead, chunk.rows_skipped) == ("failed", 2, 1)
     assert ledger.finish_run(run.pk)
-    assert planning.has_pending("posting", model)
+    letters = DeadLetter.objects.order_by("row_id")
+    assert [(each.row_id, each.step, each.attempts) for each in letters] == [
+        (first.pk, "chunk", 3),
+        (second.pk, "chunk", 3),
+    ]
+    assert letters[0].error == "given up after 3 attempts, the last: its worker did not come back"
+    assert not planning.has_pending("posting", model)
 
 
 def test_what_passes_costs_no_attempt_and_what_does_not_costs_one() -> None:
@@ -165,9 +179,18 @@ def test_what_passes_costs_no_attempt_and_what_does_not_costs_one() -> None:
     release_lease(lease_of(chunk), error="database away")
     chunk.refresh_from_db()
     assert (chunk.state, chunk.attempts, chunk.error) == ("planned", 0, "database away")
-    fail_attempt(lease_of(chunk), error="bug")
+    release_lease(lease_of(chunk), error="bug", count=True)
     chunk.refresh_from_db()
     assert (chunk.state, chunk.attempts, chunk.error) == ("planned", 1, "bug")
+
+
+def test_a_worker_that_starts_again_frees_what_its_former_life_held() -> None:
+    make_postings(1)
+    chunk = planned_run(make_model()).chunks.get()
+    lease_of(chunk)
+    assert free_leases_of("another") == 0
+    assert free_leases_of("test") == 1
+    assert lease_of(chunk).attempts == 2
 
 
 def test_writing_makes_rows_current_and_drops_the_packed_vectors() -> None:
@@ -332,11 +355,15 @@ def test_the_sweeper_finds_what_is_overdue(settings: Any) -> None:
 
     dead = lease_of(chunks[1])
     EmbeddingChunk.objects.filter(pk=dead.chunk_id).update(leased_until=long_ago)
+    settle()
     assert chunks[1].pk in find_overdue(queued=0).embed  # its worker is gone
 
     ledger.write_chunk(chunks[0].pk)
-    EmbeddingRun.objects.update(state="finished")
-    assert find_overdue(queued=0).invalidate == [run.pk]
+    EmbeddingRun.objects.update(state="finished", finished_at=long_ago)
+    overdue = find_overdue(queued=0)
+    assert (overdue.prepare, overdue.invalidate) == ([run.pk], [run.pk])
+    ledger.mark_prepared(run.pk)
+    assert find_overdue(queued=0).prepare == []
 
 
 def test_a_paused_run_hands_out_nothing_and_goes_on_where_it_was() -> None:
@@ -353,3 +380,84 @@ def test_a_paused_run_hands_out_nothing_and_goes_on_where_it_was() -> None:
     assert runs.resume_run(run.pk)
     assert planning.claim_waves(run.pk) == [0, 1]
     assert ledger.chunks_of_wave(run.pk, 0) == [chunks[1].pk]
+
+
+def test_a_run_that_paused_by_itself_resumes_by_itself_and_waits_longer_each_time() -> None:
+    make_postings(5)
+    run = planned_run(make_model())
+    longest = []
+    for _ in range(4):
+        before = timezone.now()
+        assert runs.pause_for_a_while(run.pk, reason="no memory")
+        run.refresh_from_db()
+        assert run.resume_at is not None
+        longest.append((run.resume_at - before).total_seconds())
+        settle()
+        run.refresh_from_db()
+        assert (run.state, run.paused_because) == ("paused", "no memory")
+        EmbeddingRun.objects.update(resume_at=timezone.now())
+        settle()
+        run.refresh_from_db()
+        assert (run.state, run.paused_because) == ("running", "")
+    for seconds, bound in zip(longest, (30, 60, 120, 240), strict=True):
+        assert bound / 2 <= seconds <= bound + 1
+    lease = lease_of(run.chunks.get())
+    ledger.store_vectors(lease, embedded(lease))
+    ledger.write_chunk(lease.chunk_id)
+    run.refresh_from_db()
+    assert run.pauses == 0
+
+
+def test_a_run_paused_by_somebody_waits_for_somebody() -> None:
+    make_postings(5)
+    run = planned_run(make_model())
+    runs.pause_run(run.pk, reason="maintenance")
+    settle()
+    run.refresh_from_db()
+    assert (run.state, run.resume_at) == ("paused", None)
+
+
+def test_what_is_embedded_is_written_while_its_run_is_paused() -> None:
+    make_postings(5)
+    run = planned_run(make_model())
+    lease = lease_of(run.chunks.get())
+    runs.pause_run(run.pk, reason="maintenance")
+    ledger.store_vectors(lease, embedded(lease))
+    EmbeddingChunk.objects.update(embedded_at=timezone.now() - timedelta(minutes=5))
+    assert find_overdue(queued=0).write == [(run.pk, 0)]
+
+
+def test_a_cancelled_run_keeps_what_it_wrote_and_drops_what_it_packed() -> None:
+    make_postings(35)
+    model = make_model()
+    run = planned_run(model)
+    written, packed, leased, _ = [lease_of(chunk) for chunk in run.chunks.order_by("number")]
+    for lease in (written, packed):
+        ledger.store_vectors(lease, embedded(lease))
+    ledger.write_chunk(written.chunk_id)
+    late = embedded(leased)
+    assert runs.cancel_run(run.pk)
+    assert not runs.cancel_run(run.pk)
+    with pytest.raises(LeaseLostError):
+        ledger.store_vectors(leased, late)
+    assert not ledger.write_chunk(packed.chunk_id)
+    assert not EmbeddingChunk.objects.exclude(vectors=None, embedded_ids=None).exists()
+    assert len(current_ids(model)) == 10
+    run.refresh_from_db()
+    assert (run.state, run.finishes, run.progress().failed) == ("cancelled", 0, 25)
+    assert planning.has_pending("posting", model)
+    again = planned_run(model)
+    assert (again.pk != run.pk, again.rows) == (True, 25)
+
+
+def test_clearing_looks_at_what_the_row_is_now() -> None:
+    edited, deleted, as_it_was = make_postings(3)
+    model = make_model()
+    lease = lease_of(planned_run(model).chunks.get())
+    texts, _ = read_texts(lease)
+    ledger.store_vectors(lease, [], [Failure(text, "encode", "no", "") for text in texts])
+    assert dead_letters.clear_outdated() == 0
+    Posting.objects.filter(pk=edited.pk).update(title="Better")
+    Posting.objects.filter(pk=deleted.pk).delete()
+    assert dead_letters.clear_outdated() == 2
+    assert [letter.row_id for letter in DeadLetter.objects.open()] == [as_it_was.pk]

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.encoding.batches import plan_batches
-from workers.encoding.errors import TransientEncoderError
-from workers.encoding.isolation import encode_isolating
+from workers.encoding.errors import EncoderBrokenError, TransientEncoderError
+from workers.encoding.isolation import encode_isolating, without_quotes
 
 DIMENSIONS = 3
 
@@ -48,13 +48,61 @@ def test_exactly_the_bad_texts_are_found_and_all_others_encoded(count: int, data
     assert encoder.calls <= 1 + len(poison) * (math.ceil(math.log2(count)) + 2 if count > 1 else 1)
 
 
-def test_the_traceback_of_a_bad_text_does_not_quote_it() -> None:
+@pytest.mark.parametrize("where", [0, 1, 170, 255, 256, 300, 511])
+def test_suspects_cost_no_more_and_are_blamed_only_after_they_failed_alone(where: int) -> None:
+    texts = [f"text {number}" for number in range(512)]
+    alone: list[str] = []
+    encoder = Encoder(poison={texts[where]})
+
+    def encode(some):
+        alone.extend(some if len(some) == 1 else [])
+        return encoder(some)
+
+    vectors, bad = encode_isolating(encode, texts, suspect=True)
+    assert [each.index for each in bad] == [where]
+    assert len(vectors) == 511
+    assert texts[where] in alone
+    assert encoder.calls - 1 <= 10  # the first call stands for the whole
+
+
+def test_suspects_that_fail_for_another_reason_than_a_text_are_all_encoded() -> None:
+    texts = [f"text {number}" for number in range(100)]
+    encoder = Encoder()
+    vectors, bad = encode_isolating(encoder, texts, suspect=True)
+    assert (len(vectors), bad) == (100, [])
+
+
+def test_an_encoder_that_fails_on_everything_is_broken_and_no_text_is_blamed() -> None:
     def encode(texts):
-        raise ValueError(f"bad text: {texts[0]}")
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(EncoderBrokenError, match="not even a plain word can be encoded: RuntimeError: CUDA"):
+        encode_isolating(encode, ["a", "b", "c"])
+
+    def nonsense(texts):
+        return np.full((len(texts), DIMENSIONS), np.nan)
+
+    with pytest.raises(EncoderBrokenError, match="not finite"):
+        encode_isolating(nonsense, ["a", "b", "c"])
+
+
+def test_a_bad_text_is_quoted_neither_in_the_error_nor_in_the_traceback() -> None:
+    def encode(texts):
+        if "secret" in texts[0]:
+            raise ValueError(f"bad text: {texts[0]}")
+        return np.ones((len(texts), DIMENSIONS))
 
     _, [bad] = encode_isolating(encode, ["my secret résumé"])
+    assert bad.error == "ValueError: bad text: …"
     assert "secret" not in bad.traceback
     assert "encode" in bad.traceback
+
+
+def test_only_what_the_text_says_is_left_out_of_a_message() -> None:
+    text = "I was born in Bergen, and I have driven a tram for eleven years."
+    message = "token 7 of 'I have driven a tram for eleven' is out of range"
+    assert without_quotes(message, of=text) == "token 7 of '…' is out of range"
+    assert without_quotes("index 9 is out of range", of=text) == "index 9 is out of range"
 
 
 def test_what_is_wrong_with_the_encoder_is_not_blamed_on_a_text() -> None:

@@ -1,0 +1,146 @@
+"""Ways out of being a dead letter."""
+
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from apps.embeddings import dead_letters, ledger, planning
+from apps.embeddings.dead_letters import Failure
+from apps.embeddings.models import DeadLetter, EmbeddingRun, Invalidation
+from apps.embeddings.reading import read_texts
+from tests.integration.embeddings.factories import (
+    current_ids,
+    embedded,
+    lease_of,
+    make_model,
+    make_postings,
+    planned_run,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    sent: list[tuple[str, Any]] = []
+    monkeypatch.setattr(
+        "celery.current_app.send_task", lambda name, *_, **options: sent.append((name, options.get("args")))
+    )
+    return sent
+
+
+@pytest.fixture
+def run() -> EmbeddingRun:
+    """A finished run over ten postings, two of which died."""
+    make_postings(10)
+    model = make_model()
+    run = planned_run(model)
+    planning.claim_waves(run.pk)
+    lease = lease_of(run.chunks.get())
+    texts, _ = read_texts(lease)
+    good = [each for each in embedded(lease) if each.content_hash not in {t.content_hash for t in texts[:2]}]
+    ledger.store_vectors(
+        lease, good, [Failure(text, "encode", "ValueError: no", "frames") for text in texts[:2]]
+    )
+    ledger.write_chunk(lease.chunk_id)
+    assert ledger.finish_run(run.pk)
+    Invalidation.objects.update(acknowledged_at="2026-01-01T00:00:00Z")
+    run.refresh_from_db()
+    return run
+
+
+def test_replay_reopens_the_run_which_then_is_complete(run: EmbeddingRun) -> None:
+    assert (run.progress().written, run.progress().dead) == (8, 2)
+    replayed = dead_letters.replay(DeadLetter.objects.all())
+    assert (replayed.rows, replayed.runs, replayed.retired) == (2, [run.pk], 0)
+    assert dead_letters.replay(DeadLetter.objects.all()).rows == 0  # once
+
+    run.refresh_from_db()
+    assert (run.state, run.rows, run.progress().dead) == ("running", 10, 0)
+    assert planning.claim_waves(run.pk) == [1]
+    chunk = run.chunks.get(wave=1)
+    lease = lease_of(chunk)
+    assert lease.is_suspect  # tried in a process apart
+    ledger.store_vectors(lease, embedded(lease))
+    ledger.write_chunk(chunk.pk)
+    assert ledger.finish_run(run.pk)
+    run.refresh_from_db()
+    progress = run.progress()
+    assert (run.state, run.finishes) == ("finished", 2)
+    assert (progress.total, progress.written, progress.dead, progress.failed) == (10, 10, 0, 0)
+    assert len(current_ids(run.model)) == 10
+    # The caches are to hear of it, although they heard of the run before.
+    assert Invalidation.objects.get(run=run).acknowledged_at is None
+
+
+def test_what_fails_again_is_a_letter_again(run: EmbeddingRun) -> None:
+    dead_letters.replay(DeadLetter.objects.all())
+    planning.claim_waves(run.pk)
+    lease = lease_of(run.chunks.get(wave=1))
+    texts, _ = read_texts(lease)
+    ledger.store_vectors(lease, [], [Failure(text, "encode", "still no", "") for text in texts])
+    ledger.write_chunk(lease.chunk_id)
+    assert ledger.finish_run(run.pk)
+    assert {letter.error for letter in DeadLetter.objects.open()} == {"still no"}
+    assert run.progress().dead == 2
+
+
+def test_rows_join_the_run_that_is_open(run: EmbeddingRun) -> None:
+    make_postings(3)
+    newer = planned_run(run.model)
+    replayed = dead_letters.replay(DeadLetter.objects.all())
+    assert replayed.runs == [newer.pk]
+    run.refresh_from_db()
+    newer.refresh_from_db()
+    assert (run.state, run.rows, run.progress().written, run.progress().dead) == ("finished", 8, 8, 0)
+    assert (newer.rows, newer.progress().total) == (5, 5)
+    assert sorted(chunk.rows for chunk in newer.chunks.all()) == [2, 3]
+
+
+def test_a_letter_whose_run_was_pruned_gets_a_new_run(run: EmbeddingRun) -> None:
+    run.delete()
+    [run_id] = dead_letters.replay(DeadLetter.objects.all()).runs
+    assert planning.plan_run(run_id).rows == 2
+
+
+def test_letters_of_a_retired_model_stay(run: EmbeddingRun) -> None:
+    run.model.state = "retired"
+    run.model.save()
+    replayed = dead_letters.replay(DeadLetter.objects.all())
+    assert (replayed.rows, replayed.runs, replayed.retired) == (0, [], 2)
+    assert DeadLetter.objects.open().count() == 2
+
+
+def test_a_discarded_row_is_not_tried_again_until_it_is_edited(run: EmbeddingRun) -> None:
+    from apps.postings.models import Posting
+
+    assert dead_letters.discard(DeadLetter.objects.all()) == 2
+    assert not planning.has_pending("posting", run.model)
+    Posting.objects.filter(pk=DeadLetter.objects.first().row_id).update(title="Edited")  # type: ignore[union-attr]
+    assert planning.has_pending("posting", run.model)
+
+
+def test_the_command_lists_shows_replays_and_discards(
+    run: EmbeddingRun,
+    capsys: pytest.CaptureFixture[str],
+    no_broker: Any,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    first, second = DeadLetter.objects.order_by("pk")
+    call_command("dead_letters", "list")
+    output = capsys.readouterr().out
+    assert f"{second.pk}  posting {second.row_id}  encode, 1 attempts" in output
+    assert "2 with: ValueError: no" in output
+    call_command("dead_letters", "show", str(first.pk))
+    assert "frames" in capsys.readouterr().out
+    call_command("dead_letters", "discard", str(first.pk))
+    assert capsys.readouterr().out == "1 dead letters discarded\n"
+    with django_capture_on_commit_callbacks(execute=True):
+        call_command("dead_letters", "replay", "--error", "valueerror")
+    assert capsys.readouterr().out == f"1 rows are tried again by run {run.pk}\n"
+    assert no_broker == [("workers.tasks.plan_run", [run.pk])]
+    with pytest.raises(Exception, match="there is no dead letter 99999"):
+        call_command("dead_letters", "replay", "99999")
+    with pytest.raises(Exception, match="say which"):
+        call_command("dead_letters", "replay")

@@ -1,0 +1,164 @@
+"""Changing the model: nothing is activated half-filled, nothing is mixed, and back is one step."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from apps.embeddings import ledger, lifecycle, planning, registry, runs
+from apps.embeddings.errors import ModelStateError
+from apps.embeddings.index import index_exists
+from apps.embeddings.ledger import Embedded
+from apps.embeddings.models import EmbeddingModel, EmbeddingRun, PostingEmbedding
+from apps.embeddings.reading import read_texts
+from apps.postings.models import Posting
+from apps.recommendations.retrieval import nearest
+from tests.integration.embeddings.factories import current_ids, lease_of, make_postings, planned_run
+
+pytestmark = pytest.mark.django_db(
+    transaction=True
+)  # indexes are built concurrently, outside of transactions
+
+
+@pytest.fixture(autouse=True)
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("celery.current_app.send_task", lambda *_, **__: None)
+
+
+def fill(model: EmbeddingModel) -> None:
+    """Embeds what is pending for `model`, each text as a vector in a direction of its own."""
+    run = planned_run(model)
+    for chunk in run.chunks.all():
+        lease = lease_of(chunk)
+        texts, _ = read_texts(lease)
+        ledger.store_vectors(
+            lease,
+            [
+                Embedded(
+                    text.content_hash,
+                    text.row_ids,
+                    np.eye(model.dimensions)[text.row_ids[0] % model.dimensions],
+                )
+                for text in texts
+            ],
+        )
+        ledger.write_chunk(chunk.pk)
+    assert ledger.finish_run(run.pk)
+    lifecycle.prepare_serving(run.pk)
+    runs.cancel_run(
+        EmbeddingRun.objects.filter(model=model, kind="candidate").values_list("pk", flat=True).first() or 0
+    )
+
+
+def test_a_model_change_from_three_to_five_dimensions_and_back() -> None:
+    postings = make_postings(12)
+    old, _ = lifecycle.add_model("old", dimensions=3)
+    fill(old)
+    assert EmbeddingModel.objects.active() == old  # the first one, when it is complete
+
+    new, asked = lifecycle.add_model("new", dimensions=5)
+    assert {run.kind for run in asked} == {"posting", "candidate"}
+    with pytest.raises(
+        ModelStateError,
+        match="12 of 12 postings have no current vector; its index over postings is not built",
+    ):
+        lifecycle.activate(new)
+    assert EmbeddingModel.objects.active() == old
+
+    fill(new)
+    assert EmbeddingModel.objects.active() == old  # not by itself while another one answers
+    # An edit during the change is pending for both, and embedded for both.
+    Posting.objects.filter(pk=postings[0].pk).update(title="Edited meanwhile")
+    assert {run.model for run in runs.request_due_runs("posting", reason="test")} == {old, new}
+    fill(old)
+    fill(new)
+    for model in (old, new):
+        assert current_ids(model) == {each.pk for each in postings}
+
+    assert lifecycle.activate(new)
+    assert not lifecycle.activate(new)
+    for model in (old, new):
+        found = nearest(
+            "posting",
+            str(np.eye(model.dimensions)[0].tolist()),
+            model=model,
+            matching=Posting.objects.all(),
+            k=20,
+        )
+        assert len(found.rows) == 12
+
+    assert lifecycle.rollback() == old
+    assert EmbeddingModel.objects.active() == old
+    assert lifecycle.rollback() == new  # and forth
+
+    with pytest.raises(ModelStateError, match="answers queries: activate another one first"):
+        lifecycle.retire(new)
+    assert lifecycle.retire(old) == 12
+    assert not index_exists(old, "posting")
+    assert set(PostingEmbedding.objects.values_list("model_id", flat=True)) == {new.pk}
+    with pytest.raises(ModelStateError, match="no model to go back to"):
+        lifecycle.rollback()
+    with pytest.raises(ModelStateError, match="is retired"):
+        lifecycle.activate(old, force=True)
+    assert [model.pk for model in registry.models_to_fill()] == [new.pk]
+
+
+def test_force_activates_what_is_missing_rows() -> None:
+    make_postings(3)
+    model, _ = lifecycle.add_model("new", dimensions=3)
+    assert lifecycle.activate(model, force=True)
+    assert EmbeddingModel.objects.active() == model
+
+
+def test_a_retired_model_can_be_added_again_and_an_interrupted_retirement_goes_on() -> None:
+    make_postings(4)
+    first, _ = lifecycle.add_model("first", dimensions=3)
+    fill(first)
+    second, _ = lifecycle.add_model("second", dimensions=3)
+    fill(second)
+    EmbeddingModel.objects.filter(pk=second.pk).update(state="retired")  # killed before it deleted anything
+    assert lifecycle.retire(second) == 4
+    again, asked = lifecycle.add_model("second", dimensions=3)
+    assert (again.pk, again.state, len(asked)) == (second.pk, "filling", 2)
+    assert planning.has_pending("posting", again)
+    with pytest.raises(ModelStateError, match="registered with 3 dimensions, not 7"):
+        lifecycle.add_model("second", dimensions=7)
+
+
+def test_the_index_of_a_killed_build_is_built_again() -> None:
+    make_postings(4)
+    model, _ = lifecycle.add_model("first", dimensions=3)
+    fill(model)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass",
+            [f"embeddings_postingembedding_hnsw_{model.pk}"],
+        )
+    assert not index_exists(model, "posting")
+    run, _ = runs.request_run("posting", model, reason="test")
+    lifecycle.prepare_serving(run.pk)
+    assert index_exists(model, "posting")
+
+
+def test_the_commands_say_what_they_did_and_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
+    def output(*arguments: str, **options: Any) -> str:
+        call_command("models", *arguments, **options)
+        return capsys.readouterr().out
+
+    make_postings(2)
+    assert "no model is registered yet" in output("list")
+    assert "new@main-t1-w8 is being filled by run" in output("add", "new", "--dimensions=3")
+    model = EmbeddingModel.objects.get()
+    with pytest.raises(Exception, match="2 of 2 postings have no current vector"):
+        output("activate", "new")
+    fill(model)
+    listed = output("list")
+    assert "new@main-t1-w8  3 dimensions  active" in listed
+    assert "2 of 2 rows (100.0 %), 0 pending, 0 dead letters, index built" in listed
+    assert "answers already" in output("activate", "new")
+    with pytest.raises(Exception, match="there is no model other; there are: new@main-t1-w8"):
+        output("retire", "other")
+    with pytest.raises(Exception, match="takes 1 to 4000"):
+        output("add", "big", "--dimensions=5000")
