@@ -209,7 +209,8 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.db.backends": {"level": "INFO"}},
+    # A line for each message that a worker takes would drown those that say what became of it.
+    "loggers": {"django.db.backends": {"level": "INFO"}, "celery.worker.strategy": {"level": "WARNING"}},
 }
 
 CELERY_BROKER = celery_url(REDIS_BROKER_URL)

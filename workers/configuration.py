@@ -18,7 +18,8 @@ task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1  # no chunk waits in the hands of a busy worker
 worker_soft_shutdown_timeout = 20.0  # seconds for the chunk in hand at SIGTERM; what is left is given back
-worker_cancel_long_running_tasks_on_connection_loss = True
+# Threads cannot be cancelled: a task goes on when the broker is lost, and the ledger makes its redelivery harmless.
+worker_cancel_long_running_tasks_on_connection_loss = False
 
 # Redis hands a message out again when it is not acknowledged for this long: far longer than any chunk, and longer
 # than any countdown. The sweeper works from the ledger and is much faster; this is the net below it.

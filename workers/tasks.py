@@ -104,7 +104,7 @@ def sweep() -> None:
     for run_id in overdue.invalidate:
         invalidate_run.delay(run_id)
     if overdue:
-        logger.info("swept: %s", overdue)
+        logger.warning("sent again what was overdue: %s", overdue)
 
 
 @shared_task(queue="control", **RETRY)

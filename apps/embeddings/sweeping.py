@@ -24,7 +24,8 @@ class Overdue:
     invalidate: list[int] = field(default_factory=list)  # runs
 
     def __bool__(self) -> bool:
-        return any((self.plan, self.embed, self.write, self.advance, self.prepare, self.invalidate))
+        """Whether something was lost; that a run may be advanced is nothing unusual."""
+        return any((self.plan, self.embed, self.write, self.prepare, self.invalidate))
 
 
 def settle() -> None:

@@ -143,7 +143,7 @@ class Supervisor:
             "autostart": "false",
             "autorestart": "true",
             "startsecs": "1",
-            "startretries": "3",
+            "startretries": "10",  # a server that was killed may find its own remains in the way for a while
             "stopsignal": program.stop_signal,
             "stopwaitsecs": str(program.stop_seconds),
             "killasgroup": "true",

@@ -41,7 +41,9 @@ class Command(BaseCommand):
                 f"--concurrency={concurrency}",
                 f"--hostname={name}@%h",
                 f"--loglevel={options['log_level']}",
+                # Workers tell each other nothing: what they share is the ledger. Flower needs only the heartbeats.
                 "--without-mingle",
+                "--without-gossip",
             ]
         )
 

@@ -1,0 +1,24 @@
+"""The short form of `make torture`: a few kills of real processes, and the same questions afterwards."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jobrec_site.local.programs import ROOT
+
+
+@pytest.mark.timeout(600)
+def test_nothing_is_lost_when_processes_are_killed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.torture", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=580,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    targets = [line for line in done.stdout.splitlines() if line.startswith("TARGET ")]
+    assert len(targets) == 14
+    assert all(line.endswith(" ok") for line in targets)
