@@ -113,7 +113,10 @@ DATABASES["default"] |= {
     "CONN_HEALTH_CHECKS": True,
 }
 _options = DATABASES["default"].setdefault("OPTIONS", {})
-_options["application_name"] = env("JOBREC_PROCESS", default="jobrec")
+PROCESS_NAME = env(
+    "JOBREC_PROCESS", default="jobrec"
+)  # as pg_stat_activity, the breakers and the logs call it
+_options["application_name"] = PROCESS_NAME
 if socket := _options.pop(
     "host", None
 ):  # postgresql://user@/name?host=/folder: libpq's way to name a UNIX socket
@@ -173,12 +176,8 @@ EMBEDDING_LEASE = env.int("EMBEDDING_LEASE", default=60)  # seconds; renewed whi
 # Workers a chunk may cost before its texts are tried in a process apart, and before it is given up.
 EMBEDDING_SUSPECT_AFTER = env.int("EMBEDDING_SUSPECT_AFTER", default=2)
 EMBEDDING_ATTEMPTS = env.int("EMBEDDING_ATTEMPTS", default=8)
-EMBEDDING_NICE = env.int(
-    "EMBEDDING_NICE", default=10
-)  # of the embed worker on a CPU, so that searches go first
-MODEL_COVERAGE = env.float(
-    "MODEL_COVERAGE", default=0.99
-)  # share of rows with a vector before a model may serve
+EMBEDDING_NICE = env.int("EMBEDDING_NICE", default=10)  # on a CPU, so that searches go first
+MODEL_COVERAGE = env.float("MODEL_COVERAGE", default=0.99)  # share of rows embedded before a model serves
 KEEP_RUNS_DAYS = env.int("KEEP_RUNS_DAYS", default=30)
 KEEP_DEAD_LETTERS_DAYS = env.int("KEEP_DEAD_LETTERS_DAYS", default=90)  # after they were cleared or replayed
 RECOMMENDATION_DEPTH = env.int("RECOMMENDATION_DEPTH", default=200)  # matches ranked, and so pageable

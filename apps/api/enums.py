@@ -6,7 +6,7 @@ from typing import Any
 
 import graphene
 
-from apps.embeddings.models import EmbeddingRun, Kind
+from apps.embeddings.models import DeadLetter, EmbeddingRun, Kind
 from apps.postings.models import EmploymentType, Posting
 from apps.recommendations.models import Interaction
 from apps.records.models import EnglishLevel, SalaryPeriod
@@ -29,3 +29,4 @@ PostingStatusEnum = _enum("PostingStatus", Posting.Status, "Whether a posting ta
 InteractionActionEnum = _enum("InteractionAction", Interaction.Action, "What a candidate did with a posting")
 KindEnum = _enum("EmbeddingKind", Kind, "What is embedded")
 RunStateEnum = _enum("EmbeddingRunState", EmbeddingRun.State, "Where a run is")
+DeadLetterStateEnum = _enum("DeadLetterState", DeadLetter.State, "Where a dead letter is")

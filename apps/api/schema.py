@@ -4,6 +4,8 @@ import graphene
 
 from apps.api.candidates.mutations import CandidateMutations
 from apps.api.candidates.queries import CandidateQueries
+from apps.api.dead_letters.mutations import DeadLetterMutations
+from apps.api.dead_letters.queries import DeadLetterQueries
 from apps.api.postings.mutations import PostingMutations
 from apps.api.postings.queries import PostingQueries
 from apps.api.recommendations.mutations import RecommendationMutations
@@ -13,11 +15,15 @@ from apps.api.runs.queries import RunQueries
 from apps.api.skills.queries import SkillQueries
 
 
-class Query(PostingQueries, CandidateQueries, RecommendationQueries, SkillQueries, RunQueries):
+class Query(
+    PostingQueries, CandidateQueries, RecommendationQueries, SkillQueries, RunQueries, DeadLetterQueries
+):
     """What can be read."""
 
 
-class Mutation(PostingMutations, CandidateMutations, RecommendationMutations, RunMutations):
+class Mutation(
+    PostingMutations, CandidateMutations, RecommendationMutations, RunMutations, DeadLetterMutations
+):
     """What can be changed."""
 
 

@@ -10,11 +10,12 @@ from itertools import groupby
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, Max
 
 from apps.embeddings.kinds import TABLES, KindTables, tables
 from apps.embeddings.leases import Lease
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingModel, EmbeddingRun, Invalidation
+from apps.embeddings.models.ledger import DeadLetterQuerySet
 from apps.embeddings.reading import Text
 
 
@@ -116,7 +117,7 @@ def _bury_statement(names: KindTables) -> str:
 
 
 @transaction.atomic
-def replay(letters: QuerySet[DeadLetter]) -> Replayed:
+def replay(letters: DeadLetterQuerySet) -> Replayed:
     """Gives the rows of open and discarded letters back to the workers, who try each in a process apart.
 
     Their run is reopened and becomes complete; where another run over the same rows' kind and model is open, they
@@ -138,7 +139,7 @@ def replay(letters: QuerySet[DeadLetter]) -> Replayed:
     return Replayed(len(alive), runs, len(locked) - len(alive))
 
 
-def discard(letters: QuerySet[DeadLetter]) -> int:
+def discard(letters: DeadLetterQuerySet) -> int:
     """Accepts that the rows have no vector until they are edited; returns the number of letters."""
     return letters.open().update(state=DeadLetter.State.DISCARDED)
 

@@ -27,7 +27,7 @@ class Lease:
     @property
     def is_suspect(self) -> bool:
         """Whether the chunk has cost so many workers that one of its texts may be what kills them."""
-        return self.attempts > settings.EMBEDDING_SUSPECT_AFTER
+        return self.attempts > int(settings.EMBEDDING_SUSPECT_AFTER)
 
 
 def lease_chunk(chunk_id: int, *, task_id: str | None, worker: str | None) -> Lease | None:

@@ -30,7 +30,7 @@ class Coverage:
     @property
     def is_enough(self) -> bool:
         """Whether so few rows are missing that the model may serve: the rest follows as edits do."""
-        return self.pending <= (1 - settings.MODEL_COVERAGE) * self.rows
+        return self.pending <= (1 - float(settings.MODEL_COVERAGE)) * self.rows
 
 
 def default_model() -> EmbeddingModel:

@@ -8,10 +8,14 @@ from typing import Generic, TypeVar
 import grpc
 from circuitbreaker import CircuitBreaker
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from prometheus_client import Counter
 
+from apps.rpc import breakers
 from apps.rpc.credentials import call_metadata, open_channel
 from apps.rpc.errors import CircuitOpenError, TransientRpcError, translate
 from apps.rpc.server import MESSAGE_LIMIT
+
+CALLS = Counter("jobrec_rpc_calls", "gRPC calls made, by their status", ["address", "request", "code"])
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
@@ -68,15 +72,38 @@ class Client(Generic[StubT]):
         Raises TransientRpcError, CircuitOpenError (a TransientRpcError) or PermanentRpcError.
         """
         if self.breaker.opened:
+            CALLS.labels(self.address, type(request).__name__, "CIRCUIT_OPEN").inc()
             raise CircuitOpenError(
                 f"{self.address}: not called, {self.breaker.failure_count} calls failed in a row, "
                 f"the last with {self.breaker.last_failure}"
             )
-        with self.breaker:
-            try:
-                return method(self.stub)(request, timeout=deadline, metadata=call_metadata())
-            except grpc.RpcError as error:
-                raise translate(error, call=f"{type(request).__name__} to {self.address}") from error
+        was_closed = self.breaker.closed
+        try:
+            with self.breaker:
+                answer = self._call(method, request, deadline)
+        except TransientRpcError as error:
+            if not self.breaker.closed:
+                breakers.note_open(self.address, str(error))
+            raise
+        if not was_closed:
+            breakers.note_closed(self.address)
+        return answer
+
+    def _call(
+        self,
+        method: Callable[[StubT], "grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]"],
+        request: RequestT,
+        deadline: float,
+    ) -> ResponseT:
+        name = type(request).__name__
+        try:
+            answer = method(self.stub)(request, timeout=deadline, metadata=call_metadata())
+        except grpc.RpcError as error:
+            translated = translate(error, call=f"{name} to {self.address}")
+            CALLS.labels(self.address, name, translated.code.name if translated.code else "NONE").inc()
+            raise translated from error
+        CALLS.labels(self.address, name, "OK").inc()
+        return answer
 
     def close(self) -> None:
         with self._lock:

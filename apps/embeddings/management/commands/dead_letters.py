@@ -4,10 +4,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 
 from apps.embeddings import dead_letters, hints
 from apps.embeddings.models import DeadLetter, Kind
+from apps.embeddings.models.ledger import DeadLetterQuerySet
 
 
 class Command(BaseCommand):
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         getattr(self, f"_{verb}")(letters, options["limit"])
 
     @staticmethod
-    def _selected(options: dict[str, Any]) -> QuerySet[DeadLetter]:
+    def _selected(options: dict[str, Any]) -> DeadLetterQuerySet:
         letters = DeadLetter.objects.select_related("model")
         if options["ids"]:
             missing = sorted(
@@ -59,7 +60,7 @@ class Command(BaseCommand):
             letters = letters.filter(run_id=options["run"])
         return letters
 
-    def _list(self, letters: QuerySet[DeadLetter], limit: int) -> None:
+    def _list(self, letters: DeadLetterQuerySet, limit: int) -> None:
         total = letters.count()
         if not total:
             self.stdout.write("no dead letters")
@@ -74,7 +75,7 @@ class Command(BaseCommand):
         for row in letters.order_by().values("error").annotate(count=Count("pk")).order_by("-count")[:5]:
             self.stdout.write(f"{row['count']:>8,} with: {row['error']}")
 
-    def _show(self, letters: QuerySet[DeadLetter], limit: int) -> None:
+    def _show(self, letters: DeadLetterQuerySet, limit: int) -> None:
         for letter in letters[:limit]:
             self.stdout.write(
                 f"dead letter {letter.pk}: {letter.kind} {letter.row_id}, {letter.get_state_display().lower()}\n"
@@ -83,7 +84,7 @@ class Command(BaseCommand):
                 f"  since     {letter.created_at:%Y-%m-%d %H:%M:%S} UTC\n{letter.traceback}"
             )
 
-    def _replay(self, letters: QuerySet[DeadLetter], _limit: int) -> None:
+    def _replay(self, letters: DeadLetterQuerySet, _limit: int) -> None:
         replayed = dead_letters.replay(letters)
         hints.plan_soon(replayed.runs)
         where = f" by {', '.join(f'run {run_id}' for run_id in replayed.runs)}" if replayed.runs else ""
@@ -91,5 +92,5 @@ class Command(BaseCommand):
         if replayed.retired:
             self.stdout.write(f"{replayed.retired:,} letters are about a retired model and stay as they are")
 
-    def _discard(self, letters: QuerySet[DeadLetter], _limit: int) -> None:
+    def _discard(self, letters: DeadLetterQuerySet, _limit: int) -> None:
         self.stdout.write(f"{dead_letters.discard(letters):,} dead letters discarded")

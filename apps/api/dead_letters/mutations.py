@@ -1,0 +1,55 @@
+from typing import Any
+
+import graphene
+
+from apps.api.access import require
+from apps.api.dead_letters.queries import selected
+from apps.api.dead_letters.types import DeadLetterFilterInput
+from apps.api.runs.types import EmbeddingRunNode
+from apps.embeddings import dead_letters, hints
+from apps.embeddings.models import EmbeddingRun
+
+CHANGE = "embeddings.change_deadletter"
+
+
+class ReplayDeadLetters(graphene.Mutation):
+    """Gives the rows of dead letters back to the workers. For users who may change dead letters."""
+
+    class Arguments:
+        filter = DeadLetterFilterInput(required=True, description="Which letters; {} means all open ones")
+
+    rows = graphene.Int(required=True, description="Rows that are tried again")
+    runs = graphene.List(
+        graphene.NonNull(EmbeddingRunNode), required=True, description="The runs that try them"
+    )
+    retired = graphene.Int(required=True, description="Letters left as they are: their model is retired")
+
+    @staticmethod
+    def mutate(_root: None, info: Any, filter: dict[str, Any]) -> "ReplayDeadLetters":  # noqa: A002  named by the schema
+        require(info, CHANGE)
+        replayed = dead_letters.replay(selected(filter))
+        hints.plan_soon(replayed.runs)
+        return ReplayDeadLetters(
+            rows=replayed.rows,
+            retired=replayed.retired,
+            runs=list(EmbeddingRun.objects.select_related("model").filter(pk__in=replayed.runs)),
+        )
+
+
+class DiscardDeadLetters(graphene.Mutation):
+    """Accepts that rows have no vector until they are edited. For users who may change dead letters."""
+
+    class Arguments:
+        filter = DeadLetterFilterInput(required=True, description="Which letters; {} means all open ones")
+
+    letters = graphene.Int(required=True, description="Letters that were discarded")
+
+    @staticmethod
+    def mutate(_root: None, info: Any, filter: dict[str, Any]) -> "DiscardDeadLetters":  # noqa: A002  named by the schema
+        require(info, CHANGE)
+        return DiscardDeadLetters(letters=dead_letters.discard(selected(filter)))
+
+
+class DeadLetterMutations(graphene.ObjectType):
+    replay_dead_letters = ReplayDeadLetters.Field(required=True)
+    discard_dead_letters = DiscardDeadLetters.Field(required=True)

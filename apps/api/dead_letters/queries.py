@@ -1,0 +1,60 @@
+from typing import Any
+
+import graphene
+
+from apps.api.access import require
+from apps.api.connections import connection_of
+from apps.api.dead_letters.types import DeadLetterConnection, DeadLetterFilterInput
+from apps.api.filters import filter_values
+from apps.api.ids import primary_key
+from apps.api.paging import Order, moment, page_of_rows
+from apps.embeddings.models import DeadLetter
+from apps.embeddings.models.ledger import DeadLetterQuerySet
+
+NEWEST = Order("newest", "created_at", moment)
+
+
+def selected(given: dict[str, Any] | None) -> DeadLetterQuerySet:
+    """The letters that a DeadLetterFilter means; open ones unless it names letters or a state."""
+    values = filter_values(given)
+    letters = DeadLetter.objects.select_related("model")
+    if "ids" in values:
+        keys = [primary_key(each, of="DeadLetter", argument="filter.ids") for each in values["ids"]]
+        letters = letters.filter(pk__in=keys)
+    if "state" in values or "ids" not in values:
+        letters = letters.filter(state=values.get("state", DeadLetter.State.OPEN))
+    if "kind" in values:
+        letters = letters.filter(kind=values["kind"])
+    if "row_id" in values:
+        letters = letters.filter(row_id=primary_key(values["row_id"], of="", argument="filter.rowId"))
+    if "run_id" in values:
+        letters = letters.filter(
+            run_id=primary_key(values["run_id"], of="EmbeddingRun", argument="filter.runId")
+        )
+    if "error" in values:
+        letters = letters.filter(error__icontains=values["error"])
+    return letters
+
+
+class DeadLetterQueries(graphene.ObjectType):
+    dead_letters = graphene.Field(
+        DeadLetterConnection,
+        filter=DeadLetterFilterInput(description="Narrows the list down"),
+        first=graphene.Int(description="Size of the page, at most 100; 20 by default"),
+        after=graphene.String(description="Cursor to go on after"),
+        required=True,
+        description="Rows that could not be embedded, the newest first. For users who may see dead letters.",
+    )
+
+    @staticmethod
+    def resolve_dead_letters(
+        _root: None,
+        info: Any,
+        filter: dict[str, Any] | None = None,  # noqa: A002  named by the schema
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Any:
+        require(info, "embeddings.view_deadletter")
+        letters = selected(filter)
+        page = page_of_rows(letters, NEWEST, first=first, after=after)
+        return connection_of(page, DeadLetterConnection, count=letters.count)
