@@ -45,6 +45,14 @@ bench: .venv/dev  ## All benchmarks; BENCH=--quick for a minute each
 	@status=0; for file in bench/import.py bench/write.py bench/pipeline.py bench/retrieval.py; do \
 		echo "== $$file"; $(RUN) $$file $(BENCH) || status=1; done; exit $$status
 
+.PHONY: torture
+torture: .venv/dev  ## Kills real processes at random for about ten minutes; SEED=, KILLS=, ROWS=
+	@$(RUN) -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(ROWS),--rows $(ROWS))
+
+.PHONY: safeguards
+safeguards: .venv/dev  ## Turns each safeguard of the ledger off and shows which test then fails
+	@$(RUN) -m tests.safeguards
+
 .PHONY: screenshots
 screenshots: .venv/browser  ## Pictures of the pages of a running `make run`, into screenshots/
 	@$(RUN) -m tests.screenshots

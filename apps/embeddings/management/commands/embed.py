@@ -124,9 +124,8 @@ class Command(BaseCommand):
                 raise CommandError(f"{run} was paused ({run.paused_because}); `embed --resume` lets it go on")
             if time.monotonic() > until:
                 bar.close()
-                raise CommandError(
-                    f"{run}: not done in time, {progress.percent:.0f} % are; it goes on without you"
-                )
+                left = f"{progress.percent:.0f} % are embedded" if run.is_open else _left_to_do(run)
+                raise CommandError(f"{run}: not done in time, {left}; it goes on without you")
             if not warned and time.monotonic() - last_change > SILENCE:
                 warned = True
                 self.stderr.write(
@@ -147,6 +146,15 @@ def _served(run: EmbeddingRun) -> bool:
         return False
     others_open = EmbeddingRun.objects.unfinished().filter(model=run.model).exists()
     return others_open or EmbeddingModel.objects.active() is not None
+
+
+def _left_to_do(run: EmbeddingRun) -> str:
+    unheard = Invalidation.objects.filter(run=run, acknowledged_at=None).first()
+    if unheard is not None:
+        return (
+            f"all rows are written, but the caches have not heard of it ({unheard.error or 'not tried yet'})"
+        )
+    return "all rows are written, but the first index is not built yet"
 
 
 def _draw(bar: "tqdm[Any]", run: EmbeddingRun, progress: Any, seconds: float) -> None:

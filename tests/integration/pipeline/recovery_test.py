@@ -1,0 +1,116 @@
+"""Restart from the checkpoint, lost messages, and two of everything, with real processes."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.stack import Program, Stack, wait_until
+
+STATES = (
+    "SELECT state, count(*) AS n, max(attempts) AS attempts FROM embeddings_embeddingchunk GROUP BY state"
+)
+CURRENT = """
+    SELECT count(*) AS n FROM postings_posting p JOIN embeddings_postingembedding e
+    ON e.posting_id = p.id AND e.content_hash = p.content_hash
+"""
+ROWS = 240
+
+
+@pytest.fixture(scope="module")
+def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    stack = Stack(
+        servers,
+        folder,
+        EMBEDDING_CHUNK_SIZE="40",
+        EMBEDDING_WAVE_SIZE="2",
+        EMBEDDING_WINDOWS="1",
+        REEMBED_EVERY="2",
+    )
+    second_beat = Program("beat-2", stack.programs["beat"].arguments)
+    try:
+        stack.create(second_beat)
+        sample = folder / "postings.jsonl"
+        stack.manage("generate_sample", "postings", f"--count={ROWS}", f"--out={sample}")
+        stack.manage("import_postings", str(sample))
+        stack.start("sidecar")
+        yield stack
+    finally:
+        stack.close()
+
+
+def states(stack: Stack) -> dict[str, int]:
+    return {row["state"]: row["n"] for row in stack.sql(STATES)}
+
+
+def flush_broker(stack: Stack) -> None:
+    for url in stack.redis_urls:
+        redis.Redis.from_url(url).flushdb()
+
+
+def test_what_is_embedded_is_not_embedded_again_after_everything_was_killed(stack: Stack) -> None:
+    stack.start("write-worker", "embed-worker")
+    stack.manage("embed", "--kind=posting")
+    assert stack.supervisor is not None
+    # Without a writer, so that vectors wait in the ledger when the worker is killed.
+    wait_until(lambda: states(stack).get("leased"), "a chunk is being embedded")
+    os.kill(stack.supervisor.pid("write-worker"), signal.SIGSTOP)
+    wait_until(lambda: states(stack).get("embedded", 0) >= 2, "vectors wait in the ledger")
+    for name in ("embed-worker", "write-worker"):
+        os.kill(stack.supervisor.pid(name), signal.SIGKILL)
+        stack.supervisor.halt(name)
+    flush_broker(stack)
+    kept = stack.sql(
+        "SELECT id, embedded_at FROM embeddings_embeddingchunk WHERE state IN ('embedded', 'written') ORDER BY id"
+    )
+    stack.start("write-worker", "beat", "embed-worker")
+    wait_until(lambda: stack.sql(CURRENT) == [{"n": ROWS}], "every row has a current vector", timeout=120)
+    ids = [row["id"] for row in kept]
+    again = stack.sql(
+        "SELECT id, embedded_at FROM embeddings_embeddingchunk WHERE id = ANY (%s) ORDER BY id", [ids]
+    )
+    assert again == kept
+    wait_until(lambda: set(states(stack)) == {"written"}, "the ledger is done")
+    finished = stack.sql("SELECT state, finishes FROM embeddings_embeddingrun")
+    assert finished == [{"state": "finished", "finishes": 1}]
+
+
+def test_two_beats_start_one_run_for_an_edit(stack: Stack) -> None:
+    stack.start("beat-2")
+    before = stack.sql("SELECT count(*) AS n FROM embeddings_embeddingrun")[0]["n"]
+    stack.sql("UPDATE postings_posting SET title = 'Edited once' WHERE id <= 5")
+    wait_until(lambda: stack.sql(CURRENT) == [{"n": ROWS}], "the edited rows are embedded again")
+    wait_until(
+        lambda: not stack.sql("SELECT FROM embeddings_embeddingrun WHERE state NOT IN ('finished')"),
+        "the run ends",
+    )
+    runs = stack.sql("SELECT rows, finishes FROM embeddings_embeddingrun ORDER BY id OFFSET %s", [before])
+    assert runs == [{"rows": 5, "finishes": 1}]
+    stack.halt("beat-2")
+
+
+def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
+    stack.halt("beat", "embed-worker")
+    stack.sql("UPDATE postings_posting SET title = 'Edited twice' WHERE id <= 50")
+    stack.manage("embed", "--kind=posting")
+    wait_until(lambda: states(stack).get("planned"), "the run is planned")
+    assert "is paused" in stack.manage("embed", "--pause")
+    stack.start("embed-worker")
+    assert "no run is open" not in stack.manage("embed", "--resume", "--wait", "--timeout=100")
+    assert stack.sql(CURRENT) == [{"n": ROWS}]
+
+
+def test_a_cancelled_run_ends_and_the_next_one_does_its_work(stack: Stack) -> None:
+    stack.halt("embed-worker")
+    stack.sql("UPDATE postings_posting SET title = 'Edited thrice' WHERE id <= 50")
+    stack.manage("embed", "--kind=posting")
+    wait_until(lambda: states(stack).get("planned"), "the run is planned")
+    assert "is cancelled" in stack.manage("embed", "--cancel")
+    assert "no run is open" in stack.manage("embed", "--resume")
+    stack.start("embed-worker")
+    stack.manage("embed", "--kind=posting", "--wait", "--timeout=100")
+    assert stack.sql(CURRENT) == [{"n": ROWS}]

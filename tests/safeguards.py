@@ -1,0 +1,111 @@
+"""Turns off one safeguard of the ledger at a time, in a copy of the tree, and shows which test then fails.
+
+`python -m tests.safeguards` exits with 1 where a safeguard can go missing without a test noticing.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import report
+from jobrec_site.local.programs import ROOT
+
+LEDGER_TESTS = "tests/integration/embeddings/ledger_test.py"
+
+
+@dataclass(frozen=True)
+class Safeguard:
+    """`text` in `file` is what keeps the promise; with `without` in its place `test` is to fail."""
+
+    name: str
+    file: str
+    text: str
+    without: str
+    test: str
+
+
+SAFEGUARDS = (
+    Safeguard(
+        "the conditional write",
+        "apps/embeddings/ledger.py",
+        "record.id = embedded.id AND record.content_hash = embedded.hash",
+        "record.id = embedded.id",
+        f"{LEDGER_TESTS}::test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text",
+    ),
+    Safeguard(
+        "the lease, when a chunk is taken",
+        "apps/embeddings/leases.py",
+        "        free, left, pk=chunk_id, run__state=EmbeddingRun.State.RUNNING\n",
+        "        pk=chunk_id\n",
+        f"{LEDGER_TESTS}::test_of_many_workers_one_gets_the_lease",
+    ),
+    Safeguard(
+        "the lease, when vectors are stored",
+        "apps/embeddings/ledger.py",
+        "WHERE id = %(chunk)s AND lease = %(lease)s AND state = 'leased'",
+        "WHERE id = %(chunk)s AND (lease = %(lease)s OR true)",
+        f"{LEDGER_TESTS}::test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused",
+    ),
+    Safeguard(
+        "the compare-and-set finish",
+        "apps/embeddings/ledger.py",
+        "EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING)\n        .exclude(",
+        "EmbeddingRun.objects.filter(pk=run_id)\n        .exclude(",
+        f"{LEDGER_TESTS}::test_of_many_finishers_one_finishes",
+    ),
+    Safeguard(
+        "the sweeper",
+        "workers/tasks.py",
+        "    sweeping.settle()\n",
+        "    return\n",
+        "tests/integration/pipeline/recovery_test.py::"
+        "test_what_is_embedded_is_not_embedded_again_after_everything_was_killed",
+    ),
+)
+
+
+def main() -> int:
+    result = report.start("Safeguards")
+    for safeguard in SAFEGUARDS:
+        with tempfile.TemporaryDirectory(prefix="jobrec-safeguard-") as scratch:
+            tree = Path(scratch) / "jobrec"
+            shutil.copytree(
+                ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".data", ".git", "__pycache__", ".*_cache")
+            )
+            failed, output = _fails_without(safeguard, tree)
+        result.figure(
+            f"without {safeguard.name}: {safeguard.test.rpartition('::')[2]} {'fails' if failed else 'PASSES'}"
+        )
+        if not failed:
+            result.figure(output)
+        result.at_least(safeguard.name.replace(" ", "_").replace(",", ""), int(failed), 1)
+    return result.status
+
+
+def _fails_without(safeguard: Safeguard, tree: Path) -> tuple[bool, str]:
+    """Whether the test fails in `tree` once the safeguard is gone, and what it printed."""
+    file = tree / safeguard.file
+    text = file.read_text()
+    if text.count(safeguard.text) != 1:
+        raise SystemExit(
+            f"{safeguard.file} does not hold the text of {safeguard.name} once: mend tests/safeguards.py"
+        )
+    file.write_text(text.replace(safeguard.text, safeguard.without))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", safeguard.test],
+        cwd=tree,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # 1: tests ran and failed. A test that could not run at all (2 and above) shows nothing.
+    return done.returncode == 1 and " failed" in done.stdout, done.stdout[-2_000:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
