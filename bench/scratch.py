@@ -1,5 +1,6 @@
 """A place to measure in: embedded servers, durable as in `make run`, and an empty database."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -7,11 +8,17 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobrec_site.local.supervision import Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 SHARED = ROOT.parent / "shared" / "data"
+ALL_ROWS = 47_320  # of the real corpus
 
 
 @contextmanager
@@ -67,8 +74,26 @@ def manage(*arguments: str) -> None:
         raise SystemExit(f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
+def postings_file(data: Path, *, rows: int | None) -> tuple[Path, list[str]]:
+    """(a gzip file of postings, arguments for its import): the real corpus, or `rows` from all over it.
+
+    Where it is not there, a generated one.
+    """
+    real = SHARED / "postings" / "usajobs.jsonl.gz"
+    file = data / "postings.jsonl.gz"
+    if not real.exists():
+        manage("generate_sample", "postings", f"--count={rows or ALL_ROWS}", f"--out={file}", "--force")
+        return file, []
+    arguments = ["--preset", "usajobs", "--rejects", str(data / "rejects.jsonl")]
+    if rows is None:
+        return real, arguments
+    with gzip.open(real) as source, gzip.open(file, "wb", compresslevel=1) as target:
+        target.writelines(islice(source, 0, rows * (ALL_ROWS // rows), ALL_ROWS // rows))
+    return file, arguments
+
+
 @contextmanager
-def processes(data: Path, *names: str) -> Iterator[None]:
+def processes(data: Path, *names: str) -> Iterator["Supervisor"]:
     """Runs some of jobrec's own processes, by their names in `make run`, under its process manager."""
     from django.conf import settings
 
@@ -79,7 +104,7 @@ def processes(data: Path, *names: str) -> Iterator[None]:
     supervisor.start()
     try:
         supervisor.run(names)
-        yield
+        yield supervisor
     finally:
         supervisor.stop()
 
