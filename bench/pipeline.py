@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="instead of 3 (quick: 1)")
     options = parser.parse_args()
     result = report.start("Pipeline")
-    with scratch.servers(EMBEDDING_WINDOWS="1", **scratch.free_addresses()) as data:
+    with scratch.servers(None, EMBEDDING_WINDOWS="1", **scratch.free_addresses()) as data:
         load(data, rows=options.rows or (200 if options.quick else 1_000))
         with scratch.processes(data, "sidecar", "embed-worker", "write-worker") as supervisor:
             compare(result, supervisor, rounds=options.rounds or (1 if options.quick else 3))
@@ -77,7 +77,7 @@ def compare(result: report.Report, supervisor: "Supervisor", *, rounds: int) -> 
     from workers.encoding.loaded import hardware
 
     model, machine = default_model(), hardware()
-    run_once("candidate", model, supervisor)
+    scratch.embed("candidate", model, supervisor)
     encode, batch = bare_encode(model, dtype=machine.dtype)
     plain, _ = bare_encode(model, dtype=torch.float32, batch=32)
     bare, plain_bare, piped = [encode()], [], []
@@ -123,7 +123,7 @@ def bare_encode(model: "EmbeddingModel", *, dtype: object, batch: int = 0) -> tu
     transformer = SentenceTransformer(
         location_of(model.name), device=machine.device, model_kwargs={"dtype": dtype}
     )
-    size = batch or machine.slots * machine.batch_tokens // transformer.max_seq_length
+    size = batch or machine.slots * machine.batch_tokens // int(transformer.max_seq_length or 512)
     ids = Posting.objects.order_by("pk").values_list("pk", flat=True)
     texts = [row_text("posting", row_id, model) for row_id in ids]
     transformer.encode(texts[:WARM_UP], batch_size=size)
@@ -149,28 +149,9 @@ def run_pipeline(model: "EmbeddingModel", supervisor: "Supervisor") -> tuple["Em
         cursor.execute(f"TRUNCATE {PostingEmbedding._meta.db_table}")
     worker = psutil.Process(supervisor.pid("embed-worker"))
     before = processor_time(worker)
-    run = run_once("posting", model, supervisor)
+    run = scratch.embed("posting", model, supervisor)
     written_at = run.chunks.aggregate(last=Max("written_at"))["last"]
     return run, Pass(run.rows, (written_at - run.created_at).total_seconds(), processor_time(worker) - before)
-
-
-def run_once(kind: str, model: "EmbeddingModel", supervisor: "Supervisor") -> "EmbeddingRun":
-    """A run of its own, until the caches have acknowledged it: nothing of it goes on afterwards."""
-    from apps.embeddings import planning
-    from apps.embeddings.models import Invalidation
-    from workers.tasks import plan_run
-
-    run, _ = planning.request_run(kind, model, reason="benchmark")
-    plan_run.delay(run.pk)
-    while not Invalidation.objects.filter(run=run, acknowledged_at__isnull=False).exists():
-        run.refresh_from_db()
-        if run.state == run.State.PAUSED or supervisor.failed():
-            raise SystemExit(f"{run}: {run.paused_because or supervisor.failed()}")
-        time.sleep(0.2)
-    run.refresh_from_db()
-    if run.progress().written != run.rows:
-        raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written")
-    return run
 
 
 def processor_time(process: psutil.Process) -> float:
@@ -182,6 +163,7 @@ def describe(run: "EmbeddingRun", done: Pass, before: Pass, after: Pass) -> str:
     """Where the time of a run went."""
     from django.db.models import Max, Min
 
+    assert run.started_at is not None  # a finished run
     times = run.chunks.aggregate(first=Min("embedded_at"), last=Max("embedded_at"), written=Max("written_at"))
     per_row = statistics.mean((before.processor, after.processor)) / done.rows
     return (

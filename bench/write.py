@@ -106,7 +106,7 @@ def add_postings(count: int) -> None:
 
     first = Posting.objects.create(title=f"Nurse {Posting.objects.count()}")
     columns = ", ".join(
-        field.column
+        str(field.column)
         for field in Posting._meta.concrete_fields
         if not field.generated and field.column not in {"id", "external_id", "title"}
     )
