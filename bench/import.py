@@ -24,7 +24,8 @@ def main() -> None:
     with scratch.servers() as data:
         postings, arguments = scratch.postings_file(data, rows=5_000 if options.quick else None)
         _, bare_django, _ = run([sys.executable, "-c", "import django; django.setup()"])
-        rows = sum(1 for _ in gzip.open(postings))
+        with gzip.open(postings) as lines:
+            rows = sum(1 for _ in lines)
         first, peak, seconds = run(
             [sys.executable, "manage.py", "import_postings", str(postings), *arguments]
         )
