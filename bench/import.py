@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,9 +22,10 @@ def main() -> None:
     options = report.arguments(__doc__).parse_args()
     result = report.start("Import")
     with scratch.servers() as data:
-        postings, arguments = corpus(data, rows=5_000 if options.quick else None)
+        postings, arguments = scratch.postings_file(data, rows=5_000 if options.quick else None)
         _, bare_django, _ = run([sys.executable, "-c", "import django; django.setup()"])
-        rows = sum(1 for _ in gzip.open(postings))
+        with gzip.open(postings) as lines:
+            rows = sum(1 for _ in lines)
         first, peak, seconds = run(
             [sys.executable, "manage.py", "import_postings", str(postings), *arguments]
         )
@@ -46,20 +46,6 @@ def main() -> None:
     result.at_most("import_memory_mb_above_bare_django", (peak - bare_django) / 1024, 300)
     result.at_most("rows_touched_by_second_import", touched, 0)
     report.end(result)
-
-
-def corpus(data: Path, *, rows: int | None) -> tuple[Path, list[str]]:
-    """(a gzip file of postings, arguments for its import)."""
-    real = scratch.SHARED / "postings" / "usajobs.jsonl.gz"
-    file = data / "postings.jsonl.gz"
-    if not real.exists():
-        scratch.manage("generate_sample", "postings", f"--count={rows or 47_320}", f"--out={file}")
-        return file, []
-    if rows is None:
-        return real, ["--preset", "usajobs", "--rejects", str(data / "rejects.jsonl")]
-    with gzip.open(real) as source, gzip.open(file, "wb") as target:
-        target.writelines(islice(source, rows))
-    return file, ["--preset", "usajobs"]
 
 
 def run(command: list[str]) -> tuple[str, int, float]:

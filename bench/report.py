@@ -69,12 +69,18 @@ def spread(values: Sequence[float]) -> str:
 
 
 def start(title: str) -> Report:
-    print(f"{title}\n{machine()}", flush=True)
+    print(f"{title}\n{machine()}\n{_load('at the start')}", flush=True)
     return Report()
 
 
 def end(report: Report) -> None:
+    print(_load("at the end"), flush=True)
     sys.exit(report.status)
+
+
+def _load(when: str) -> str:
+    """Who else computed meanwhile: without it no reader can tell a slow program from a busy machine."""
+    return "load average {}: {:.1f} over 1 minute, {:.1f} over 5".format(when, *psutil.getloadavg())
 
 
 def _plain(value: float) -> str:

@@ -1,13 +1,21 @@
 """A place to measure in: embedded servers, durable as in `make run`, and an empty database."""
 
+import gzip
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apps.embeddings.models import EmbeddingModel, EmbeddingRun
+    from jobrec_site.local.supervision import Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -67,8 +75,34 @@ def manage(*arguments: str) -> None:
         raise SystemExit(f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
+def postings_file(data: Path, *, rows: int | None) -> tuple[Path, list[str]]:
+    """(a gzip file of postings, arguments for its import): the real corpus, or `rows` from all over it.
+
+    Where it is not there, a generated one.
+    """
+    return _file(data, "postings", "usajobs.jsonl.gz", rows=rows, all_rows=47_320)
+
+
+def candidates_file(data: Path, *, rows: int) -> tuple[Path, list[str]]:
+    """The same of candidates, whose texts are statements of experience."""
+    return _file(data, "candidates", "experience_statements.jsonl.gz", rows=rows, all_rows=3_147)
+
+
+def _file(data: Path, kind: str, name: str, *, rows: int | None, all_rows: int) -> tuple[Path, list[str]]:
+    real, file = SHARED / kind / name, data / f"{kind}.jsonl.gz"
+    if not real.exists():
+        manage("generate_sample", kind, f"--count={rows or all_rows}", f"--out={file}", "--force")
+        return file, []
+    arguments = ["--preset", "usajobs", "--rejects", str(data / f"{kind}-rejects.jsonl")]
+    if rows is None or rows >= all_rows:
+        return real, arguments
+    with gzip.open(real) as source, gzip.open(file, "wb", compresslevel=1) as target:
+        target.writelines(islice(source, 0, rows * (all_rows // rows), all_rows // rows))
+    return file, arguments
+
+
 @contextmanager
-def processes(data: Path, *names: str) -> Iterator[None]:
+def processes(data: Path, *names: str) -> Iterator["Supervisor"]:
     """Runs some of jobrec's own processes, by their names in `make run`, under its process manager."""
     from django.conf import settings
 
@@ -79,9 +113,28 @@ def processes(data: Path, *names: str) -> Iterator[None]:
     supervisor.start()
     try:
         supervisor.run(names)
-        yield
+        yield supervisor
     finally:
         supervisor.stop()
+
+
+def embed(kind: str, model: "EmbeddingModel", supervisor: "Supervisor") -> "EmbeddingRun":
+    """Embeds what is pending with running workers; returns when the caches have acknowledged it, its last step."""
+    from apps.embeddings import planning
+    from apps.embeddings.models import Invalidation
+    from workers.tasks import plan_run
+
+    run, _ = planning.request_run(kind, model, reason="benchmark")
+    plan_run.delay(run.pk)
+    while not Invalidation.objects.filter(run=run, acknowledged_at__isnull=False).exists():
+        run.refresh_from_db()
+        if run.state == run.State.PAUSED or supervisor.failed():
+            raise SystemExit(f"{run}: {run.paused_because or supervisor.failed()}")
+        time.sleep(0.2)
+    run.refresh_from_db()
+    if run.progress().written != run.rows:
+        raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written")
+    return run
 
 
 def free_addresses() -> dict[str, str]:

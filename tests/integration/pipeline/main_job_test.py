@@ -57,13 +57,13 @@ def test_the_ledger_keeps_no_vectors(loaded: Stack) -> None:
 def test_the_vectors_are_those_of_the_model(loaded: Stack) -> None:
     from sentence_transformers import SentenceTransformer
 
-    from workers.encoding.encoder import _location
+    from workers.encoding.encoder import location_of
 
     rows = loaded.sql(
         "SELECT p.title, p.skills_text, p.description, e.vector::real[] AS vector FROM postings_posting p "
         "JOIN embeddings_postingembedding e ON e.posting_id = p.id ORDER BY p.id LIMIT 5"
     )
-    model = SentenceTransformer(_location("all-MiniLM-L6-v2"), device="cpu")
+    model = SentenceTransformer(location_of("all-MiniLM-L6-v2"), device="cpu")
     for row in rows:
         skills = f"\nSkills: {row['skills_text']}" if row["skills_text"] else ""
         text = f"{row['title']}{skills}\n\n{row['description']}"

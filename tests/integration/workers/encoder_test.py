@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from workers.encoding.encoder import Encoder, ModelVersion, _location
+from workers.encoding.encoder import Encoder, ModelVersion, location_of
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware, detect, usable_cores
 
@@ -100,7 +100,7 @@ def test_a_batch_that_does_not_fit_is_halved(encoder: Encoder, monkeypatch: pyte
 
 
 def test_a_local_folder_is_a_model_too() -> None:
-    folder = Encoder(replace(VERSION, name=_location("all-MiniLM-L6-v2")), EXACT)
+    folder = Encoder(replace(VERSION, name=location_of("all-MiniLM-L6-v2")), EXACT)
     assert folder.encode(["x"]).shape == (1, 384)
 
 
