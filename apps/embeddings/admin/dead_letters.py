@@ -1,0 +1,62 @@
+"""Dead letters: rows that cannot be embedded, and why."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RelatedDropdownFilter
+from unfold.decorators import display
+
+from apps.embeddings.kinds import tables
+from apps.embeddings.models import DeadLetter
+from apps.records.admin import ReadOnlyAdmin, shows_list
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(ReadOnlyAdmin):
+    list_display = ["error", "row_link", "model", "step", "attempts", "state_badge", "created_at"]
+    list_filter = [
+        ("state", ChoicesDropdownFilter),
+        ("kind", ChoicesDropdownFilter),
+        ("step", FieldTextFilter),
+        ("error", FieldTextFilter),
+        ("model", RelatedDropdownFilter),
+    ]
+    list_filter_submit = True
+    list_select_related = ["model"]
+    search_fields = ["row_id__exact", "error"]
+    search_help_text = "Id of the row, or words of the error"
+    fieldsets = [
+        (None, {"fields": [("row_link", "state"), ("model", "run"), ("step", "attempts"), "error"]}),
+        ("Traceback", {"fields": ["traceback_text"]}),
+        ("Times", {"fields": [("created_at", "updated_at")]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeadLetter]:
+        letters: QuerySet[DeadLetter] = super().get_queryset(request)
+        return letters.defer("traceback") if shows_list(request) else letters
+
+    @display(
+        description="State",
+        label={
+            DeadLetter.State.OPEN: "danger",
+            DeadLetter.State.REPLAYED: "success",
+            DeadLetter.State.DISCARDED: "default",
+        },
+    )
+    def state_badge(self, letter: DeadLetter) -> tuple[str, str]:
+        return letter.state, letter.get_state_display()
+
+    @admin.display(description="Row")
+    def row_link(self, letter: DeadLetter) -> SafeString:
+        record = tables(letter.kind).model._meta
+        url = reverse(f"admin:{record.app_label}_{record.model_name}_change", args=[letter.row_id])
+        return format_html('<a class="text-primary-600" href="{}">{} {}</a>', url, letter.kind, letter.row_id)
+
+    @admin.display(description="Traceback")
+    def traceback_text(self, letter: DeadLetter) -> SafeString:
+        return format_html(
+            '<pre class="overflow-x-auto text-xs" style="white-space: pre">{}</pre>', letter.traceback
+        )

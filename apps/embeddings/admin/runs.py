@@ -1,0 +1,139 @@
+"""Runs: how far, how fast, and whether the caches heard of them."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from apps.embeddings.admin.figures import STATE_LABELS, duration_text, others, rate_text, run_bar
+from apps.embeddings.hints import start_due_runs
+from apps.embeddings.models import EmbeddingChunk, EmbeddingRun, Kind
+from apps.records.admin import ReadOnlyAdmin
+
+
+class EmbedNowForm(BaseDialogForm):
+    kind = forms.ChoiceField(
+        label="What",
+        required=False,
+        choices=[("", "Postings and candidates"), *Kind.choices],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
+@admin.register(EmbeddingRun)
+class EmbeddingRunAdmin(ReadOnlyAdmin):
+    list_display = [
+        "__str__",
+        "model",
+        "state_badge",
+        "progress",
+        "rows_done",
+        "speed",
+        "caches",
+        "created_at",
+    ]
+    list_filter = [
+        ("state", ChoicesDropdownFilter),
+        ("kind", ChoicesDropdownFilter),
+        ("model", RelatedDropdownFilter),
+    ]
+    list_filter_submit = True
+    list_fullwidth = True
+    search_fields = ["id__exact", "reason"]
+    search_help_text = "Number of the run, or words of its reason"
+    sortable_by: list[str] = []
+    actions_list = ["embed_now"]
+    fieldsets = [
+        (None, {"fields": [("kind", "model"), ("state", "paused_because"), "reason", "progress"]}),
+        ("Rows", {"fields": ["rows_done", "speed", "chunk_states"]}),
+        ("Times", {"fields": [("created_at", "started_at", "finished_at")]}),
+        ("Caches", {"fields": ["caches", "caches_error"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EmbeddingRun]:
+        runs: Any = super().get_queryset(request)
+        page: QuerySet[EmbeddingRun] = runs.with_progress().select_related("model", "invalidation")
+        return page
+
+    @display(description="State", label=STATE_LABELS)
+    def state_badge(self, run: EmbeddingRun) -> tuple[str, str]:
+        return run.state, run.get_state_display()
+
+    @admin.display(description="Progress")
+    def progress(self, run: EmbeddingRun) -> SafeString:
+        return run_bar(run)
+
+    @display(description="Written", header=True)
+    def rows_done(self, run: EmbeddingRun) -> list[str]:
+        progress = run.progress()
+        counts = {name: getattr(progress, name) for name in ("reused", "skipped", "dead", "failed")}
+        return [f"{progress.written:,}", others(counts)]
+
+    @display(description="Took", header=True)
+    def speed(self, run: EmbeddingRun) -> list[str]:
+        if run.started_at is None:
+            return ["not begun"]
+        took = (run.finished_at or timezone.now()) - run.started_at
+        return [
+            duration_text(took),
+            rate_text(run.progress().embedded, took),
+        ]
+
+    @display(
+        description="Caches",
+        label={"told": "success", "waiting": "warning", "none": "default"},
+    )
+    def caches(self, run: EmbeddingRun) -> tuple[str, str]:
+        record = getattr(run, "invalidation", None)
+        if record is None:
+            return "none", "nothing to tell"
+        if record.acknowledged_at:
+            return "told", "acknowledged"
+        return "waiting", f"not acknowledged, {record.attempts} tries" if record.attempts else "to be told"
+
+    @admin.display(description="Last error of telling the caches")
+    def caches_error(self, run: EmbeddingRun) -> str:
+        record = getattr(run, "invalidation", None)
+        return record.error if record else ""
+
+    @admin.display(description="Chunks")
+    def chunk_states(self, run: EmbeddingRun) -> SafeString:
+        counts = dict(run.chunks.order_by().values_list("state").annotate(Count("pk")))
+        text = ", ".join(
+            f"{counts[state]:,} {state.label.lower()}" for state in EmbeddingChunk.State if state in counts
+        )
+        url = reverse("admin:embeddings_embeddingchunk_changelist", query={"run__id__exact": run.pk})
+        return format_html('<a class="text-primary-600" href="{}">{}</a>', url, text or "none yet")
+
+    @action(
+        description="Embed now",
+        icon="play_arrow",
+        permissions=["start"],
+        dialog={
+            "title": "Embed now",
+            "description": "Starts a run for every model that lacks current vectors and has no open run.",
+            "form_class": EmbedNowForm,
+            "form_submit_text": "Start",
+        },
+    )
+    def embed_now(self, request: HttpRequest, form: EmbedNowForm) -> HttpResponse:
+        wanted = form.cleaned_data["kind"]
+        runs = start_due_runs([wanted] if wanted else Kind.values, reason=f"asked for by {request.user}")
+        if runs:
+            self.message_user(request, f"Started: {', '.join(map(str, runs))}", messages.SUCCESS)
+        else:
+            self.message_user(request, "Nothing is pending, or a run is open already", messages.INFO)
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:embeddings_embeddingrun_changelist")})
+
+    def has_start_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("embeddings.add_embeddingrun"))

@@ -1,0 +1,123 @@
+"""Pictures of the pages of a running `make run`, into screenshots/.
+
+    python -m tests.screenshots
+
+Signs in as the administrator that `make run` created, and edits the sample postings, so that a run is under way.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import django
+from playwright.sync_api import Page
+
+from tests.browser import browser_page, chromium
+
+FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
+WIDTH, HEIGHT = 1440, 900
+TOUCHED = 400  # postings edited, so that the run lasts for some pictures
+QUERY = """\
+{
+  searchPostings(text: "nurse in intensive care", first: 5) {
+    totalCount
+    edges {
+      score
+      node { title city company { name } }
+      explanation { vectorScore matchedSkills { name } }
+    }
+  }
+}
+"""
+
+
+def main() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
+    django.setup()
+    from django.conf import settings
+
+    password = settings.DATA_DIR / "admin-password"
+    if not password.exists() or chromium() is None:
+        print("pictures need a running `make run` and Chromium", file=sys.stderr)
+        return 1
+    FOLDER.mkdir(exist_ok=True)
+    web = f"http://localhost:{settings.WEB_PORT}"
+    with browser_page(width=WIDTH, height=HEIGHT) as page:
+        sign_in(page, web, password.read_text().strip())
+        with run_under_way():
+            take(page, f"{web}/admin/embeddings/embeddingrun/", "runs", until="text=Running")
+            take(page, f"{web}/admin/", "dashboard")
+            take(page, f"{web}/admin/embeddings/embeddingchunk/", "chunks")
+        take_tables(page, web)
+        take(page, f"{web}/graphql?query={quote(QUERY)}", "graphiql", until="button.graphiql-execute-button")
+        page.click("button.graphiql-execute-button")
+        page.wait_for_selector('.result-window:has-text("totalCount")')
+        page.screenshot(path=FOLDER / "graphiql.png")
+        if settings.FLOWER_URL:
+            take(page, f"{settings.FLOWER_URL}/workers", "flower", until="text=embed@")
+    print(f"pictures are in {FOLDER}")
+    return 0
+
+
+def sign_in(page: Page, web: str, password: str) -> None:
+    from jobrec_site.local.main_job import ADMIN
+
+    page.goto(f"{web}/admin/")
+    page.screenshot(path=FOLDER / "login.png")
+    page.fill("input[name=username]", ADMIN)
+    page.fill("input[name=password]", password)
+    page.click("[type=submit]")
+    page.wait_for_selector("text=Dashboard")
+
+
+def take(page: Page, url: str, name: str, *, until: str = "body") -> None:
+    page.goto(url)
+    page.wait_for_selector(until)
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=FOLDER / f"{name}.png")
+
+
+def take_tables(page: Page, web: str) -> None:
+    from apps.postings.models import Posting
+
+    posting = Posting.objects.open().exclude(skills_text="").order_by("pk").first()
+    assert posting is not None, "no open posting with skills: load the sample first"
+    for path, name in (
+        ("postings/posting/", "postings"),
+        (f"postings/posting/{posting.pk}/change/", "posting"),
+        ("candidates/candidate/", "candidates"),
+        ("skills/skill/", "skills"),
+        ("embeddings/embeddingmodel/", "models"),
+        ("embeddings/deadletter/", "dead-letters"),
+        ("django_celery_beat/periodictask/", "schedules"),
+    ):
+        take(page, f"{web}/admin/{path}", name)
+
+
+@contextmanager
+def run_under_way() -> Iterator[None]:
+    """Edits some postings and has them embedded; they are as they were afterwards."""
+    from django.db.models import F, Value
+    from django.db.models.functions import Concat, Left, Length
+
+    from apps.embeddings.hints import start_due_runs
+    from apps.embeddings.models import Kind
+    from apps.postings.models import Posting
+
+    addition = "\n\nPlease apply with a letter."
+    touched = Posting.objects.filter(
+        pk__in=list(Posting.objects.order_by("pk").values_list("pk", flat=True)[:TOUCHED])
+    )
+    touched.update(description=Concat(F("description"), Value(addition)))
+    try:
+        start_due_runs([Kind.POSTING], reason="postings edited")
+        yield
+    finally:
+        touched.update(description=Left("description", Length("description") - len(addition)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
