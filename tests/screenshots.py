@@ -7,15 +7,19 @@ Signs in as the administrator that `make run` created, and edits the sample post
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import django
 from playwright.sync_api import Page
 
 from tests.browser import browser_page, chromium
+
+ResultT = TypeVar("ResultT")
 
 FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
 WIDTH, HEIGHT = 1440, 900
@@ -48,8 +52,8 @@ def main() -> int:
     with browser_page(width=WIDTH, height=HEIGHT) as page:
         sign_in(page, web, password.read_text().strip())
         with run_under_way():
-            take(page, f"{web}/admin/embeddings/embeddingrun/", "runs", until="text=Running")
             take(page, f"{web}/admin/", "dashboard")
+            take(page, f"{web}/admin/embeddings/embeddingrun/", "runs")
             take(page, f"{web}/admin/embeddings/embeddingchunk/", "chunks")
         take_tables(page, web)
         take(page, f"{web}/graphql?query={quote(QUERY)}", "graphiql", until="button.graphiql-execute-button")
@@ -83,8 +87,7 @@ def take(page: Page, url: str, name: str, *, until: str = "body") -> None:
 def take_tables(page: Page, web: str) -> None:
     from apps.postings.models import Posting
 
-    posting = Posting.objects.open().exclude(skills_text="").order_by("pk").first()
-    assert posting is not None, "no open posting with skills: load the sample first"
+    posting = beside(lambda: Posting.objects.open().exclude(skills_text="").earliest("pk"))
     for path, name in (
         ("postings/posting/", "postings"),
         (f"postings/posting/{posting.pk}/change/", "posting"),
@@ -99,7 +102,7 @@ def take_tables(page: Page, web: str) -> None:
 
 @contextmanager
 def run_under_way() -> Iterator[None]:
-    """Edits some postings and has them embedded; they are as they were afterwards."""
+    """Edits some postings and has them embedded; their texts are as they were afterwards."""
     from django.db.models import F, Value
     from django.db.models.functions import Concat, Left, Length
 
@@ -108,15 +111,20 @@ def run_under_way() -> Iterator[None]:
     from apps.postings.models import Posting
 
     addition = "\n\nPlease apply with a letter."
-    touched = Posting.objects.filter(
-        pk__in=list(Posting.objects.order_by("pk").values_list("pk", flat=True)[:TOUCHED])
-    )
-    touched.update(description=Concat(F("description"), Value(addition)))
+    ids = beside(lambda: list(Posting.objects.order_by("pk").values_list("pk", flat=True)[:TOUCHED]))
+    touched = Posting.objects.filter(pk__in=ids)
+    beside(lambda: touched.update(description=Concat(F("description"), Value(addition))))
     try:
-        start_due_runs([Kind.POSTING], reason="postings edited")
+        beside(lambda: start_due_runs([Kind.POSTING], reason="postings edited"))
         yield
     finally:
-        touched.update(description=Left("description", Length("description") - len(addition)))
+        beside(lambda: touched.update(description=Left("description", Length("description") - len(addition))))
+
+
+def beside(work: Callable[[], ResultT]) -> ResultT:
+    """What `work` returns, from a thread of its own: Playwright's event loop runs in this one, where Django refuses."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
 
 
 if __name__ == "__main__":
