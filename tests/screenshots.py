@@ -18,12 +18,13 @@ import django
 from playwright.sync_api import Page
 
 from tests.browser import browser_page, chromium
+from tests.stack import wait_until
 
 ResultT = TypeVar("ResultT")
 
 FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
 WIDTH, HEIGHT = 1440, 900
-TOUCHED = 400  # postings edited, so that the run lasts for some pictures
+TOUCHED = 1_000  # postings edited, so that the run lasts for some pictures
 QUERY = """\
 {
   searchPostings(text: "nurse in intensive care", first: 5) {
@@ -56,7 +57,7 @@ def main() -> int:
             take(page, f"{web}/admin/embeddings/embeddingrun/", "runs")
             take(page, f"{web}/admin/embeddings/embeddingchunk/", "chunks")
         take_tables(page, web)
-        take(page, f"{web}/graphql?query={quote(QUERY)}", "graphiql", until="button.graphiql-execute-button")
+        take(page, f"{web}/graphql#query={quote(QUERY)}", "graphiql", until="button.graphiql-execute-button")
         page.click("button.graphiql-execute-button")
         page.wait_for_selector('.result-window:has-text("totalCount")')
         page.screenshot(path=FOLDER / "graphiql.png")
@@ -80,7 +81,7 @@ def sign_in(page: Page, web: str, password: str) -> None:
 def take(page: Page, url: str, name: str, *, until: str = "body") -> None:
     page.goto(url)
     page.wait_for_selector(until)
-    page.wait_for_load_state("networkidle")
+    page.evaluate("document.fonts.ready")  # the icons are a font
     page.screenshot(path=FOLDER / f"{name}.png")
 
 
@@ -107,7 +108,7 @@ def run_under_way() -> Iterator[None]:
     from django.db.models.functions import Concat, Left, Length
 
     from apps.embeddings.hints import start_due_runs
-    from apps.embeddings.models import Kind
+    from apps.embeddings.models import EmbeddingRun, Kind
     from apps.postings.models import Posting
 
     addition = "\n\nPlease apply with a letter."
@@ -116,6 +117,8 @@ def run_under_way() -> Iterator[None]:
     beside(lambda: touched.update(description=Concat(F("description"), Value(addition))))
     try:
         beside(lambda: start_due_runs([Kind.POSTING], reason="postings edited"))
+        run = beside(lambda: EmbeddingRun.objects.filter(kind=Kind.POSTING).latest("pk"))
+        wait_until(lambda: beside(lambda: run.progress().embedded), "a chunk is embedded", timeout=300)
         yield
     finally:
         beside(lambda: touched.update(description=Left("description", Length("description") - len(addition))))

@@ -53,8 +53,8 @@ class CandidateAdmin(RecordAdmin):
     fieldsets = [
         (None, {"fields": ["headline", "looking_for", "resume"]}),
         ("Place", {"fields": [("city", "region", "country"), "remote"]}),
-        ("Experience", {"fields": [("experience_years", "english_level", "language")]}),
-        ("Salary expected", {"fields": [("salary_min", "salary_currency", "salary_period")]}),
+        ("Experience", {"fields": [("experience_years", "english_level"), "language"]}),
+        ("Salary expected", {"fields": ["salary_min", ("salary_currency", "salary_period")]}),
         ("Origin", {"fields": [("source", "external_id"), "user", ("created_at", "updated_at")]}),
     ]
 

@@ -66,10 +66,10 @@ class PostingAdmin(RecordAdmin):
     actions = ["open_selected", "close_selected"]
     fieldsets = [
         (None, {"fields": [("title", "company"), "description"]}),
-        ("Terms", {"fields": [("employment_type", "job_family"), ("status", "published_at", "closes_at")]}),
+        ("Terms", {"fields": [("employment_type", "job_family"), "status", "published_at", "closes_at"]}),
         ("Place", {"fields": [("city", "region", "country"), "remote"]}),
-        ("Asked for", {"fields": [("experience_years", "english_level", "language")]}),
-        ("Salary", {"fields": [("salary_min", "salary_max", "salary_currency", "salary_period")]}),
+        ("Asked for", {"fields": [("experience_years", "english_level"), "language"]}),
+        ("Salary", {"fields": [("salary_min", "salary_max"), ("salary_currency", "salary_period")]}),
         ("Origin", {"fields": [("source", "external_id"), ("created_at", "updated_at")]}),
     ]
 

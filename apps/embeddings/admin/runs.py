@@ -55,9 +55,9 @@ class EmbeddingRunAdmin(ReadOnlyAdmin):
     actions_list = ["embed_now"]
     fieldsets = [
         (None, {"fields": [("kind", "model"), ("state", "paused_because"), "reason", "progress"]}),
-        ("Rows", {"fields": ["rows_done", "speed", "chunk_states"]}),
+        ("Rows", {"fields": ["rows_text", "speed_text", "chunk_states"]}),
         ("Times", {"fields": [("created_at", "started_at", "finished_at")]}),
-        ("Caches", {"fields": ["caches", "caches_error"]}),
+        ("Caches", {"fields": ["caches_text", "caches_error"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EmbeddingRun]:
@@ -100,6 +100,19 @@ class EmbeddingRunAdmin(ReadOnlyAdmin):
         if record.acknowledged_at:
             return "told", "acknowledged"
         return "waiting", f"not acknowledged, {record.attempts} tries" if record.attempts else "to be told"
+
+    # A page, unlike a list, shows plain values only.
+    @admin.display(description="Written")
+    def rows_text(self, run: EmbeddingRun) -> str:
+        return " · ".join(filter(None, self.rows_done(run)))
+
+    @admin.display(description="Took")
+    def speed_text(self, run: EmbeddingRun) -> str:
+        return " · ".join(filter(None, self.speed(run)))
+
+    @admin.display(description="Caches")
+    def caches_text(self, run: EmbeddingRun) -> str:
+        return self.caches(run)[1]
 
     @admin.display(description="Last error of telling the caches")
     def caches_error(self, run: EmbeddingRun) -> str:

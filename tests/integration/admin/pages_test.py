@@ -118,7 +118,7 @@ def test_a_run_says_what_became_of_its_rows(administrator: Client) -> None:
         reverse("admin:embeddings_embeddingrun_change", args=[first.pk])
     ).content.decode()
     assert "100.0 % · 2 of 2 rows" in page
-    assert "1 dead" in page
+    assert "1 · 1 dead" in page
     assert "to be told" in page
     assert f"run__id__exact={first.pk}" in page
     chunks = administrator.get(list_of("embeddings_embeddingchunk"), {"run__id__exact": first.pk})
