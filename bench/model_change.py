@@ -84,8 +84,8 @@ class Searcher(threading.Thread):
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 data = json.load(response)
-        except OSError as error:
-            return Answer(started, time.monotonic() - started, posting, {}, str(error))
+        except OSError as failure:
+            return Answer(started, time.monotonic() - started, posting, {}, str(failure))
         seconds = time.monotonic() - started
         if "errors" in data:
             return Answer(started, seconds, posting, {}, json.dumps(data["errors"])[:300])
@@ -104,7 +104,7 @@ def main() -> None:
         options.rows, options.before = 300, 6.0
     result = report.start("Model change during queries")
     addresses = scratch.free_addresses()
-    with scratch.servers(**addresses, CACHE_L1_TTL="1", CACHE_L2_TTL="1") as data:
+    with scratch.servers(None, **addresses, CACHE_L1_TTL="1", CACHE_L2_TTL="1") as data:
         sample = data / "postings.jsonl"
         scratch.manage("generate_sample", "postings", f"--count={options.rows}", f"--out={sample}")
         scratch.manage("import_postings", str(sample))

@@ -9,9 +9,9 @@ def make(folder: Path, *, dimensions: int) -> str:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Dense, Normalize
 
-    from workers.encoding.encoder import _location
+    from workers.encoding.encoder import location_of
 
-    model = SentenceTransformer(_location("all-MiniLM-L6-v2"), device="cpu")
+    model = SentenceTransformer(location_of("all-MiniLM-L6-v2"), device="cpu")
     width = model.get_embedding_dimension() or 0
     torch.manual_seed(1)
     dense = Dense(width, dimensions, bias=False, activation_function=torch.nn.Identity())

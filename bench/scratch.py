@@ -120,11 +120,11 @@ def processes(data: Path, *names: str) -> Iterator["Supervisor"]:
 
 def embed(kind: str, model: "EmbeddingModel", supervisor: "Supervisor") -> "EmbeddingRun":
     """Embeds what is pending with running workers; returns when the caches have acknowledged it, its last step."""
-    from apps.embeddings import planning
     from apps.embeddings.models import Invalidation
+    from apps.embeddings.runs import request_run
     from workers.tasks import plan_run
 
-    run, _ = planning.request_run(kind, model, reason="benchmark")
+    run, _ = request_run(kind, model, reason="benchmark")
     plan_run.delay(run.pk)
     while not Invalidation.objects.filter(run=run, acknowledged_at__isnull=False).exists():
         run.refresh_from_db()

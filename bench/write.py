@@ -120,13 +120,13 @@ def add_postings(count: int) -> None:
 
 def fill_ledger(model: "EmbeddingModel") -> "EmbeddingRun":
     """A run over what is pending, planned and sent as ever, of which each chunk is embedded: with random vectors."""
-    from apps.embeddings import ledger, planning
+    from apps.embeddings import ledger, runs
     from apps.embeddings.leases import lease_chunk
     from apps.embeddings.models import Kind
     from apps.embeddings.reading import read_texts
     from workers import tasks
 
-    run, _ = planning.request_run(Kind.POSTING, model, reason="benchmark")
+    run, _ = runs.request_run(Kind.POSTING, model, reason="benchmark")
     tasks.plan_run(run.pk)
     random = np.random.default_rng(run.pk)
     for chunk_id in run.chunks.order_by("number").values_list("pk", flat=True):

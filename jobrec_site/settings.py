@@ -34,9 +34,12 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 WEB_PORT = env.int("WEB_PORT", default=8080)
 WEB_WORKERS = env.int("WEB_WORKERS", default=2)
 FLOWER_PORT = env.int("FLOWER_PORT", default=5555)
+# Linked in the admin; empty: no link.
+FLOWER_URL = env("FLOWER_URL", default=f"http://localhost:{FLOWER_PORT}")
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -79,6 +82,7 @@ WSGI_APPLICATION = "jobrec_site.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "jobrec_site" / "templates"],  # before the theme's own
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -97,6 +101,7 @@ LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "jobrec_site.formats"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 # Served as they are, compressed; found where they lie while nothing is collected (tests, a bare `manage.py`).

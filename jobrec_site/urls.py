@@ -1,5 +1,6 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -15,6 +16,7 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/admin/", permanent=False)),
     path("admin/", admin.site.urls),
     path("graphql", api_view(), name="graphql"),
+    path("favicon.ico", RedirectView.as_view(url=static("jobrec_site/favicon.svg"))),
     path("healthz", alive),
     path("readyz", ReadyView.as_view()),
     path("", include("django_prometheus.urls")),  # /metrics

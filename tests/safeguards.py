@@ -39,8 +39,8 @@ SAFEGUARDS = (
     Safeguard(
         "the lease, when a chunk is taken",
         "apps/embeddings/leases.py",
-        "        free, left, pk=chunk_id, run__state=EmbeddingRun.State.RUNNING\n",
-        "        pk=chunk_id\n",
+        'EmbeddingChunk.objects.filter(free, left, pk=chunk_id, run_id__in=running.values("pk"))',
+        "EmbeddingChunk.objects.filter(pk=chunk_id)",
         f"{LEDGER_TESTS}::test_of_many_workers_one_gets_the_lease",
     ),
     Safeguard(

@@ -41,9 +41,10 @@ def lease_chunk(chunk_id: int, *, task_id: str | None, worker: str | None) -> Le
     mine_or_expired = Q(lease=token) | Q(leased_until__lt=now)
     free = Q(state=EmbeddingChunk.State.PLANNED) | mine_or_expired & Q(state=EmbeddingChunk.State.LEASED)
     left = Q(attempts__lt=settings.EMBEDDING_ATTEMPTS) | Q(lease=token)
-    taken = EmbeddingChunk.objects.filter(
-        free, left, pk=chunk_id, run__state=EmbeddingRun.State.RUNNING
-    ).update(
+    # Conditions on the chunk's own columns and a subquery about its run, not `run__state`: for that Django would put all of
+    # them into a subquery over the chunks, which PostgreSQL does not look at again after it waited for another worker.
+    running = EmbeddingRun.objects.filter(state=EmbeddingRun.State.RUNNING)
+    taken = EmbeddingChunk.objects.filter(free, left, pk=chunk_id, run_id__in=running.values("pk")).update(
         state=EmbeddingChunk.State.LEASED,
         attempts=Case(When(lease=token, then=F("attempts")), default=F("attempts") + 1),
         lease=token,

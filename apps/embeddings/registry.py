@@ -1,5 +1,6 @@
 """Model versions: the first one from the settings, which are kept current, how complete each is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -72,19 +73,29 @@ def find_model(name: str) -> EmbeddingModel:
 
 def coverage(model: EmbeddingModel, kind: str) -> Coverage:
     """Counts over all rows of `kind`, one query."""
+    return coverage_of([model], kind)[model.pk]
+
+
+def coverage_of(models: Sequence[EmbeddingModel], kind: str) -> dict[int, Coverage]:
+    """Coverage of each model, by primary key; one query, which reads the rows once for each model."""
     names = tables(kind)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT count(DISTINCT record.id), count(DISTINCT embedding.{names.key}),
-                   count(DISTINCT dead.row_id) FILTER (WHERE embedding.model_id IS NULL)
-            FROM {names.record} AS record
+            WITH held AS (
+                SELECT DISTINCT model_id, row_id, content_hash FROM embeddings_deadletter
+                WHERE kind = %(kind)s AND state IN ('open', 'discarded')
+            )
+            SELECT model.id, count(record.id), count(embedding.model_id),
+                   count(held.row_id) FILTER (WHERE embedding.model_id IS NULL)
+            FROM unnest(%(models)s::bigint[]) AS model(id)
+            LEFT JOIN {names.record} AS record ON true
             LEFT JOIN {names.embedding} AS embedding ON embedding.{names.key} = record.id
-                AND embedding.model_id = %(model)s AND embedding.content_hash = record.content_hash
-            LEFT JOIN embeddings_deadletter AS dead ON dead.kind = %(kind)s AND dead.row_id = record.id
-                AND dead.model_id = %(model)s AND dead.state IN ('open', 'discarded')
-                AND dead.content_hash = record.content_hash
+                AND embedding.model_id = model.id AND embedding.content_hash = record.content_hash
+            LEFT JOIN held ON held.row_id = record.id AND held.model_id = model.id
+                AND held.content_hash = record.content_hash
+            GROUP BY model.id
             """,
-            {"model": model.pk, "kind": names.kind.value},
+            {"models": [model.pk for model in models], "kind": names.kind.value},
         )
-        return Coverage(names.kind.value, *cursor.fetchone())
+        return {pk: Coverage(names.kind.value, *counts) for pk, *counts in cursor.fetchall()}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.db.models.functions import Now
 
 from apps.caching.services import invalidate_on_commit
 from apps.postings.inputs import PostingInput
@@ -48,3 +49,14 @@ def after_edit(posting: Posting) -> None:
     text = "\n".join(getattr(posting, name) for name in PostingInput.text_fields)
     sync_found_skills(posting, posting.skill_uses, text=text)
     invalidate_on_commit(["postings"], [posting.pk])
+
+
+@transaction.atomic
+def set_status(ids: Sequence[int], *, status: Posting.Status) -> list[int]:
+    """Opens or closes postings; ids of those that changed. The caches hear of them after the commit. Idempotent."""
+    changing = Posting.objects.filter(pk__in=ids).exclude(status=status)
+    changed = list(changing.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    Posting.objects.filter(pk__in=changed).update(status=status, updated_at=Now())
+    if changed:
+        invalidate_on_commit(["postings"], changed)
+    return changed

@@ -61,7 +61,7 @@ def wrong_vectors(connection: psycopg.Connection[Any], keys: Collection[int]) ->
     """
     from sentence_transformers import SentenceTransformer
 
-    from workers.encoding.encoder import _location
+    from workers.encoding.encoder import location_of
 
     found = connection.execute(
         f"SELECT p.title, p.skills_text, p.description, e.vector::real[] FROM postings_posting p "
@@ -72,7 +72,7 @@ def wrong_vectors(connection: psycopg.Connection[Any], keys: Collection[int]) ->
         f"{title}\nSkills: {skills}\n\n{body.strip()}" if skills else f"{title}\n\n{body.strip()}"
         for title, skills, body, _ in found
     ]
-    model = SentenceTransformer(_location("all-MiniLM-L6-v2"), device="cpu")
+    model = SentenceTransformer(location_of("all-MiniLM-L6-v2"), device="cpu")
     vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
     return sum(float(vector @ row[3]) < 0.99 for vector, row in zip(vectors, found, strict=True))
 

@@ -29,8 +29,7 @@ class StartEmbeddingRun(graphene.Mutation):
     def mutate(_root: None, info: Any, kind: Any) -> "StartEmbeddingRun":
         require(info, "embeddings.add_embeddingrun")
         wanted = getattr(kind, "value", kind)
-        started = runs.request_due_runs(wanted, reason=f"asked for by {user_of(info)}")
-        hints.plan_soon(run.pk for run in started)
+        hints.start_due_runs([wanted], reason=f"asked for by {user_of(info)}")
         return StartEmbeddingRun(runs=list(EmbeddingRun.objects.unfinished().filter(kind=wanted)))
 
 

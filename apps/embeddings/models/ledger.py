@@ -1,10 +1,11 @@
 """The ledger: what was planned, what was done, what failed for good, what the caches have yet to hear."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q, Sum
+from django.db.models import F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import JSONObject
 from pgvector.django import HalfVectorField
 
 from apps.embeddings.models.vectors import EmbeddingModel, Kind
@@ -13,6 +14,12 @@ from apps.embeddings.models.vectors import EmbeddingModel, Kind
 class EmbeddingRunQuerySet(models.QuerySet["EmbeddingRun"]):
     def unfinished(self) -> Self:
         return self.filter(state__in=EmbeddingRun.OPEN_STATES)
+
+    def with_progress(self) -> Self:
+        """Runs whose progress is read along with them."""
+        chunks = EmbeddingChunk.objects.filter(run=OuterRef("pk")).order_by().values("run")
+        sums = chunks.annotate(sums=JSONObject(**progress_sums())).values("sums")
+        return self.annotate(progress_sums=Subquery(sums))
 
 
 class EmbeddingRun(models.Model):
@@ -75,22 +82,33 @@ class EmbeddingRun(models.Model):
         return RunProgress(self)
 
 
+def progress_sums() -> dict[str, Sum]:
+    """What is summed over the chunks of a run."""
+    done = Q(state__in=[EmbeddingChunk.State.EMBEDDED, EmbeddingChunk.State.WRITTEN])
+    return {
+        "embedded": Sum("rows", filter=done),
+        "octets": Sum("octets", filter=done),
+        "written": Sum("rows_written"),
+        "reused": Sum("rows_reused"),
+        "dead": Sum("rows_dead"),
+        "skipped": Sum("rows_skipped"),
+        # Given up, and no dead letter says why.
+        "failed": Sum(
+            F("rows") - F("rows_dead") - F("rows_skipped"), filter=Q(state=EmbeddingChunk.State.FAILED)
+        ),
+    }
+
+
 class RunProgress:
-    """Sums over a run's chunks, read in one query."""
+    """Sums over a run's chunks, read in one query; in none where the run was read `with_progress`."""
 
     def __init__(self, run: EmbeddingRun) -> None:
-        done = Q(state__in=[EmbeddingChunk.State.EMBEDDED, EmbeddingChunk.State.WRITTEN])
-        sums = run.chunks.aggregate(
-            embedded=Sum("rows", filter=done),
-            octets=Sum("octets", filter=done),
-            written=Sum("rows_written"),
-            reused=Sum("rows_reused"),
-            dead=Sum("rows_dead"),
-            skipped=Sum("rows_skipped"),
-            failed=Sum(
-                F("rows") - F("rows_dead") - F("rows_skipped"), filter=Q(state=EmbeddingChunk.State.FAILED)
-            ),
-        )
+        sums: dict[str, Any]
+        if hasattr(run, "progress_sums"):
+            # A run without chunks has no sums.
+            sums = run.progress_sums or dict.fromkeys(progress_sums())
+        else:
+            sums = run.chunks.aggregate(**progress_sums())
         self.total: int = run.rows
         self.total_octets: int = run.octets
         self.embedded: int = sums["embedded"] or 0

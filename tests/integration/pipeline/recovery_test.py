@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.stack import Program, Stack, wait_until
+from jobrec_site.local.programs import Program
+from tests.stack import Stack, wait_until
 
 STATES = (
     "SELECT state, count(*) AS n, max(attempts) AS attempts FROM embeddings_embeddingchunk GROUP BY state"

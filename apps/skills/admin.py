@@ -1,0 +1,73 @@
+"""The dictionary of skills, as people edit it."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilter
+
+from apps.caching.services import invalidate_on_commit
+from apps.skills.models import Skill, SkillAlias, SkillCategory
+
+
+class SkillAliasInline(TabularInline):
+    model = SkillAlias
+    extra = 0
+    hide_title = True
+
+
+@admin.register(Skill)
+class SkillAdmin(ModelAdmin):
+    """Skills are not deleted: rows state them. What is not wanted in texts is taken out of the search there."""
+
+    inlines = [SkillAliasInline]
+    list_display = ["name", "category", "alias_names", "in_text"]
+    list_select_related = ["category"]
+    list_filter = [("category", RelatedDropdownFilter), ("in_text", BooleanRadioFilter)]
+    list_filter_submit = True
+    list_per_page = 50
+    search_fields = ["name", "aliases__name"]
+    autocomplete_fields = ["category"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Skill]:
+        skills: QuerySet[Skill] = super().get_queryset(request)
+        return skills.prefetch_related("aliases")
+
+    @admin.display(description="Also written")
+    def alias_names(self, skill: Skill) -> str:
+        return ", ".join(alias.name for alias in skill.aliases.all())
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        # A new name is a new text of every row that has the skill.
+        renamed = change and "name" in form.changed_data
+        invalidate_on_commit(["skills", "postings", "candidates"] if renamed else ["skills"])
+
+    def has_delete_permission(self, request: HttpRequest, obj: Skill | None = None) -> bool:
+        return False
+
+
+@admin.register(SkillCategory)
+class SkillCategoryAdmin(ModelAdmin):
+    list_display = ["name", "skill_count"]
+    search_fields = ["name"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SkillCategory]:
+        categories: QuerySet[SkillCategory] = super().get_queryset(request)
+        return categories.annotate(skills_counted=Count("skills"))
+
+    @admin.display(description="Skills", ordering="skills_counted")
+    def skill_count(self, category: Any) -> int:
+        return int(category.skills_counted)
+
+    def save_model(self, request: HttpRequest, obj: SkillCategory, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        invalidate_on_commit(["skills"])
+
+    def has_delete_permission(self, request: HttpRequest, obj: SkillCategory | None = None) -> bool:
+        """Of empty categories, one by one."""
+        if obj is None or obj.skills.exists():
+            return False
+        return bool(super().has_delete_permission(request, obj))
