@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
     """
     from jobrec_site.local import embedded
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started, as Ctrl-C does
     data = folder or Path(tempfile.mkdtemp(prefix="jobrec-bench-"))
     for name in ("DATABASE_URL", "REDIS_URL", "REDIS_BROKER_URL", "REDIS_RESULT_URL", "REDIS_CACHE_URL"):
         os.environ.pop(name, None)

@@ -81,7 +81,8 @@ def with_index(result: report.Report, model: "EmbeddingModel", *, rows: int) -> 
         add_postings(rows)
         run = fill_ledger(model)
         written.append(write(run))
-        chunks = copied_chunks(run)
+        # Other vectors: pgvector gives a vector that its graph holds already no place of its own.
+        chunks = copied_chunks(run, vector=f"array_fill(0, ARRAY[{model.dimensions}])::halfvec - vector")
         sql(f"DELETE FROM {TABLE} WHERE posting_id > (SELECT max(id) - {rows} FROM postings_posting)")
         bare.append(bare_upsert(TABLE, chunks))
     compare(result, "index live", written, bare)
@@ -164,14 +165,14 @@ def write(run: "EmbeddingRun") -> Timed:
     return Timed(steps)
 
 
-def copied_chunks(run: "EmbeddingRun") -> list[tuple[int, bytes]]:
-    """(rows, what COPY takes for them) of each chunk of a run that is written."""
+def copied_chunks(run: "EmbeddingRun", *, vector: str = "vector") -> list[tuple[int, bytes]]:
+    """(rows, what COPY takes for them) of each chunk of a run that is written; `vector` is SQL for the vector."""
     from django.db import connection
 
     chunks = []
     with connection.cursor() as cursor:
         for row_ids in run.chunks.order_by("number").values_list("row_ids", flat=True):
-            rows = f"SELECT {COLUMNS} FROM {TABLE} WHERE posting_id = ANY (%s)"
+            rows = f"SELECT posting_id, model_id, content_hash, {vector} FROM {TABLE} WHERE posting_id = ANY (%s)"
             with cursor.copy(f"COPY ({rows}) TO STDOUT (FORMAT binary)", [row_ids]) as copy:
                 chunks.append((len(row_ids), b"".join(copy)))
     return chunks
