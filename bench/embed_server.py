@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -30,7 +31,7 @@ def main() -> None:
     result = report.start("Embedding server")
     addresses = scratch.free_addresses()
     metrics = f"127.0.0.1:{free_ports().flower}"
-    with scratch.servers(**addresses, EMBED_METRICS_BIND=metrics) as data:
+    with scratch.servers(None, **addresses, EMBED_METRICS_BIND=metrics) as data:
         from apps.embeddings.registry import default_model
         from apps.rpc.client import is_serving
 
@@ -47,7 +48,7 @@ def main() -> None:
             before = batch_sizes(metrics)
             for _ in range(rounds):
                 bare.append(
-                    len(texts) / min(timed(lambda: encode(texts, threads)) for threads in every_way())
+                    len(texts) / min(timed(partial(encode, texts, threads)) for threads in every_way())
                 )
                 seconds, each = calls.run(texts, clients=CLIENTS)
                 served.append(len(texts) / seconds)

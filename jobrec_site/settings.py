@@ -160,6 +160,7 @@ EMBED_BATCH_WAIT = env.float("EMBED_BATCH_WAIT", default=0.02)  # seconds for th
 EMBED_QUEUE_TEXTS = env.int("EMBED_QUEUE_TEXTS", default=256)  # waiting; further ones are RESOURCE_EXHAUSTED
 EMBED_STREAMS = env.int("EMBED_STREAMS", default=4)  # open at a time
 EMBED_METRICS_BIND = env("EMBED_METRICS_BIND", default="")  # host:port for Prometheus; off where empty
+PULL_TOKEN = env("PULL_TOKEN", default="")  # of the server that vectors are pulled from, never this RPC_TOKEN
 INVALIDATE_DEADLINE = env.float("INVALIDATE_DEADLINE", default=2.0)  # seconds
 
 # --- embedding -----------------------------------------------------------------------------------------------

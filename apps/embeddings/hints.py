@@ -27,3 +27,11 @@ def embed_soon(kind: str) -> None:
             logger.warning("no hint sent, the schedule will find the pending %ss: %s", kind, error)
 
     transaction.on_commit(send)
+
+
+def write_soon(run_id: int, wave: int) -> None:
+    """Has what is embedded of the wave written, and its run finished after the last. Call outside a transaction."""
+    try:
+        current_app.send_task("workers.tasks.write_wave", [run_id, wave], queue="write", retry=False)
+    except OperationalError as error:
+        logger.warning("no hint sent, the sweeper will find what is to be written: %s", error)

@@ -25,16 +25,21 @@ class Lease:
     attempts: int
 
 
-def lease_chunk(chunk_id: int, *, task_id: str | None, worker: str | None) -> Lease | None:
+def lease_chunk(
+    chunk_id: int, *, task_id: str | None, worker: str | None, pulled_from: str = ""
+) -> Lease | None:
     """Takes the chunk for `settings.EMBEDDING_LEASE` seconds and counts the attempt, before any work is done.
 
     A retry of the task that holds the lease takes it again, as the same attempt. None where there is nothing to do: the chunk is
-    embedded or written already, another worker holds it, or its run is not running.
+    embedded or written already, another worker holds it, or its run is not running. The chunks of a run that is pulled from
+    elsewhere go to whoever pulls them from there, and not to the workers here.
     """
     token, now = UUID(task_id) if task_id else uuid4(), timezone.now()
     mine_or_expired = Q(lease=token) | Q(leased_until__lt=now)
     free = Q(state=EmbeddingChunk.State.PLANNED) | mine_or_expired & Q(state=EmbeddingChunk.State.LEASED)
-    taken = EmbeddingChunk.objects.filter(free, pk=chunk_id, run__state=EmbeddingRun.State.RUNNING).update(
+    taken = EmbeddingChunk.objects.filter(
+        free, pk=chunk_id, run__state=EmbeddingRun.State.RUNNING, run__pulled_from=pulled_from
+    ).update(
         state=EmbeddingChunk.State.LEASED,
         attempts=Case(When(lease=token, then=F("attempts")), default=F("attempts") + 1),
         lease=token,

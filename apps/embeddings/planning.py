@@ -46,10 +46,10 @@ def pause_run(run_id: int, *, reason: str) -> bool:
 
 
 def resume_run(run_id: int) -> bool:
-    """Lets a paused run go on; whether it did. Its chunks in flight are sent again by the sweeper."""
+    """Lets a paused run go on with the workers here; whether it did. The sweeper sends its chunks in flight again."""
     with transaction.atomic():
         resumed = EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.PAUSED).update(
-            state=EmbeddingRun.State.RUNNING, paused_because=""
+            state=EmbeddingRun.State.RUNNING, paused_because="", pulled_from=""
         )
         EmbeddingChunk.objects.filter(run_id=run_id, state=EmbeddingChunk.State.PLANNED).update(sent_at=None)
         # Waves of which nothing is done are sent whole again.
@@ -152,7 +152,7 @@ def claim_waves(run_id: int, *, now: datetime | None = None) -> list[int]:
                 """
                 WITH run AS (
                     SELECT id, next_wave FROM embeddings_embeddingrun
-                    WHERE id = %(run)s AND state = 'running' AND next_wave < waves FOR UPDATE
+                    WHERE id = %(run)s AND state = 'running' AND pulled_from = '' AND next_wave < waves FOR UPDATE
                 ),
                 claimed AS (
                     UPDATE embeddings_embeddingrun AS target SET next_wave = run.next_wave + 1 FROM run

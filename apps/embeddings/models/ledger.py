@@ -32,6 +32,11 @@ class EmbeddingRun(models.Model):
     state = models.CharField(max_length=9, choices=State, default=State.PLANNED)
     reason = models.CharField(max_length=200, blank=True, help_text="Who or what asked for the run")
     paused_because = models.CharField(max_length=500, blank=True)
+    pulled_from = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="The embedding server elsewhere whose vectors are taken; empty: the workers here embed",
+    )
     rows = models.PositiveIntegerField(default=0)
     octets = models.PositiveBigIntegerField(default=0)
     waves = models.PositiveIntegerField(default=0)
