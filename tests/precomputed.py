@@ -29,6 +29,16 @@ class PrecomputedServer(embedding_pb2_grpc.EmbeddingServiceServicer):
         self.spoil: Callable[[embedding_pb2.Input], embedding_pb2.Output | None] = lambda _: None
         self.address = ""
 
+    def Info(
+        self, request: embedding_pb2.InfoRequest, context: grpc.ServicerContext
+    ) -> embedding_pb2.InfoResponse:
+        return embedding_pb2.InfoResponse(max_chunk_texts=4096)
+
+    def Embed(
+        self, request: embedding_pb2.EmbedRequest, context: grpc.ServicerContext
+    ) -> embedding_pb2.EmbedResponse:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "vectors of texts that nobody computed before")
+
     def EmbedStream(
         self, request_iterator: Iterator[embedding_pb2.EmbedStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[embedding_pb2.EmbedStreamResponse]:

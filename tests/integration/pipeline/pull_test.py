@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,13 +105,14 @@ def test_what_cannot_be_used_becomes_a_dead_letter_and_the_rest_goes_on(
         stack.sql("UPDATE postings_posting SET title = %s WHERE id = %s", [title, row_id])
 
     def spoil(text: embedding_pb2.Input) -> embedding_pb2.Output | None:
-        spoiled = {
+        outputs: dict[str, dict[str, Any]] = {
             "SHORT": {"vector": np.ones(100, "<f2").tobytes()},
             "NAN": {"vector": np.full(384, np.nan, "<f2").tobytes()},
             "ZERO": {"vector": np.zeros(384, "<f2").tobytes()},
             "UNKNOWN": {},
             "QUOTED": {"error": f"cannot embed {text.text[:60]}"},
-        }.get(text.text.partition("\n")[0])
+        }
+        spoiled = outputs.get(text.text.partition("\n")[0])
         return None if spoiled is None else embedding_pb2.Output(key=text.key, **spoiled)
 
     elsewhere.spoil = spoil

@@ -109,9 +109,8 @@ class Sender:
 
     def send(self, chunk: int, *texts: str, **changes: Any) -> None:
         inputs = [embedding_pb2.Input(key=text[:9].encode(), text=text) for text in texts]
-        self.queue.put(
-            embedding_pb2.EmbedStreamRequest(**{"chunk": chunk, "model": MODEL, "inputs": inputs} | changes)
-        )
+        fields: dict[str, Any] = {"chunk": chunk, "model": MODEL, "inputs": inputs} | changes
+        self.queue.put(embedding_pb2.EmbedStreamRequest(**fields))
 
     def end(self) -> None:
         self.queue.put(None)

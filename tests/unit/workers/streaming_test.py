@@ -45,7 +45,12 @@ def test_answers_keep_their_order_and_no_more_is_read_than_may_be_ahead() -> Non
     work = Work(5)
     answers = stream_of(work).answers()
     got: queue.Queue[Any] = queue.Queue()
-    reader = threading.Thread(target=lambda: [got.put(answer) for answer in answers])
+
+    def read() -> None:
+        for answer in answers:
+            got.put(answer)
+
+    reader = threading.Thread(target=read)
     reader.start()
     first, second = work.next_begun(), work.next_begun()
     second.set_result("b")  # done before its turn
