@@ -163,6 +163,12 @@ RPC_TLS_CERTIFICATE = env("RPC_TLS_CERTIFICATE", default="")
 RPC_TLS_KEY = env("RPC_TLS_KEY", default="")
 RPC_TLS_CA = env("RPC_TLS_CA", default="")
 EMBED_DEADLINE = env.float("EMBED_DEADLINE", default=2.0)  # seconds a person's search waits for its vector
+EMBED_BATCH_TEXTS = env.int("EMBED_BATCH_TEXTS", default=128)  # of concurrent calls, encoded together
+EMBED_BATCH_WAIT = env.float("EMBED_BATCH_WAIT", default=0.02)  # seconds for the usual callers to come back
+EMBED_QUEUE_TEXTS = env.int("EMBED_QUEUE_TEXTS", default=256)  # waiting; further ones are RESOURCE_EXHAUSTED
+EMBED_STREAMS = env.int("EMBED_STREAMS", default=4)  # open at a time
+EMBED_METRICS_BIND = env("EMBED_METRICS_BIND", default="")  # host:port for Prometheus; off where empty
+PULL_TOKEN = env("PULL_TOKEN", default="")  # of the server that vectors are pulled from, never this RPC_TOKEN
 INVALIDATE_DEADLINE = env.float("INVALIDATE_DEADLINE", default=2.0)  # seconds
 
 # --- embedding -----------------------------------------------------------------------------------------------

@@ -1,115 +1,224 @@
-"""The embedding gRPC server: vectors for text that a person typed and waits for. It only translates."""
+"""The embedding gRPC server: vectors for text that a person typed and waits for, and in bulk. It only translates."""
 
-import logging
-import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 
 import grpc
-from django.db import DatabaseError, close_old_connections
+import numpy as np
+from django.conf import settings
+from django.db import DatabaseError
 
-from apps.embeddings.models import EmbeddingModel
 from apps.rpc.server import RunningServer, start_server
 from proto import embedding_pb2, embedding_pb2_grpc
-from workers.chunks import version_of
-from workers.encoding.encoder import Encoder
-from workers.encoding.errors import ModelLoadError, TransientEncoderError
-from workers.encoding.loaded import encoder_of, hardware, loaded_encoders
-
-logger = logging.getLogger(__name__)
+from workers import embedding_metrics
+from workers.encoding.batcher import Outcomes, QueueFullError
+from workers.encoding.errors import EncoderError, ModelLoadError, TransientEncoderError
+from workers.encoding.isolation import BadText
+from workers.encoding.loaded import hardware
+from workers.served_models import Served, ServedModels, UnknownModelError
+from workers.streaming import OrderedStream, StreamDrainedError
 
 SERVICE = embedding_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name
 MAX_TEXTS = 256
-WAITING_CALLS = 128
+# With the largest vectors that can be indexed (4,000 dimensions of 4 bytes) an answer stays below the message limit.
+MAX_CHUNK_TEXTS = 4096
+CHUNKS_AHEAD = 2  # of each stream: one is being encoded, the next is there when it is done
+SPARE_CALLS = 16  # for health, reflection and Info while every other call is taken
+
+Stream = OrderedStream[embedding_pb2.EmbedStreamRequest, Outcomes, embedding_pb2.EmbedStreamResponse]
+FORMATS = {
+    embedding_pb2.VECTOR_FORMAT_UNSPECIFIED: "<f4",
+    embedding_pb2.VECTOR_FORMAT_FLOAT32: "<f4",
+    embedding_pb2.VECTOR_FORMAT_FLOAT16: "<f2",
+}
+
+
+class InvalidRequestError(Exception):
+    """The request can never be answered; the message names the field and what would be right."""
+
+
+class VersionMismatchError(Exception):
+    """The model has other dimensions than the caller says."""
+
+
+class TooManyStreamsError(Exception):
+    """As many streams as may are open."""
+
+
+# The first class that fits an error decides its status.
+STATUSES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
+    (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (UnknownModelError, grpc.StatusCode.NOT_FOUND),
+    (ModelLoadError, grpc.StatusCode.FAILED_PRECONDITION),
+    (VersionMismatchError, grpc.StatusCode.FAILED_PRECONDITION),
+    (QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (TooManyStreamsError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (TransientEncoderError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (EncoderError, grpc.StatusCode.UNAVAILABLE),
+    (StreamDrainedError, grpc.StatusCode.UNAVAILABLE),
+    (DatabaseError, grpc.StatusCode.UNAVAILABLE),
+    (CancelledError, grpc.StatusCode.CANCELLED),
+)
+
+
+@contextmanager
+def statuses(context: grpc.ServicerContext, method: str) -> Iterator[None]:
+    """Ends the call with the status of an error that is foreseen; any other is left to gRPC."""
+    try:
+        yield
+    except tuple(kind for kind, _ in STATUSES) as error:
+        code = next(code for kind, code in STATUSES if isinstance(error, kind))
+        embedding_metrics.REFUSED.labels(method, code.name).inc()
+        context.abort(code, str(error) or "the caller has gone")
 
 
 class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
     def __init__(self) -> None:
-        self._revisions: dict[tuple[str, str], Encoder] = {}
+        self.models = ServedModels(on_batch=embedding_metrics.observe)
+        self._streams: set[Stream] = set()
+        self._draining = False
 
     def Info(  # noqa: N802  named by the .proto
         self, request: embedding_pb2.InfoRequest, context: grpc.ServicerContext
     ) -> embedding_pb2.InfoResponse:
         machine = hardware()
-        loaded = loaded_encoders()
-        order = sorted(
-            self._revisions.items(), key=lambda item: loaded.index(item[1]) if item[1] in loaded else 99
-        )
         return embedding_pb2.InfoResponse(
-            models=[
-                _version(name, revision, encoder) for (name, revision), encoder in order if encoder in loaded
-            ],
+            models=[_version(served) for served in self.models.loaded()],
             device=machine.device,
             dtype=str(machine.dtype).removeprefix("torch."),
             max_texts=MAX_TEXTS,
+            max_chunk_texts=MAX_CHUNK_TEXTS,
         )
 
     def Embed(  # noqa: N802  named by the .proto
         self, request: embedding_pb2.EmbedRequest, context: grpc.ServicerContext
     ) -> embedding_pb2.EmbedResponse:
-        _check(request, context)
-        encoder = self._encoder(request.model, context)
-        remaining = context.time_remaining()
-        if remaining is not None and remaining <= 0:
-            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the call waited")
-        try:
-            vectors = encoder.encode(list(request.texts), role="query")
-        except TransientEncoderError as error:
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        return embedding_pb2.EmbedResponse(
-            model=_version(request.model.name, request.model.revision, encoder),
-            vectors=vectors.astype("<f4").tobytes(),
+        with embedding_metrics.EMBED_SECONDS.time(), statuses(context, "Embed"):
+            _check(request)
+            served = self._served(request.model)
+            future = served.batcher.submit(request.texts, role="query")
+            _cancel_with(context, future)
+            outcomes = future.result()
+            for index, outcome in enumerate(outcomes):
+                if isinstance(outcome, BadText):
+                    raise InvalidRequestError(f"texts[{index}]: cannot be encoded: {_kind(outcome)}")
+            vectors = np.asarray(outcomes, "<f4")
+        return embedding_pb2.EmbedResponse(model=_version(served), vectors=vectors.tobytes())
+
+    def EmbedStream(  # noqa: N802  named by the .proto
+        self, request_iterator: Iterator[embedding_pb2.EmbedStreamRequest], context: grpc.ServicerContext
+    ) -> Iterator[embedding_pb2.EmbedStreamResponse]:
+        stream: Stream = OrderedStream(
+            request_iterator, begin=self._begin, finish=self._finish, ahead=CHUNKS_AHEAD
         )
 
-    def _encoder(self, wanted: embedding_pb2.ModelVersion, context: grpc.ServicerContext) -> Encoder:
-        """The encoder of a registered model, loaded at its first use."""
-        key = (wanted.name, wanted.revision)
-        if key not in self._revisions or self._revisions[key] not in loaded_encoders():
-            try:
-                close_old_connections()  # gRPC's threads outlive any one connection
-                model = EmbeddingModel.objects.filter(name=wanted.name, revision=wanted.revision).first()
-                if model is None:
-                    context.abort(
-                        grpc.StatusCode.NOT_FOUND, f"no model {wanted.name}@{wanted.revision} is registered"
-                    )
-                self._revisions[key] = encoder_of(version_of(model))
-            except DatabaseError as error:
-                context.abort(grpc.StatusCode.UNAVAILABLE, f"the model registry cannot be read: {error}")
-            except ModelLoadError as error:
-                context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        return self._revisions[key]
+        def end() -> None:
+            self._streams.discard(stream)
+            stream.abandon()
 
-    def warm_up(self) -> None:
-        """Loads the active model and encodes once, so that the first person does not wait for it."""
-        model = EmbeddingModel.objects.active() or EmbeddingModel.objects.filled().first()
-        if model is None:
-            return
-        started = time.monotonic()
-        encoder = self._revisions[(model.name, model.revision)] = encoder_of(version_of(model))
-        encoder.encode(["warm-up"], role="query")
-        logger.info("%s is loaded and warm after %.1f s", model, time.monotonic() - started)
+        with statuses(context, "EmbedStream"):
+            if len(self._streams) >= settings.EMBED_STREAMS:
+                raise TooManyStreamsError(
+                    f"{settings.EMBED_STREAMS} streams are open, which is as many as may be"
+                )
+            self._streams.add(stream)
+            if not context.add_callback(end):
+                end()
+            if self._draining:
+                stream.drain()
+            yield from stream.answers()
+
+    def drain(self) -> None:
+        """Ends the streams after the chunks that were read: they would outlive any grace."""
+        self._draining = True
+        for stream in list(self._streams):
+            stream.drain()
+
+    def _served(self, wanted: embedding_pb2.ModelVersion) -> Served:
+        served = self.models.find(wanted.name, wanted.revision)
+        if wanted.dimensions not in (0, served.dimensions):
+            raise VersionMismatchError(
+                f"model.dimensions: {wanted.name}@{wanted.revision} has {served.dimensions}, not {wanted.dimensions}"
+            )
+        return served
+
+    def _begin(self, request: embedding_pb2.EmbedStreamRequest) -> "Future[Outcomes]":
+        if len(request.inputs) > MAX_CHUNK_TEXTS:
+            raise InvalidRequestError(
+                f"inputs: {len(request.inputs)} are too many, at most {MAX_CHUNK_TEXTS}"
+            )
+        if request.format not in FORMATS:
+            raise InvalidRequestError(f"format: {request.format} is not known")
+        texts = [each.text for each in request.inputs if each.text.strip()]
+        return self._served(request.model).batcher.submit(texts, role="document")
+
+    def _finish(
+        self, request: embedding_pb2.EmbedStreamRequest, outcomes: Outcomes
+    ) -> embedding_pb2.EmbedStreamResponse:
+        encoded = iter(outcomes)
+        return embedding_pb2.EmbedStreamResponse(
+            chunk=request.chunk,
+            model=_version(self._served(request.model)),
+            format=request.format or embedding_pb2.VECTOR_FORMAT_FLOAT32,
+            outputs=[
+                _output(each.key, next(encoded), FORMATS[request.format])
+                if each.text.strip()
+                else embedding_pb2.Output(key=each.key, error="the text is empty")
+                for each in request.inputs
+            ],
+        )
 
 
-def _check(request: embedding_pb2.EmbedRequest, context: grpc.ServicerContext) -> None:
+def _cancel_with(context: grpc.ServicerContext, future: "Future[Outcomes]") -> None:
+    """Drops the work when the deadline passes or the caller hangs up."""
+
+    def cancel() -> None:
+        future.cancel()
+
+    if not context.add_callback(cancel):  # that is so already
+        cancel()
+
+
+def _output(key: bytes, outcome: "np.ndarray | BadText", dtype: str) -> embedding_pb2.Output:
+    if isinstance(outcome, BadText):
+        return embedding_pb2.Output(key=key, error=f"cannot be encoded: {_kind(outcome)}")
+    return embedding_pb2.Output(key=key, vector=outcome.astype(dtype).tobytes())
+
+
+def _kind(bad: BadText) -> str:
+    """What went wrong, without the exception's message: it may quote the text."""
+    return bad.error.partition(":")[0]
+
+
+def _check(request: embedding_pb2.EmbedRequest) -> None:
     if not request.texts:
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "texts: at least one is needed")
+        raise InvalidRequestError("texts: at least one is needed")
     if len(request.texts) > MAX_TEXTS:
-        context.abort(
-            grpc.StatusCode.INVALID_ARGUMENT, f"texts: {len(request.texts)} are too many, at most {MAX_TEXTS}"
-        )
+        raise InvalidRequestError(f"texts: {len(request.texts)} are too many, at most {MAX_TEXTS}")
     for index, text in enumerate(request.texts):
         if not text.strip():
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"texts[{index}]: is empty")
+            raise InvalidRequestError(f"texts[{index}]: is empty")
 
 
-def _version(name: str, revision: str, encoder: Encoder) -> embedding_pb2.ModelVersion:
-    return embedding_pb2.ModelVersion(name=name, revision=revision, dimensions=encoder.version.dimensions)
+def _version(served: Served) -> embedding_pb2.ModelVersion:
+    return embedding_pb2.ModelVersion(
+        name=served.name, revision=served.revision, dimensions=served.dimensions
+    )
 
 
 def start(address: str) -> RunningServer:
     """Starts the server on `address` with the active model loaded. Raises RuntimeError where it is taken."""
     servicer = EmbeddingServicer()
-    servicer.warm_up()
+    servicer.models.warm_up()
+    servicer.models.keep_warm()
+    embedding_metrics.expose()
 
     def register(server: grpc.Server) -> None:
         embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)
 
-    return start_server(SERVICE, register, address=address, threads=hardware().slots + 1, queue=WAITING_CALLS)
+    # A call holds a thread while it waits. There are enough for every text that may wait or be in a batch, so that
+    # an overload is refused by the batcher, which knows how long the queue is, and never takes health's thread.
+    in_batches = hardware().slots * settings.EMBED_BATCH_TEXTS
+    threads = settings.EMBED_QUEUE_TEXTS + in_batches + settings.EMBED_STREAMS + SPARE_CALLS
+    return start_server(SERVICE, register, address=address, threads=threads, drain=servicer.drain)

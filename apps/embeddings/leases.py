@@ -30,12 +30,15 @@ class Lease:
         return self.attempts > int(settings.EMBEDDING_SUSPECT_AFTER)
 
 
-def lease_chunk(chunk_id: int, *, task_id: str | None, worker: str | None) -> Lease | None:
+def lease_chunk(
+    chunk_id: int, *, task_id: str | None, worker: str | None, pulled_from: str = ""
+) -> Lease | None:
     """Takes the chunk for `settings.EMBEDDING_LEASE` seconds and counts the attempt, before any work is done.
 
     A retry of the task that holds the lease takes it again, as the same attempt. None where there is nothing to do:
     the chunk is embedded or written already, another worker holds it, its attempts are used up, or its run is not
-    running.
+    running. The chunks of a run that is pulled from elsewhere go to whoever pulls them from there, and not to the
+    workers here.
     """
     token, now = UUID(task_id) if task_id else uuid4(), timezone.now()
     mine_or_expired = Q(lease=token) | Q(leased_until__lt=now)
@@ -43,7 +46,7 @@ def lease_chunk(chunk_id: int, *, task_id: str | None, worker: str | None) -> Le
     left = Q(attempts__lt=settings.EMBEDDING_ATTEMPTS) | Q(lease=token)
     # Conditions on the chunk's own columns and a subquery about its run, not `run__state`: for that Django would put all of
     # them into a subquery over the chunks, which PostgreSQL does not look at again after it waited for another worker.
-    running = EmbeddingRun.objects.filter(state=EmbeddingRun.State.RUNNING)
+    running = EmbeddingRun.objects.filter(state=EmbeddingRun.State.RUNNING, pulled_from=pulled_from)
     taken = EmbeddingChunk.objects.filter(free, left, pk=chunk_id, run_id__in=running.values("pk")).update(
         state=EmbeddingChunk.State.LEASED,
         attempts=Case(When(lease=token, then=F("attempts")), default=F("attempts") + 1),

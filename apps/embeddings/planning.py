@@ -115,7 +115,7 @@ def claim_waves(run_id: int, *, now: datetime | None = None) -> list[int]:
                 """
                 WITH run AS (
                     SELECT id, next_wave FROM embeddings_embeddingrun
-                    WHERE id = %(run)s AND state = 'running' AND next_wave < waves FOR UPDATE
+                    WHERE id = %(run)s AND state = 'running' AND pulled_from = '' AND next_wave < waves FOR UPDATE
                 ),
                 claimed AS (
                     UPDATE embeddings_embeddingrun AS target SET next_wave = run.next_wave + 1 FROM run

@@ -63,13 +63,13 @@ def pause_for_a_while(run_id: int, *, reason: str) -> bool:
 
 
 def resume_run(run_id: int) -> bool:
-    """Lets a paused run go on where it was; whether it did.
+    """Lets a paused run go on where it was, with the workers here; whether it did.
 
     Waves of which something is left are sent again; what is embedded of them is not embedded again.
     """
     with transaction.atomic():
         resumed = EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.PAUSED).update(
-            state=EmbeddingRun.State.RUNNING, paused_because="", resume_at=None
+            state=EmbeddingRun.State.RUNNING, paused_because="", resume_at=None, pulled_from=""
         )
         if not resumed:
             return False

@@ -88,7 +88,10 @@ def _lost_chunks(*, late: datetime, queued: int) -> list[int]:
     Which one it is cannot be told from a message count; sending all that are late is harmless.
     """
     waiting = EmbeddingChunk.objects.filter(
-        run__state=EmbeddingRun.State.RUNNING, state=EmbeddingChunk.State.PLANNED, sent_at__isnull=False
+        run__state=EmbeddingRun.State.RUNNING,
+        run__pulled_from="",
+        state=EmbeddingChunk.State.PLANNED,
+        sent_at__isnull=False,
     )
     if queued >= waiting.count():
         return []

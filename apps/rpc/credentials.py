@@ -63,7 +63,11 @@ def open_channel(address: str, *, options: list[tuple[str, Any]]) -> grpc.Channe
 
 
 def call_metadata() -> tuple[tuple[str, str | bytes], ...]:
-    return (("authorization", f"Bearer {settings.RPC_TOKEN}"),) if settings.RPC_TOKEN else ()
+    return bearer(settings.RPC_TOKEN)
+
+
+def bearer(token: str) -> tuple[tuple[str, str | bytes], ...]:
+    return (("authorization", f"Bearer {token}"),) if token else ()
 
 
 class TokenInterceptor(grpc.ServerInterceptor):

@@ -26,19 +26,29 @@ class RunningServer:
     server: grpc.Server
     health: health.HealthServicer
     port: int
+    drain: Callable[[], None]
 
     def stop(self, *, grace: float = 10.0) -> None:
         """Tells health watchers, takes no new call, lets those under way finish within `grace` seconds."""
         self.health.enter_graceful_shutdown()
-        self.server.stop(grace).wait()
+        stopped = self.server.stop(grace)
+        self.drain()
+        stopped.wait()
 
 
 def start_server(
-    service_name: str, register: Callable[[grpc.Server], None], *, address: str, threads: int, queue: int = 0
+    service_name: str,
+    register: Callable[[grpc.Server], None],
+    *,
+    address: str,
+    threads: int,
+    queue: int = 0,
+    drain: Callable[[], None] = lambda: None,
 ) -> RunningServer:
     """Starts serving `service_name` on `address`.
 
     At most `threads` calls run and `queue` more wait; a further one is answered RESOURCE_EXHAUSTED.
+    `drain` is called at the stop, to end calls that would go on for longer than the grace.
     Raises RuntimeError where the address is taken, ImproperlyConfigured where it is open to others unprotected.
     """
     server = grpc.server(
@@ -60,7 +70,7 @@ def start_server(
     for name in ("", service_name):
         health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     logger.info("%s listens on %s", service_name, address)
-    return RunningServer(server, health_servicer, port)
+    return RunningServer(server, health_servicer, port, drain)
 
 
 def wait_for_signal() -> None:

@@ -45,6 +45,11 @@ class EmbeddingRun(models.Model):
         blank=True,
         help_text="When a paused run goes on by itself; empty: when somebody resumes it",
     )
+    pulled_from = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="The embedding server elsewhere whose vectors are taken; empty: the workers here embed",
+    )
     rows = models.PositiveIntegerField(default=0)
     octets = models.PositiveBigIntegerField(default=0)
     waves = models.PositiveIntegerField(default=0)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def test_of_many_workers_one_gets_the_lease(settings: Any) -> None:
     make_postings(20)
     # Again and again: the race is won and lost within a millisecond.
     for chunk in planned_run(make_model()).chunks.all():
-        leases = in_threads(6, lambda pk=chunk.pk: lease_chunk(pk, task_id=None, worker="x"))
+        leases = in_threads(6, partial(lease_chunk, chunk.pk, task_id=None, worker="x"))
         assert [lease is not None for lease in leases].count(True) == 1
 
 

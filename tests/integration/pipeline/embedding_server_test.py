@@ -1,6 +1,11 @@
 """The embedding gRPC server as its own process, protected by a token."""
 
-from collections.abc import Iterator
+import os
+import re
+import signal
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +15,20 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from apps.rpc.client import CHANNEL_OPTIONS
+from jobrec_site.local.preflight import free_ports
 from proto import embedding_pb2, embedding_pb2_grpc
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 TOKEN = (("authorization", "Bearer secret"),)
 
 
 @pytest.fixture(scope="module")
 def server(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(servers, tmp_path_factory.mktemp("stack"), RPC_TOKEN="secret")
+    metrics = f"127.0.0.1:{free_ports().web}"
+    folder = tmp_path_factory.mktemp("stack")
+    stack = Stack(servers, folder, RPC_TOKEN="secret", EMBED_METRICS_BIND=metrics)
+    stack.notes["metrics"] = metrics
     try:
         stack.create()
         stack.sql(
@@ -34,7 +44,7 @@ def server(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def channel(server: Stack) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(f"127.0.0.1:{server.ports.embedding}") as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{server.ports.embedding}", options=CHANNEL_OPTIONS) as channel:
         yield channel
 
 
@@ -60,7 +70,7 @@ def test_info_says_what_is_loaded(channel: grpc.Channel) -> None:
         embedding_pb2.InfoRequest(), timeout=5, metadata=TOKEN
     )
     assert [(model.name, model.dimensions) for model in info.models] == [("all-MiniLM-L6-v2", 384)]
-    assert info.max_texts == 256
+    assert (info.max_texts, info.max_chunk_texts) == (256, 4096)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +107,87 @@ def test_health_needs_no_token_and_reflection_lists_the_service(channel: grpc.Ch
 
 
 def test_a_server_that_others_can_reach_must_be_protected(server: Stack) -> None:
-    server.environment.pop("RPC_TOKEN")
+    for name in ("RPC_TOKEN", "EMBED_METRICS_BIND"):
+        server.environment.pop(name)
     output = server.manage("embedding_server", "--bind", "0.0.0.0:0", status=1)
     assert "can be reached from other machines: set RPC_TOKEN" in output
+
+
+def metric(server: Stack, name: str) -> float:
+    """The value of a metric of the server, such as `jobrec_embed_batch_texts_count{role="query"}`."""
+    with urllib.request.urlopen(f"http://{server.notes['metrics']}/metrics", timeout=10) as response:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", response.read().decode(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_many_callers_share_encodes_and_each_gets_the_vector_of_its_text(
+    server: Stack, channel: grpc.Channel
+) -> None:
+    texts = [f"{word} number {number}" for number in range(16) for word in ("nurse", "welder")]
+    counts = [f'jobrec_embed_batch_texts_{part}{{role="query"}}' for part in ("sum", "count")]
+    before = [metric(server, name) for name in counts]
+    with ThreadPoolExecutor(32) as threads:
+        together = list(threads.map(lambda text: embed(channel, text).vectors, texts * 4))
+    encoded, batches = (metric(server, name) - earlier for name, earlier in zip(counts, before, strict=True))
+    assert encoded == 128
+    assert batches < 64
+    for text, packed in zip(texts[:4], together[:4], strict=True):
+        alone = np.frombuffer(embed(channel, text).vectors, "<f4")
+        assert float(alone @ np.frombuffer(packed, "<f4")) > 0.999
+
+
+def stream(channel: grpc.Channel, chunks: Sequence[Sequence[str]], **options: Any) -> Any:
+    requests = (
+        embedding_pb2.EmbedStreamRequest(
+            chunk=number,
+            model=embedding_pb2.ModelVersion(name="all-MiniLM-L6-v2", revision="main-t1-w8"),
+            inputs=[
+                embedding_pb2.Input(key=str(place).encode(), text=text) for place, text in enumerate(texts)
+            ],
+        )
+        for number, texts in enumerate(chunks)
+    )
+    with_defaults: dict[str, Any] = {"timeout": 60, "metadata": TOKEN} | options
+    return embedding_pb2_grpc.EmbeddingServiceStub(channel).EmbedStream(requests, **with_defaults)
+
+
+def test_a_stream_gives_the_vectors_of_a_single_call(channel: grpc.Channel) -> None:
+    chunks = [["nurse", "welder on night shifts"], [], ["accountant"] * 20]
+    answers = list(stream(channel, chunks))
+    assert [[each.key for each in answer.outputs] for answer in answers] == [
+        [b"0", b"1"],
+        [],
+        [str(place).encode() for place in range(20)],
+    ]
+    single = np.frombuffer(embed(channel, "welder on night shifts").vectors, "<f4")
+    assert float(single @ np.frombuffer(answers[0].outputs[1].vector, "<f4")) > 0.999
+
+
+def test_messages_of_many_megabytes_pass(channel: grpc.Channel) -> None:
+    text = "nurse " * 4_000_000  # 24 MB, of which the model reads its windows
+    [answer] = stream(channel, [[text, "welder"]])
+    assert [len(each.vector) for each in answer.outputs] == [4 * 384, 4 * 384]
+    assert len(embed(channel, text).vectors) == 4 * 384
+
+
+def test_a_stream_ends_at_its_deadline(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        list(stream(channel, [["a word " * 2000] * 100] * 20, timeout=1))
+    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert len(embed(channel, "still here").vectors) == 4 * 384
+
+
+def test_sigterm_lets_calls_under_way_finish(server: Stack, channel: grpc.Channel) -> None:
+    begun = 'jobrec_embed_batch_texts_count{role="document"}'
+    before = metric(server, begun)
+    answers = stream(channel, [["nurse", "welder"]] * 20_000)
+    wait_until(lambda: metric(server, begun) > before, "a chunk is being encoded")
+    assert server.supervisor is not None
+    os.kill(server.supervisor.pid("embedding-server"), signal.SIGTERM)
+    answered: list[int] = []
+    with pytest.raises(grpc.RpcError) as error:
+        answered.extend(answer.chunk for answer in answers)
+    assert error.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "send what is not answered to another" in (error.value.details() or "")
+    assert 1 <= len(answered) < 20_000
+    assert answered == list(range(len(answered)))

@@ -24,23 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)proto/jobrec/embedding/v1/embedding.proto\x12\x13jobrec.embedding.v1\"B\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x12\n\ndimensions\x18\x03 \x01(\r\"\r\n\x0bInfoRequest\"s\n\x0cInfoResponse\x12\x31\n\x06models\x18\x01 \x03(\x0b\x32!.jobrec.embedding.v1.ModelVersion\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x11\n\tmax_texts\x18\x04 \x01(\r\"O\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32!.jobrec.embedding.v1.ModelVersion\"R\n\rEmbedResponse\x12\x30\n\x05model\x18\x01 \x01(\x0b\x32!.jobrec.embedding.v1.ModelVersion\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x32\xaf\x01\n\x10\x45mbeddingService\x12K\n\x04Info\x12 .jobrec.embedding.v1.InfoRequest\x1a!.jobrec.embedding.v1.InfoResponse\x12N\n\x05\x45mbed\x12!.jobrec.embedding.v1.EmbedRequest\x1a\".jobrec.embedding.v1.EmbedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)proto/jobrec/embedding/v1/embedding.proto\x12\x13jobrec.embedding.v1\"B\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x12\n\ndimensions\x18\x03 \x01(\r\"\r\n\x0bInfoRequest\"\x8c\x01\n\x0cInfoResponse\x12\x31\n\x06models\x18\x01 \x03(\x0b\x32!.jobrec.embedding.v1.ModelVersion\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x11\n\tmax_texts\x18\x04 \x01(\r\x12\x17\n\x0fmax_chunk_texts\x18\x05 \x01(\r\"O\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32!.jobrec.embedding.v1.ModelVersion\"R\n\rEmbedResponse\x12\x30\n\x05model\x18\x01 \x01(\x0b\x32!.jobrec.embedding.v1.ModelVersion\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\"\xb4\x01\n\x12\x45mbedStreamRequest\x12\r\n\x05\x63hunk\x18\x01 \x01(\x04\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32!.jobrec.embedding.v1.ModelVersion\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32!.jobrec.embedding.v1.VectorFormat\x12*\n\x06inputs\x18\x04 \x03(\x0b\x32\x1a.jobrec.embedding.v1.Input\"\"\n\x05Input\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xb7\x01\n\x13\x45mbedStreamResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x04\x12\x30\n\x05model\x18\x02 \x01(\x0b\x32!.jobrec.embedding.v1.ModelVersion\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32!.jobrec.embedding.v1.VectorFormat\x12,\n\x07outputs\x18\x04 \x03(\x0b\x32\x1b.jobrec.embedding.v1.Output\"B\n\x06Output\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x10\n\x06vector\x18\x02 \x01(\x0cH\x00\x12\x0f\n\x05\x65rror\x18\x03 \x01(\tH\x00\x42\x08\n\x06result*c\n\x0cVectorFormat\x12\x1d\n\x19VECTOR_FORMAT_UNSPECIFIED\x10\x00\x12\x19\n\x15VECTOR_FORMAT_FLOAT32\x10\x01\x12\x19\n\x15VECTOR_FORMAT_FLOAT16\x10\x02\x32\x95\x02\n\x10\x45mbeddingService\x12K\n\x04Info\x12 .jobrec.embedding.v1.InfoRequest\x1a!.jobrec.embedding.v1.InfoResponse\x12N\n\x05\x45mbed\x12!.jobrec.embedding.v1.EmbedRequest\x1a\".jobrec.embedding.v1.EmbedResponse\x12\x64\n\x0b\x45mbedStream\x12\'.jobrec.embedding.v1.EmbedStreamRequest\x1a(.jobrec.embedding.v1.EmbedStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.jobrec.embedding.v1.embedding_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_VECTORFORMAT']._serialized_start=930
+  _globals['_VECTORFORMAT']._serialized_end=1029
   _globals['_MODELVERSION']._serialized_start=66
   _globals['_MODELVERSION']._serialized_end=132
   _globals['_INFOREQUEST']._serialized_start=134
   _globals['_INFOREQUEST']._serialized_end=147
-  _globals['_INFORESPONSE']._serialized_start=149
-  _globals['_INFORESPONSE']._serialized_end=264
-  _globals['_EMBEDREQUEST']._serialized_start=266
-  _globals['_EMBEDREQUEST']._serialized_end=345
-  _globals['_EMBEDRESPONSE']._serialized_start=347
-  _globals['_EMBEDRESPONSE']._serialized_end=429
-  _globals['_EMBEDDINGSERVICE']._serialized_start=432
-  _globals['_EMBEDDINGSERVICE']._serialized_end=607
+  _globals['_INFORESPONSE']._serialized_start=150
+  _globals['_INFORESPONSE']._serialized_end=290
+  _globals['_EMBEDREQUEST']._serialized_start=292
+  _globals['_EMBEDREQUEST']._serialized_end=371
+  _globals['_EMBEDRESPONSE']._serialized_start=373
+  _globals['_EMBEDRESPONSE']._serialized_end=455
+  _globals['_EMBEDSTREAMREQUEST']._serialized_start=458
+  _globals['_EMBEDSTREAMREQUEST']._serialized_end=638
+  _globals['_INPUT']._serialized_start=640
+  _globals['_INPUT']._serialized_end=674
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_start=677
+  _globals['_EMBEDSTREAMRESPONSE']._serialized_end=860
+  _globals['_OUTPUT']._serialized_start=862
+  _globals['_OUTPUT']._serialized_end=928
+  _globals['_EMBEDDINGSERVICE']._serialized_start=1032
+  _globals['_EMBEDDINGSERVICE']._serialized_end=1309
 # @@protoc_insertion_point(module_scope)

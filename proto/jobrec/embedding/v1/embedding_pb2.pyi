@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,26 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _VectorFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VectorFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VectorFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VECTOR_FORMAT_UNSPECIFIED: _VectorFormat.ValueType  # 0
+    """float32"""
+    VECTOR_FORMAT_FLOAT32: _VectorFormat.ValueType  # 1
+    VECTOR_FORMAT_FLOAT16: _VectorFormat.ValueType  # 2
+
+class VectorFormat(_VectorFormat, metaclass=_VectorFormatEnumTypeWrapper):
+    """How the numbers of a vector are packed, little-endian in both."""
+
+VECTOR_FORMAT_UNSPECIFIED: VectorFormat.ValueType  # 0
+"""float32"""
+VECTOR_FORMAT_FLOAT32: VectorFormat.ValueType  # 1
+VECTOR_FORMAT_FLOAT16: VectorFormat.ValueType  # 2
+Global___VectorFormat: _TypeAlias = VectorFormat  # noqa: Y015
 
 @_typing.final
 class ModelVersion(_message.Message):
@@ -69,9 +90,13 @@ class InfoResponse(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     MAX_TEXTS_FIELD_NUMBER: _builtins.int
+    MAX_CHUNK_TEXTS_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     dtype: _builtins.str
     max_texts: _builtins.int
+    """Of one Embed."""
+    max_chunk_texts: _builtins.int
+    """Of one chunk of an EmbedStream."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelVersion]:
         """Versions in memory, the one used most recently first."""
@@ -83,10 +108,11 @@ class InfoResponse(_message.Message):
         device: _builtins.str = ...,
         dtype: _builtins.str = ...,
         max_texts: _builtins.int = ...,
+        max_chunk_texts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "dtype", b"dtype", "max_texts", b"max_texts", "models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "dtype", b"dtype", "max_chunk_texts", b"max_chunk_texts", "max_texts", b"max_texts", "models", b"models"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -141,3 +167,124 @@ class EmbedResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EmbedResponse: _TypeAlias = EmbedResponse  # noqa: Y015
+
+@_typing.final
+class EmbedStreamRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.int
+    """Chosen by the caller and returned with the answer."""
+    format: Global___VectorFormat.ValueType
+    @_builtins.property
+    def model(self) -> Global___ModelVersion:
+        """The version whose vectors are wanted. dimensions may be 0."""
+
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Input]: ...
+    def __init__(
+        self,
+        *,
+        chunk: _builtins.int = ...,
+        model: Global___ModelVersion | None = ...,
+        format: Global___VectorFormat.ValueType = ...,
+        inputs: _abc.Iterable[Global___Input] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "format", b"format", "inputs", b"inputs", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedStreamRequest: _TypeAlias = EmbedStreamRequest  # noqa: Y015
+
+@_typing.final
+class Input(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    key: _builtins.bytes
+    """The caller's name for the text, returned with its vector. jobrec sends the content hash of the row, so that a
+    server which keeps precomputed vectors can look them up by it and need not read the text.
+    """
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        key: _builtins.bytes = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Input: _TypeAlias = Input  # noqa: Y015
+
+@_typing.final
+class EmbedStreamResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.int
+    format: Global___VectorFormat.ValueType
+    @_builtins.property
+    def model(self) -> Global___ModelVersion:
+        """The version that made the vectors, with its dimensions."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Output]:
+        """One for each input, in their order."""
+
+    def __init__(
+        self,
+        *,
+        chunk: _builtins.int = ...,
+        model: Global___ModelVersion | None = ...,
+        format: Global___VectorFormat.ValueType = ...,
+        outputs: _abc.Iterable[Global___Output] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "format", b"format", "model", b"model", "outputs", b"outputs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedStreamResponse: _TypeAlias = EmbedStreamResponse  # noqa: Y015
+
+@_typing.final
+class Output(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    VECTOR_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    key: _builtins.bytes
+    vector: _builtins.bytes
+    """Of length 1."""
+    error: _builtins.str
+    """Why there is none. Never quotes the text."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.bytes = ...,
+        vector: _builtins.bytes = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "result", b"result", "vector", b"vector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "key", b"key", "result", b"result", "vector", b"vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["vector", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___Output: _TypeAlias = Output  # noqa: Y015

@@ -45,6 +45,11 @@ class EmbeddingServiceStub:
                 request_serializer=proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.EmbedStream = channel.stream_stream(
+                '/jobrec.embedding.v1.EmbeddingService/EmbedStream',
+                request_serializer=proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedStreamRequest.SerializeToString,
+                response_deserializer=proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedStreamResponse.FromString,
+                _registered_method=True)
 
 
 class EmbeddingServiceServicer:
@@ -62,7 +67,22 @@ class EmbeddingServiceServicer:
         """Vectors of a few short texts, typed by a person who waits.
         INVALID_ARGUMENT: no text, an empty text, or more texts than Info.max_texts.
         NOT_FOUND: the model is not registered. FAILED_PRECONDITION: it cannot be loaded here.
-        RESOURCE_EXHAUSTED: too many calls wait. DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
+        INVALID_ARGUMENT too where a text cannot be encoded. RESOURCE_EXHAUSTED: too many texts wait, or memory is short.
+        DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EmbedStream(self, request_iterator, context):
+        """Vectors in bulk: every chunk is answered by one, in the order in which they came.
+        The server reads only a few chunks ahead of its answers, and encodes them while nobody waits for an Embed.
+        A text that cannot be encoded is reported in its chunk; the stream goes on.
+        A chunk without texts asks only whether the version is served.
+        INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
+        NOT_FOUND and FAILED_PRECONDITION: as Embed, and where the version has other dimensions than the caller says.
+        RESOURCE_EXHAUSTED: too many streams, or memory is short. UNAVAILABLE: the server stops; what it did not answer
+        is to be sent to another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -80,6 +100,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.Embed,
                     request_deserializer=proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedRequest.FromString,
                     response_serializer=proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedResponse.SerializeToString,
+            ),
+            'EmbedStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.EmbedStream,
+                    request_deserializer=proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedStreamRequest.FromString,
+                    response_serializer=proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +162,33 @@ class EmbeddingService:
             '/jobrec.embedding.v1.EmbeddingService/Embed',
             proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedRequest.SerializeToString,
             proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EmbedStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/jobrec.embedding.v1.EmbeddingService/EmbedStream',
+            proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedStreamRequest.SerializeToString,
+            proto_dot_jobrec_dot_embedding_dot_v1_dot_embedding__pb2.EmbedStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,7 +39,18 @@ class EmbeddingServiceStub:
     """Vectors of a few short texts, typed by a person who waits.
     INVALID_ARGUMENT: no text, an empty text, or more texts than Info.max_texts.
     NOT_FOUND: the model is not registered. FAILED_PRECONDITION: it cannot be loaded here.
-    RESOURCE_EXHAUSTED: too many calls wait. DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
+    INVALID_ARGUMENT too where a text cannot be encoded. RESOURCE_EXHAUSTED: too many texts wait, or memory is short.
+    DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
+    """
+    EmbedStream: _grpc.StreamStreamMultiCallable[_embedding_pb2.EmbedStreamRequest, _embedding_pb2.EmbedStreamResponse]
+    """Vectors in bulk: every chunk is answered by one, in the order in which they came.
+    The server reads only a few chunks ahead of its answers, and encodes them while nobody waits for an Embed.
+    A text that cannot be encoded is reported in its chunk; the stream goes on.
+    A chunk without texts asks only whether the version is served.
+    INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
+    NOT_FOUND and FAILED_PRECONDITION: as Embed, and where the version has other dimensions than the caller says.
+    RESOURCE_EXHAUSTED: too many streams, or memory is short. UNAVAILABLE: the server stops; what it did not answer
+    is to be sent to another.
     """
 
 @_typing.type_check_only
@@ -53,7 +64,18 @@ class EmbeddingServiceAsyncStub(EmbeddingServiceStub):
     """Vectors of a few short texts, typed by a person who waits.
     INVALID_ARGUMENT: no text, an empty text, or more texts than Info.max_texts.
     NOT_FOUND: the model is not registered. FAILED_PRECONDITION: it cannot be loaded here.
-    RESOURCE_EXHAUSTED: too many calls wait. DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
+    INVALID_ARGUMENT too where a text cannot be encoded. RESOURCE_EXHAUSTED: too many texts wait, or memory is short.
+    DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
+    """
+    EmbedStream: _aio.StreamStreamMultiCallable[_embedding_pb2.EmbedStreamRequest, _embedding_pb2.EmbedStreamResponse]  # type: ignore[assignment]
+    """Vectors in bulk: every chunk is answered by one, in the order in which they came.
+    The server reads only a few chunks ahead of its answers, and encodes them while nobody waits for an Embed.
+    A text that cannot be encoded is reported in its chunk; the stream goes on.
+    A chunk without texts asks only whether the version is served.
+    INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
+    NOT_FOUND and FAILED_PRECONDITION: as Embed, and where the version has other dimensions than the caller says.
+    RESOURCE_EXHAUSTED: too many streams, or memory is short. UNAVAILABLE: the server stops; what it did not answer
+    is to be sent to another.
     """
 
 class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -76,7 +98,24 @@ class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Vectors of a few short texts, typed by a person who waits.
         INVALID_ARGUMENT: no text, an empty text, or more texts than Info.max_texts.
         NOT_FOUND: the model is not registered. FAILED_PRECONDITION: it cannot be loaded here.
-        RESOURCE_EXHAUSTED: too many calls wait. DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
+        INVALID_ARGUMENT too where a text cannot be encoded. RESOURCE_EXHAUSTED: too many texts wait, or memory is short.
+        DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
+        """
+
+    @_abc_1.abstractmethod
+    def EmbedStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_embedding_pb2.EmbedStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_embedding_pb2.EmbedStreamResponse], _abc.AsyncIterator[_embedding_pb2.EmbedStreamResponse]]:
+        """Vectors in bulk: every chunk is answered by one, in the order in which they came.
+        The server reads only a few chunks ahead of its answers, and encodes them while nobody waits for an Embed.
+        A text that cannot be encoded is reported in its chunk; the stream goes on.
+        A chunk without texts asks only whether the version is served.
+        INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
+        NOT_FOUND and FAILED_PRECONDITION: as Embed, and where the version has other dimensions than the caller says.
+        RESOURCE_EXHAUSTED: too many streams, or memory is short. UNAVAILABLE: the server stops; what it did not answer
+        is to be sent to another.
         """
 
 def add_EmbeddingServiceServicer_to_server(servicer: EmbeddingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
