@@ -148,7 +148,11 @@ def test_a_server_of_another_version_is_refused_and_nothing_is_stored(model: Emb
 def test_a_run_that_somebody_pauses_is_left_to_them(model: EmbeddingModel, client: EmbeddingClient) -> None:
     make_postings(40)
     run = planned_run(model)
+
+    def pause() -> None:
+        planning.pause_run(run.pk, reason="by hand")
+
     with pytest.raises(PullError, match="was paused, or taken over, by somebody else"):
-        pull_run(run, client, on_chunk=lambda: planning.pause_run(run.pk, reason="by hand"))
+        pull_run(run, client, on_chunk=pause)
     run.refresh_from_db()
     assert (run.state, run.paused_because) == ("paused", "by hand")
