@@ -157,7 +157,7 @@ class _Pull:
     def _next_chunk(self) -> tuple[int, int] | None:
         """(chunk, wave) to ask for next; None while as many wait to be written as waves may be in flight."""
         unwritten = self._run.chunks.filter(state=EmbeddingChunk.State.EMBEDDED).count()
-        if unwritten >= settings.EMBEDDING_WAVES_IN_FLIGHT * settings.EMBEDDING_WAVE_SIZE:
+        if unwritten + len(self._asked) >= settings.EMBEDDING_WAVES_IN_FLIGHT * settings.EMBEDDING_WAVE_SIZE:
             return None
         free = (
             Q(state=EmbeddingChunk.State.PLANNED) | Q(lease=self._token) | Q(leased_until__lt=timezone.now())
