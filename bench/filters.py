@@ -8,7 +8,6 @@ graph: a query from elsewhere has to walk there.
 
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +39,11 @@ def main() -> None:
         rows = load(options.rows, quick=options.quick)
         vectors, clusters = make_vectors(rows)
         corpus = Corpus(_as_stored(vectors), store(vectors, clusters))
-        result.figure(f"{rows:,} postings with generated vectors, {CLUSTERS} clusters of {DIMENSIONS} dimensions")
+        result.figure(
+            f"{rows:,} postings with generated vectors, {CLUSTERS} clusters of {DIMENSIONS} dimensions"
+        )
         started = time.perf_counter()
-        model = build(corpus)
+        model = build()
         result.figure(f"index built in {time.perf_counter() - started:.1f} s")
         measure(result, corpus, model, queries=make_vectors(options.queries, seed=7)[0])
     report.end(result)
@@ -128,7 +129,7 @@ def store(vectors: Vectors, clusters: npt.NDArray[np.int64]) -> npt.NDArray[np.i
     return keys
 
 
-def build(corpus: Corpus) -> Any:
+def build() -> Any:
     from django.db import connection
 
     from apps.embeddings.index import build_index
@@ -150,7 +151,9 @@ def measure(result: report.Report, corpus: Corpus, model: Any, *, queries: Vecto
     bare = [bare_scan(query, model, k) for query in queries[:5]]
     baseline = report.percentile(bare, 0.5)
     result.figure(f"a bare exact scan of all rows: {baseline * 1000:.1f} ms; k = {k}")
-    result.figure("filter                 matching  strategy        rows   recall    p50 ms    p95 ms  p50 of bare scan")
+    result.figure(
+        "filter                 matching  strategy        rows   recall    p50 ms    p95 ms  p50 of bare scan"
+    )
     filters: list[tuple[str, dict[str, str]]] = [
         (f"{share:.2%}", {"location": f"Region {number}"}) for number, share in enumerate(SHARES)
     ]

@@ -21,6 +21,7 @@ from django.db import connection
 from apps.embeddings.kinds import tables
 from apps.recommendations.fusion import Word, affordable, informative
 from apps.recommendations.models import RecordText
+from apps.recommendations.retrieval import SqlKeys
 from apps.recommendations.text_index import INDEXED, text_table, whole_text
 
 WORDS = 64  # of a query, the rarest
@@ -97,8 +98,8 @@ def query_of(lexemes: frozenset[str], *, kind: str) -> Query:
     return Query(kind, len(lexemes), words, int(places / len(RecordText.Part)))
 
 
-def find(query: Query, *, matching: str, parameters: Sequence[Any], k: int) -> Found:
-    """Up to `k` rows that share words with the query, among those whose keys `matching` selects.
+def find(query: Query, *, matching: SqlKeys, k: int) -> Found:
+    """Up to `k` rows that share words with the query, among those of `matching`.
 
     To be called in a transaction.
     """
@@ -127,9 +128,9 @@ def find(query: Query, *, matching: str, parameters: Sequence[Any], k: int) -> F
             SELECT (SELECT jsonb_object_agg(lexeme, rows) FROM frequency), ARRAY(
                 SELECT id FROM best
                 -- OFFSET 0: one row after the other from the best on, not all rows that match the filter.
-                WHERE EXISTS (SELECT FROM ({matching}) AS matching(id) WHERE matching.id = best.id OFFSET 0) LIMIT %s)
+                WHERE EXISTS (SELECT FROM ({matching.sql}) AS matching(id) WHERE matching.id = best.id OFFSET 0) LIMIT %s)
             """,
-            [[word.lexeme for word in searched], query.rows, *parameters, k],
+            [[word.lexeme for word in searched], query.rows, *matching.parameters, k],
         )
         counted, rows = cursor.fetchone()
         cursor.execute("SET LOCAL enable_seqscan = on")

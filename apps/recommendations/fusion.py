@@ -7,7 +7,10 @@ they mislead it. So their say grows with the number of different words in the qu
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-FEW, MANY = 4, 10  # different words of a query: up to FEW the vector leads alone, from MANY on the words have full say
+FEW, MANY = (
+    4,
+    10,
+)  # different words of a query: up to FEW the vector leads alone, from MANY on the words have full say
 SHORT_QUERY = 0.25  # share of its weight that a text score keeps in a short query
 RANK_OFFSET = 60  # the usual constant of reciprocal rank fusion
 RANK_WEIGHT = 0.5  # a rank in the text list counts at most half as much as one in the vector list
@@ -32,20 +35,24 @@ def text_share(words: int) -> float:
     return SHORT_QUERY + (1.0 - SHORT_QUERY) * length_share(words)
 
 
-def fused(by_vector: Sequence[int], by_text: Sequence[int], *, words: int, k: int) -> list[int]:
-    """Up to `k` rows of both lists by reciprocal rank, each once, the best first.
+def rank_weight(words: int) -> float:
+    """How much a rank in the list by text counts, against one in the list by vector."""
+    return RANK_WEIGHT * length_share(words)
 
-    The first CERTAIN_PLACES of `by_text` are always among them: somebody who types a rare word wants to see it.
+
+def fused(first: Sequence[int], second: Sequence[int], *, weight: float, k: int) -> list[int]:
+    """Up to `k` rows of both lists by reciprocal rank, each once, the best first. `weight` is that of the second list.
+
+    The CERTAIN_PLACES best of `second` are always among them: who types a rare word wants to see the rows that have it.
     """
-    weight = RANK_WEIGHT * length_share(words) if by_vector else 1.0
     scores: dict[int, float] = {}
-    for share, rows in ((1.0, by_vector), (weight, by_text)):
-        for rank, row in enumerate(rows):
-            scores[row] = scores.get(row, 0.0) + share / (RANK_OFFSET + 1 + rank)
+    for share, rows in ((1.0, first), (weight, second)):
+        for rank, row in enumerate(rows, start=1):
+            scores[row] = scores.get(row, 0.0) + share / (RANK_OFFSET + rank)
     ordered = sorted(scores, key=lambda row: (-scores[row], row))
-    certain = set(by_text[: min(CERTAIN_PLACES, k)])
+    certain = set(second[: min(CERTAIN_PLACES, k)])
     places = k - sum(row in certain for row in ordered[k:])
-    return ordered[:places] + [row for row in ordered[places:] if row in certain]
+    return [row for place, row in enumerate(ordered) if place < places or row in certain][:k]
 
 
 def informative(words: Iterable[Word], *, limit: int) -> list[Word]:

@@ -106,7 +106,8 @@ class _Search:
 
     def first(self, keys: SqlKeys, limit: int) -> list[int]:
         return [
-            row[0] for row in self._fetch(f"SELECT * FROM ({keys.sql}) AS k LIMIT %s", [*keys.parameters, limit])
+            row[0]
+            for row in self._fetch(f"SELECT * FROM ({keys.sql}) AS k LIMIT %s", [*keys.parameters, limit])
         ]
 
     def exact(self, keys: SqlKeys) -> list[Neighbour]:

@@ -103,4 +103,4 @@ def _write(names: KindTables, ids: list[int]) -> int:
             """,
             [ids],
         )
-        return cursor.rowcount // len(RecordText.Part)
+        return int(cursor.rowcount) // len(RecordText.Part)

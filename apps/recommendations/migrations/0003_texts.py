@@ -7,42 +7,73 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('candidates', '0002_triggers'),
-        ('postings', '0002_triggers'),
-        ('recommendations', '0002_cascade'),
+        ("candidates", "0002_triggers"),
+        ("postings", "0002_triggers"),
+        ("recommendations", "0002_cascade"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CandidateText',
+            name="CandidateText",
             fields=[
-                ('part', models.PositiveSmallIntegerField(choices=[(0, 'Title'), (1, 'Whole')])),
-                ('content_hash', models.BinaryField()),
-                ('language', models.CharField(max_length=8)),
-                ('words', django.contrib.postgres.search.SearchVectorField()),
-                ('length', models.PositiveIntegerField(help_text='Different words')),
-                ('pk', models.CompositePrimaryKey('candidate_id', 'part', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('candidate', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='texts', to='candidates.candidate')),
+                ("part", models.PositiveSmallIntegerField(choices=[(0, "Title"), (1, "Whole")])),
+                ("content_hash", models.BinaryField()),
+                ("language", models.CharField(max_length=8)),
+                ("words", django.contrib.postgres.search.SearchVectorField()),
+                ("length", models.PositiveIntegerField(help_text="Different words")),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "candidate_id", "part", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "candidate",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="texts",
+                        to="candidates.candidate",
+                    ),
+                ),
             ],
             options={
-                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['words'], name='candidate_text_by_word'), models.Index(models.F('language'), name='candidate_text_by_language')],
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(fields=["words"], name="candidate_text_by_word"),
+                    models.Index(models.F("language"), name="candidate_text_by_language"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='PostingText',
+            name="PostingText",
             fields=[
-                ('part', models.PositiveSmallIntegerField(choices=[(0, 'Title'), (1, 'Whole')])),
-                ('content_hash', models.BinaryField()),
-                ('language', models.CharField(max_length=8)),
-                ('words', django.contrib.postgres.search.SearchVectorField()),
-                ('length', models.PositiveIntegerField(help_text='Different words')),
-                ('pk', models.CompositePrimaryKey('posting_id', 'part', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('posting', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='texts', to='postings.posting')),
+                ("part", models.PositiveSmallIntegerField(choices=[(0, "Title"), (1, "Whole")])),
+                ("content_hash", models.BinaryField()),
+                ("language", models.CharField(max_length=8)),
+                ("words", django.contrib.postgres.search.SearchVectorField()),
+                ("length", models.PositiveIntegerField(help_text="Different words")),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "posting_id", "part", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "posting",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="texts",
+                        to="postings.posting",
+                    ),
+                ),
             ],
             options={
-                'indexes': [django.contrib.postgres.indexes.GinIndex(fields=['words'], name='posting_text_by_word'), models.Index(models.F('language'), name='posting_text_by_language')],
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(fields=["words"], name="posting_text_by_word"),
+                    models.Index(models.F("language"), name="posting_text_by_language"),
+                ],
             },
         ),
     ]
