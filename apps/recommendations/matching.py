@@ -26,7 +26,7 @@ FOUND_FOR_EACH = 3
 
 
 @dataclass(frozen=True)
-class _ByText:
+class ByText:
     """Rows by text score, the best first, and what it takes to score others."""
 
     query: fulltext.Query
@@ -61,7 +61,7 @@ def match(
         with clock.lap("skills"):
             by_skills = _by_skills(matching, seeker.features.skills, k=depth)
     with clock.lap("text"):
-        text = _by_text(kind, seeker, matching, k=depth)
+        text = by_text(kind, seeker, matching, k=depth)
     words = text.query.different
     if near is not None:
         share = text_share(words)
@@ -102,10 +102,10 @@ class _Clock:
 
 
 @transaction.atomic
-def _by_text(kind: Kind, seeker: Seeker, matching: QuerySet[Any], *, k: int) -> _ByText:
+def by_text(kind: Kind, seeker: Seeker, matching: QuerySet[Any], *, k: int) -> ByText:
     query = fulltext.query_of(seeker.words, kind=kind)
     found = fulltext.find(query, matching=keys_of(matching), k=FOUND_FOR_EACH * k)
-    return _ByText(query, found, fulltext.scores(query, found.idf, found.rows))
+    return ByText(query, found, fulltext.scores(query, found.idf, found.rows))
 
 
 def _by_skills(matching: QuerySet[Any], skills: frozenset[int], *, k: int) -> list[int]:
@@ -128,7 +128,7 @@ def _nearness(
     kind: Kind,
     seeker: Seeker,
     near: Neighbours | None,
-    text: _ByText,
+    text: ByText,
     ids: list[int],
     *,
     model: EmbeddingModel | None,

@@ -59,6 +59,9 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
                 # New words wait in a list that each search reads whole. Sorting them in by the batch costs a quarter
                 # of doing so by the row (fastupdate = off).
                 cursor.execute("SELECT gin_clean_pending_list(%s)", [f"{kind}_text_by_word"])
+            if rows >= BATCH:
+                # How rare a word is should be known to the first search; PostgreSQL itself may take a minute.
+                cursor.execute(f"ANALYZE {text_table(kind)}")
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [text_table(kind)])
     if rows:
