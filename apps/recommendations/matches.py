@@ -54,7 +54,7 @@ class Retrieval:
     """How matches were retrieved, for those who run the service.
 
     `strategy` of the vector search: exact, hnsw, hnsw+exact, or none where there was no vector. `matching` counts the
-    rows that the filter leaves, up to retrieval.EXACT_UP_TO + 1, None where nothing had to be counted. `words` are the
+    rows that the filter leaves, no further than the choice needed, None where nothing had to be counted. `words` are the
     different words of the query, of which `words_searched` were looked up. Times are in milliseconds.
     """
 

@@ -1,11 +1,15 @@
 """The nearest rows to a vector, among those that match a filter.
 
 The strategy is chosen here and never left to the planner, which in the middle of the range walks the graph where an
-exact scan is both faster and right (docs/decisions): exact where few rows match, the HNSW index with an iterative scan
-where many do, and exact again where the index returned too few.
+exact scan is both faster and right: exact where few rows match, the HNSW index with an iterative scan where many do,
+and exact again where the index returned too few.
+
+Few is what costs an exact scan no more than the index. With `m` of `n` rows matching, an exact scan compares m vectors;
+a walk along the index meets a matching row every n/m rows, so visits k × n/m of them. They are equal at m = √(k × n).
 """
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +20,8 @@ from apps.embeddings.index import index_exists
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import EmbeddingModel
 
-# Rows up to which an exact scan is taken: about as fast there as the index, and exact.
-EXACT_UP_TO = 5_000
+# Fewer rows than that are compared one by one whatever the table's size: it takes a few milliseconds.
+ALWAYS_EXACT = 1_000
 LARGEST_EF_SEARCH = 1_000  # pgvector takes no more
 
 
@@ -31,7 +35,7 @@ class Neighbour:
 class Neighbours:
     """The nearest first. `strategy` is exact, hnsw or hnsw+exact.
 
-    `matching` counts the rows that the filter leaves, up to EXACT_UP_TO + 1. `ef_search` is 0 where no index was asked.
+    `matching` counts the rows that the filter leaves, no further than the choice needed. `ef_search` is 0 where no index was asked.
     """
 
     rows: list[Neighbour]
@@ -64,8 +68,9 @@ def nearest(
     """Up to `k` rows of `matching` that have a vector of `model`, by cosine. `vector` is in text form."""
     search = _Search(tables(kind), model, vector, k)
     keys = keys_of(matching)
-    few = search.first(keys, EXACT_UP_TO + 1)
-    if len(few) <= EXACT_UP_TO:
+    exact_up_to = max(ALWAYS_EXACT, int(sqrt(k * search.rows())))
+    few = search.first(keys, exact_up_to + 1)
+    if len(few) <= exact_up_to:
         return Neighbours(search.exact(SqlKeys("SELECT unnest(%s::bigint[])", [few])), "exact", len(few))
     if not index_exists(model, kind):
         return Neighbours(search.exact(keys), "exact", len(few))
@@ -103,6 +108,11 @@ class _Search:
         self._names, self._model, self._vector, self._k = names, model, vector, k
         # The expression of the index, to the letter.
         self._distance = f"embedding.vector::halfvec({model.dimensions}) <=> %s::halfvec({model.dimensions})"
+
+    def rows(self) -> int:
+        """About how many vectors there are, of all models; 0 for a table that PostgreSQL has not looked at yet."""
+        sql = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass"
+        return int(self._fetch(sql, [self._names.embedding])[0][0])
 
     def first(self, keys: SqlKeys, limit: int) -> list[int]:
         return [
