@@ -145,7 +145,9 @@ def _nearness(
     liked: dict[int, float] = {}
     if candidate_id is not None and model is not None and kind == Kind.POSTING:
         liked = interest(candidate_id, ids, model=model)
-    return {row: Nearness(by_vector.get(row), by_text.get(row), liked.get(row)) for row in ids}
+    # Without a vector the text is what every row is measured by: a row must not win by what is not known of it.
+    silent = None if near is not None else 0.0
+    return {row: Nearness(by_vector.get(row), by_text.get(row, silent), liked.get(row)) for row in ids}
 
 
 def _ranked(kind: Kind, seeker: Seeker, known: Mapping[int, Nearness], *, share: float) -> list[Match]:
