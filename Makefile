@@ -40,10 +40,12 @@ lint: .venv/dev  ## Formatting, lint, types, import contracts, drift of migratio
 format: .venv/dev  ## Formats the code and mends what lint can mend
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
+BENCHMARKS := import write pipeline retrieval filters fusion embed_server model_change
+
 .PHONY: bench
 bench: .venv/dev  ## All benchmarks; BENCH=--quick for a minute each
-	@status=0; for file in bench/import.py bench/write.py bench/pipeline.py bench/retrieval.py bench/embed_server.py; do \
-		echo "== $$file"; $(RUN) $$file $(BENCH) || status=1; done; exit $$status
+	@status=0; for name in $(BENCHMARKS); do \
+		echo "== bench/$$name.py"; $(RUN) bench/$$name.py $(BENCH) || status=1; done; exit $$status
 
 .PHONY: torture
 torture: .venv/dev  ## Kills real processes at random for about ten minutes; SEED=, KILLS=, ROWS=

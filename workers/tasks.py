@@ -9,6 +9,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from apps.embeddings import invalidation, leases, ledger, lifecycle, planning, pruning, runs, sweeping
 from apps.embeddings.models import EmbeddingModel, Kind
+from apps.recommendations import text_index
 from apps.rpc.errors import TransientRpcError
 from workers.app import app
 from workers.encoding.errors import TransientEncoderError
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 # The database or the broker is away for a moment, or memory is short. Backoff is exponential with full jitter.
 TRANSIENT = (OperationalError, InterfaceError, BrokerError, TransientEncoderError)
+TEXTS_AT_A_TIME = 20_000  # rows: some ten seconds
 RETRY: dict[str, Any] = {
     "autoretry_for": TRANSIENT,
     "max_retries": 8,
@@ -28,9 +30,13 @@ RETRY: dict[str, Any] = {
 
 @shared_task(queue="control", **RETRY)
 def start_runs(kinds: list[str] | None = None, *, reason: str = "schedule") -> list[int]:
-    """Starts a run for each kind and model that has pending rows and no open run. Returns the runs."""
+    """Starts a run for each kind and model that has pending rows and no open run. Returns the runs.
+
+    The words of pending rows are indexed meanwhile.
+    """
     started = []
     for kind in kinds or Kind.values:
+        index_texts.delay(kind)
         for run in runs.request_due_runs(kind, reason=reason):
             plan_run.delay(run.pk)
             started.append(run.pk)
@@ -39,9 +45,17 @@ def start_runs(kinds: list[str] | None = None, *, reason: str = "schedule") -> l
 
 @shared_task(queue="control", **RETRY)
 def plan_run(run_id: int) -> None:
-    """Writes a run's chunks and sends its first waves."""
-    planning.plan_run(run_id)
+    """Writes a run's chunks and sends its first waves. What has to be embedded has words to be indexed too."""
+    run = planning.plan_run(run_id)
     advance_run(run_id)
+    index_texts.delay(run.kind)
+
+
+@shared_task(queue="control", ignore_result=True, **RETRY)
+def index_texts(kind: str) -> None:
+    """Indexes the words of pending rows for full-text search, so many at a time that other tasks get their turn."""
+    if not text_index.index_texts(kind, limit=TEXTS_AT_A_TIME).complete:
+        index_texts.delay(kind)
 
 
 @shared_task(bind=True, queue="embed", ignore_result=False, **RETRY)

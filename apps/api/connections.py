@@ -7,20 +7,36 @@ import graphene
 from graphene import relay
 
 from apps.api.paging import Page
+from apps.records.counting import Count
 
 
 class CountedConnection(relay.Connection):
     class Meta:
         abstract = True
 
-    total_count = graphene.Int(required=True, description="Rows that match, on all pages together")
+    total_count = graphene.Int(required=True, description="Rows on all pages together")
+    total_count_is_estimate = graphene.Boolean(
+        required=True, description="Whether totalCount is an estimate, as it may be for very long lists"
+    )
 
     @staticmethod
     def resolve_total_count(root: Any, _info: Any) -> int:
-        return int(root.count())  # counted only where it is asked for
+        return _counted(root).rows
+
+    @staticmethod
+    def resolve_total_count_is_estimate(root: Any, _info: Any) -> bool:
+        return _counted(root).is_estimate
 
 
-def connection_of(page: Page, connection: Any, *, count: Callable[[], int]) -> Any:
+def _counted(root: Any) -> Count:
+    """Counted only where it is asked for, and once."""
+    if not isinstance(root.count, Count):
+        root.count = root.count()
+    counted: Count = root.count
+    return counted
+
+
+def connection_of(page: Page, connection: Any, *, count: Callable[[], Count]) -> Any:
     """Fills a CountedConnection with a page of nodes."""
     edges = [
         connection.Edge(node=node, cursor=cursor)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from django.db.models import F, Q, QuerySet
@@ -15,8 +15,6 @@ from apps.api.errors import bad_field
 
 PAGE = 20
 LARGEST_PAGE = 100
-
-ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def page_of_rows(rows: QuerySet[Any], order: Order, *, first: int | None, after:
     size = page_size(first)
     ordered = order.apply(rows)
     if after is not None:
-        value, pk = _decode(after, order.name, 2)
+        value, pk = decode(after, order.name, 2)
         try:
             ordered = order.after(ordered, order.parse(value), int(pk))
         except (ValueError, TypeError, ArithmeticError) as error:
@@ -80,27 +78,12 @@ def page_of_rows(rows: QuerySet[Any], order: Order, *, first: int | None, after:
     return Page(shown, cursors, has_next=len(found) > size, has_previous=after is not None)
 
 
-def page_of_scored(
-    items: Sequence[ItemT], key: Callable[[ItemT], tuple[float, int]], *, first: int | None, after: str | None
-) -> Page:
-    """One page of a list sorted by descending score, then ascending key. Raises BadInputError."""
-    size = page_size(first)
-    rest = list(items)
-    if after is not None:
-        score, row_id = _decode(after, "score", 2)
-        if not isinstance(score, int | float) or not isinstance(row_id, int):
-            raise bad_field("after", "is no cursor of this list")
-        rest = [item for item in rest if (-key(item)[0], key(item)[1]) > (-score, row_id)]
-    shown = rest[:size]
-    cursors = [encode("score", list(key(item))) for item in shown]
-    return Page(shown, cursors, has_next=len(rest) > size, has_previous=after is not None)
-
-
 def encode(name: str, values: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([name, *values], default=str)).decode().rstrip("=")
 
 
-def _decode(cursor: str, name: str, count: int) -> list[Any]:
+def decode(cursor: str, name: str, count: int) -> list[Any]:
+    """The `count` values of a cursor of the order `name`. Raises BadInputError."""
     try:
         values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, orjson.JSONDecodeError, UnicodeEncodeError, ValueError) as error:

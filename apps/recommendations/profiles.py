@@ -8,6 +8,7 @@ from apps.embeddings.models import EmbeddingModel
 from apps.embeddings.reading import row_text
 from apps.embeddings.templates import input_text
 from apps.recommendations.features import features_of
+from apps.recommendations.fulltext import words_of_row, words_of_text
 from apps.recommendations.ranking import Features, Place
 from apps.recommendations.retrieval import as_text, stored_vector
 from apps.rpc.errors import RpcError
@@ -34,10 +35,14 @@ class Profile:
 
 @dataclass(frozen=True)
 class Seeker:
-    """One side of the matches to be found. `vector` is None where there is none to be had: then skills decide."""
+    """One side of the matches to be found.
+
+    `vector` is None where there is none to be had: then words and skills decide. `words` are those of its text.
+    """
 
     features: Features
     vector: str | None
+    words: frozenset[str] = frozenset()
 
 
 class NotFoundError(Exception):
@@ -52,14 +57,17 @@ def stored_seeker(kind: str, row_id: int, model: EmbeddingModel | None) -> Seeke
     features = features_of(kind, [row_id]).get(row_id)
     if features is None:
         raise NotFoundError(f"there is no {kind} {row_id}")
+    words = words_of_row(kind, row_id)
     if model is None:
-        return Seeker(features, None)
+        return Seeker(features, None, words)
     vector = stored_vector(kind, row_id, model)
-    return Seeker(features, vector if vector is not None else _embedded(row_text(kind, row_id, model), model))
+    if vector is None:
+        vector = _embedded(row_text(kind, row_id, model), model)
+    return Seeker(features, vector, words)
 
 
-def typed_seeker(profile: Profile, model: EmbeddingModel | None) -> Seeker:
-    """A profile as a seeker: its skills are those it names and those its text names."""
+def typed_seeker(profile: Profile, model: EmbeddingModel | None, *, kind: str) -> Seeker:
+    """A profile as a seeker of rows of `kind`: its skills are those it names and those its text names."""
     finder = current_finder()
     named = [finder.resolve(name) for name in profile.skills]
     found = {skill_id for skill_id in named if skill_id is not None} | set(finder.find(profile.text))
@@ -77,7 +85,8 @@ def typed_seeker(profile: Profile, model: EmbeddingModel | None) -> Seeker:
         if model
         else ""
     )
-    return Seeker(features, _embedded(text, model) if text and model else None)
+    words = words_of_text(f"{profile.text}\n{' '.join(profile.skills)}", kind=kind)
+    return Seeker(features, _embedded(text, model) if text and model else None, words)
 
 
 def without_place(seeker: Seeker) -> Seeker:
@@ -89,5 +98,5 @@ def _embedded(text: str, model: EmbeddingModel) -> str | None:
     try:
         return as_text(query_vector(text, model))
     except RpcError as error:
-        logger.warning("no vector for a text, skills alone will answer: %s", error)
+        logger.warning("no vector for a text, words and skills will answer: %s", error)
         return None

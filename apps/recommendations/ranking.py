@@ -2,31 +2,37 @@
 
 The score is a weighted mean of parts between 0 and 1:
 
-    vector      cosine of the two vectors, 0 where it is negative                                   0.55
-    coverage    share of the posting's skills that the candidate has                                0.20
-    overlap     skills in common ÷ skills of either (Jaccard)                                       0.05
-    experience  1 where the candidate has the years asked for, else years ÷ years asked for         0.07
-    english     1 at the level asked for, a third less for each level below                         0.04
-    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere               0.04
+    vector      cosine of the two vectors, 0 where it is negative                                   0.42
+    text        nearness of the two texts by the words they share, rare ones more (fulltext.py)     0.16
+    coverage    share of the posting's skills that the candidate has                                0.16
+    overlap     skills in common ÷ skills of either (Jaccard)                                       0.04
+    interest    highest cosine to another posting that the candidate saved or applied for           0.06
+    experience  1 where the candidate has the years asked for, else years ÷ years asked for         0.05
+    english     1 at the level asked for, a third less for each level below                         0.03
+    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere               0.03
     salary      1 where the posting pays what is expected, else pay ÷ expectation (one currency)    0.03
     freshness   1 on the day of publication, half of it after 30 days, a quarter after 60 …         0.02
 
-A part about which one side says nothing is left out, and the weights of the others are scaled up to a sum of 1. So a
-score can be computed again from its explanation: the sum of weight × value over the parts that are there, divided by
-the sum of their weights. The weights are judgement, not a fit to data: the vector decides, the rest orders neighbours.
+A part about which one side says nothing is left out, and the weights of the others are scaled up to a sum of 1. The
+weight of the text grows with the length of the query, from a quarter of it for a few words (fusion.text_share). So a
+score can be computed again from its explanation, which holds every part with its weight: it is the sum of weight ×
+value. The weight of the text beside the vector is measured (bench/fusion.py); the others are judgement, not a fit to
+data: vector and text decide, the rest orders neighbours.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 WEIGHTS: Mapping[str, float] = {
-    "vector": 0.55,
-    "coverage": 0.20,
-    "overlap": 0.05,
-    "experience": 0.07,
-    "english": 0.04,
-    "location": 0.04,
+    "vector": 0.42,
+    "text": 0.16,
+    "coverage": 0.16,
+    "overlap": 0.04,
+    "interest": 0.06,
+    "experience": 0.05,
+    "english": 0.03,
+    "location": 0.03,
     "salary": 0.03,
     "freshness": 0.02,
 }
@@ -62,6 +68,15 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Nearness:
+    """What retrieval found out about a pair: two cosines and a text score, each None where it is unknown."""
+
+    cosine: float | None = None
+    text: float | None = None
+    interest: float | None = None
+
+
+@dataclass(frozen=True)
 class Score:
     """`parts`: the known parts by name, each between 0 and 1. `total`: their weighted mean."""
 
@@ -69,12 +84,16 @@ class Score:
     parts: dict[str, float]
 
 
-def score(*, candidate: Features, posting: Features, cosine: float | None, now: datetime) -> Score:
-    """The score of a pair. `cosine` is None where there is no vector to compare."""
+def score(
+    *, candidate: Features, posting: Features, nearness: Nearness, text_share: float, now: datetime
+) -> Score:
+    """The score of a pair. `text_share` is the part of its weight that the text score has, between 0 and 1."""
     parts = {
-        "vector": None if cosine is None else max(0.0, min(1.0, cosine)),
+        "vector": None if nearness.cosine is None else _clipped(nearness.cosine),
+        "text": nearness.text,
         "coverage": _coverage(candidate.skills, posting.skills),
         "overlap": _overlap(candidate.skills, posting.skills),
+        "interest": None if nearness.interest is None else _clipped(nearness.interest),
         "experience": _experience(candidate.experience_years, posting.experience_years),
         "english": _english(candidate.english_level, posting.english_level),
         "location": _location(candidate, posting),
@@ -82,20 +101,24 @@ def score(*, candidate: Features, posting: Features, cosine: float | None, now: 
         "freshness": _freshness(posting.published_at, now),
     }
     known = {name: value for name, value in parts.items() if value is not None}
-    return Score(total(known), known)
+    return Score(total(known, text_share=text_share), known)
 
 
-def normalised_weights(parts: Iterable[str]) -> dict[str, float]:
+def normalised_weights(parts: Iterable[str], *, text_share: float) -> dict[str, float]:
     """The weights of the known parts, scaled to a sum of 1."""
-    known = {name: WEIGHTS[name] for name in parts}
+    known = {name: WEIGHTS[name] * (text_share if name == "text" else 1.0) for name in parts}
     whole = sum(known.values())
     return {name: weight / whole for name, weight in known.items()}
 
 
-def total(parts: Mapping[str, float]) -> float:
+def total(parts: Mapping[str, float], *, text_share: float) -> float:
     """The score for parts as in an explanation; 0 where there are none."""
-    weights = normalised_weights(parts)
+    weights = normalised_weights(parts, text_share=text_share)
     return sum(weights[name] * value for name, value in parts.items())
+
+
+def _clipped(cosine: float) -> float:
+    return max(0.0, min(1.0, cosine))
 
 
 def _coverage(has: frozenset[int], wanted: frozenset[int]) -> float | None:
@@ -138,5 +161,6 @@ def _salary(candidate: Features, posting: Features) -> float | None:
 def _freshness(published_at: datetime | None, now: datetime) -> float | None:
     if published_at is None:
         return None
-    days = max(0.0, (now - published_at).total_seconds() / 86_400)
+    # Whole days: within a day, the same question has the same answer.
+    days = max(0, (now.astimezone(UTC).date() - published_at.astimezone(UTC).date()).days)
     return float(0.5 ** (days / FRESHNESS_HALF_LIFE))

@@ -1,11 +1,15 @@
 """The nearest rows to a vector, among those that match a filter.
 
 The strategy is chosen here and never left to the planner, which in the middle of the range walks the graph where an
-exact scan is both faster and right (docs/decisions): exact where few rows match, the HNSW index with an iterative scan
-where many do, and exact again where the index returned too few.
+exact scan is both faster and right: exact where few rows match, the HNSW index with an iterative scan where many do,
+and exact again where the index returned too few.
+
+Few is what costs an exact scan no more than the index. With `m` of `n` rows matching, an exact scan compares m vectors;
+a walk along the index meets a matching row every n/m rows, so visits k × n/m of them. They are equal at m = √(k × n).
 """
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +20,9 @@ from apps.embeddings.index import index_exists
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import EmbeddingModel
 
-# Rows up to which an exact scan is taken: about as fast there as the index, and exact.
-EXACT_UP_TO = 5_000
+# Fewer rows than that are compared one by one whatever the table's size: it takes a few milliseconds.
+ALWAYS_EXACT = 1_000
+LARGEST_EF_SEARCH = 1_000  # pgvector takes no more
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,15 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest first. `strategy` is exact, hnsw or hnsw+exact. `matching` counts the rows, up to EXACT_UP_TO + 1."""
+    """The nearest first. `strategy` is exact, hnsw or hnsw+exact.
+
+    `matching` counts the rows that the filter leaves, no further than the choice needed. `ef_search` is 0 where no index was asked.
+    """
 
     rows: list[Neighbour]
     strategy: str
     matching: int
+    ef_search: int = 0
 
 
 def stored_vector(kind: str, row_id: int, model: EmbeddingModel) -> str | None:
@@ -57,47 +66,65 @@ def nearest(
     kind: str, vector: str, *, model: EmbeddingModel, matching: QuerySet[Model], k: int
 ) -> Neighbours:
     """Up to `k` rows of `matching` that have a vector of `model`, by cosine. `vector` is in text form."""
-    search = _Search(tables(kind), model, vector, *_ids(matching), k)
-    count = search.count(EXACT_UP_TO + 1)
-    if count <= EXACT_UP_TO or not index_exists(model, kind):
-        return Neighbours(search.exact(), "exact", count)
-    found = search.with_index()
+    search = _Search(tables(kind), model, vector, k)
+    keys = keys_of(matching)
+    exact_up_to = max(ALWAYS_EXACT, int(sqrt(k * search.rows())))
+    few = search.first(keys, exact_up_to + 1)
+    if len(few) <= exact_up_to:
+        return Neighbours(search.exact(SqlKeys("SELECT unnest(%s::bigint[])", [few])), "exact", len(few))
+    if not index_exists(model, kind):
+        return Neighbours(search.exact(keys), "exact", len(few))
+    ef_search = min(max(settings.HNSW_EF_SEARCH, 2 * k), LARGEST_EF_SEARCH)
+    found = search.with_index(keys, ef_search)
     if len(found) < k:
-        return Neighbours(search.exact(), "hnsw+exact", count)
-    return Neighbours(found, "hnsw", count)
+        return Neighbours(search.exact(keys), "hnsw+exact", len(few), ef_search)
+    return Neighbours(found, "hnsw", len(few), ef_search)
 
 
-def _ids(matching: QuerySet[Model]) -> tuple[str, tuple[Any, ...]]:
-    sql, parameters = matching.order_by().values("pk").query.sql_with_params()
-    return sql, tuple(parameters)
+def cosines(kind: str, vector: str, *, model: EmbeddingModel, ids: list[int]) -> dict[int, float]:
+    """The cosine of each of `ids` that has a vector of `model`."""
+    search = _Search(tables(kind), model, vector, len(ids))
+    found = search.exact(SqlKeys("SELECT unnest(%s::bigint[])", [ids]))
+    return {neighbour.row_id: neighbour.cosine for neighbour in found}
+
+
+@dataclass(frozen=True)
+class SqlKeys:
+    """A statement that selects primary keys, and its parameters."""
+
+    sql: str
+    parameters: list[Any]
+
+
+def keys_of(rows: QuerySet[Any]) -> SqlKeys:
+    sql, parameters = rows.order_by().values("pk").query.sql_with_params()
+    return SqlKeys(sql, list(parameters))
 
 
 class _Search:
     """The statements of one search."""
 
-    def __init__(
-        self,
-        names: KindTables,
-        model: EmbeddingModel,
-        vector: str,
-        ids: str,
-        parameters: tuple[Any, ...],
-        k: int,
-    ) -> None:
+    def __init__(self, names: KindTables, model: EmbeddingModel, vector: str, k: int) -> None:
         self._names, self._model, self._vector, self._k = names, model, vector, k
-        self._ids, self._parameters = ids, parameters
         # The expression of the index, to the letter.
         self._distance = f"embedding.vector::halfvec({model.dimensions}) <=> %s::halfvec({model.dimensions})"
 
-    def count(self, limit: int) -> int:
-        bounded = f"SELECT count(*) FROM (SELECT FROM ({self._ids}) AS matching LIMIT %s) AS bounded"
-        return int(self._fetch(bounded, [*self._parameters, limit])[0][0])
+    def rows(self) -> int:
+        """About how many vectors there are, of all models; 0 for a table that PostgreSQL has not looked at yet."""
+        sql = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass"
+        return int(self._fetch(sql, [self._names.embedding])[0][0])
 
-    def exact(self) -> list[Neighbour]:
+    def first(self, keys: SqlKeys, limit: int) -> list[int]:
+        return [
+            row[0]
+            for row in self._fetch(f"SELECT * FROM ({keys.sql}) AS k LIMIT %s", [*keys.parameters, limit])
+        ]
+
+    def exact(self, keys: SqlKeys) -> list[Neighbour]:
         # MATERIALIZED and + 0: nothing for the index to sort by.
         return self._neighbours(
             f"""
-            WITH matching(id) AS MATERIALIZED ({self._ids})
+            WITH matching(id) AS MATERIALIZED ({keys.sql})
             SELECT embedding.{self._names.key}, {self._distance} AS distance
             FROM matching
             JOIN {self._names.embedding} AS embedding
@@ -105,11 +132,10 @@ class _Search:
             ORDER BY ({self._distance}) + 0, 1
             LIMIT %s
             """,
-            [*self._parameters, self._vector, self._vector, self._k],
+            [*keys.parameters, self._vector, self._vector, self._k],
         )
 
-    def with_index(self) -> list[Neighbour]:
-        ef_search = min(max(settings.HNSW_EF_SEARCH, 2 * self._k), 1000)
+    def with_index(self, keys: SqlKeys, ef_search: int) -> list[Neighbour]:
         self._fetch(
             f"SET LOCAL hnsw.ef_search = {ef_search}; SET LOCAL hnsw.iterative_scan = relaxed_order; "
             f"SET LOCAL hnsw.max_scan_tuples = {settings.HNSW_MAX_SCAN_TUPLES}; "
@@ -120,11 +146,11 @@ class _Search:
             f"""
             SELECT embedding.{self._names.key}, {self._distance} AS distance
             FROM {self._names.embedding} AS embedding
-            WHERE embedding.model_id = {self._model.pk} AND embedding.{self._names.key} IN ({self._ids})
+            WHERE embedding.model_id = {self._model.pk} AND embedding.{self._names.key} IN ({keys.sql})
             ORDER BY {self._distance}
             LIMIT %s
             """,
-            [self._vector, *self._parameters, self._vector, self._k],
+            [self._vector, *keys.parameters, self._vector, self._k],
         )
         self._fetch(
             "SET LOCAL enable_sort = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
@@ -134,7 +160,8 @@ class _Search:
     def _neighbours(self, sql: str, parameters: list[Any]) -> list[Neighbour]:
         return [Neighbour(row_id, 1.0 - distance) for row_id, distance in self._fetch(sql, parameters)]
 
-    def _fetch(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[int, float]]:
+    @staticmethod
+    def _fetch(sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
-            cursor.execute(sql, parameters if parameters is not None else None)
+            cursor.execute(sql, parameters)
             return cursor.fetchall() if cursor.description else []

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import graphene
@@ -12,6 +13,7 @@ from apps.api.paging import Order, moment, number, page_of_rows
 from apps.api.translation import translated
 from apps.candidates.models import Candidate
 from apps.recommendations.services import filtered
+from apps.records.counting import counted
 
 VIEW = "candidates.view_candidate"
 ORDERS = {
@@ -68,4 +70,4 @@ class CandidateQueries(graphene.ObjectType):
         rows = filtered("candidate", filter_values(filter))
         order = ORDERS[getattr(order_by, "value", order_by)]
         page = page_of_rows(for_nodes(rows), order, first=first, after=after)
-        return connection_of(page, CandidateConnection, count=rows.count)
+        return connection_of(page, CandidateConnection, count=partial(counted, rows))

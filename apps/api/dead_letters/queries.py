@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import graphene
@@ -10,6 +11,7 @@ from apps.api.ids import primary_key
 from apps.api.paging import Order, moment, page_of_rows
 from apps.embeddings.models import DeadLetter
 from apps.embeddings.models.ledger import DeadLetterQuerySet
+from apps.records.counting import counted
 
 NEWEST = Order("newest", "created_at", moment)
 
@@ -57,4 +59,4 @@ class DeadLetterQueries(graphene.ObjectType):
         require(info, "embeddings.view_deadletter")
         letters = selected(filter)
         page = page_of_rows(letters, NEWEST, first=first, after=after)
-        return connection_of(page, DeadLetterConnection, count=letters.count)
+        return connection_of(page, DeadLetterConnection, count=partial(counted, letters))

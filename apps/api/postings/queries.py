@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import graphene
@@ -11,6 +12,7 @@ from apps.api.postings.types import PostingConnection, PostingFilterInput, Posti
 from apps.api.translation import translated
 from apps.postings.models import Posting
 from apps.recommendations.services import filtered
+from apps.records.counting import counted
 
 ORDERS = {
     "NEWEST": Order("newest", "published_at", moment),
@@ -66,4 +68,4 @@ class PostingQueries(graphene.ObjectType):
         rows = filtered("posting", filter_values(filter))
         order = ORDERS[getattr(order_by, "value", order_by)]
         page = page_of_rows(for_nodes(rows), order, first=first, after=after)
-        return connection_of(page, PostingConnection, count=rows.count)
+        return connection_of(page, PostingConnection, count=partial(counted, rows))

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import graphene
@@ -11,16 +12,16 @@ from apps.api.connections import page_info
 from apps.api.errors import bad_field
 from apps.api.filters import filter_values
 from apps.api.ids import primary_key
-from apps.api.paging import page_of_scored
 from apps.api.postings import queries as postings
 from apps.api.postings.types import PostingFilterInput
+from apps.api.recommendations.cursors import MatchCursor, page_of_matches
 from apps.api.recommendations.types import CandidateMatchConnection, PostingMatchConnection, ProfileInput
 from apps.api.translation import translated
-from apps.candidates.models import Candidate
-from apps.postings.models import Posting
+from apps.embeddings.models import Kind
 from apps.recommendations import services
 from apps.recommendations.matches import Matches
 from apps.recommendations.profiles import Profile
+from apps.records.counting import Count
 
 FIRST = graphene.Int(description="Size of the page, at most 100; 20 by default")
 AFTER = graphene.String(description="Cursor to go on after")
@@ -87,54 +88,84 @@ class RecommendationQueries(graphene.ObjectType):
 
     @staticmethod
     @translated
-    def resolve_recommended_postings(_root: None, info: Any, candidate_id: str, **page: Any) -> Any:
+    def resolve_recommended_postings(
+        _root: None,
+        info: Any,
+        candidate_id: str,
+        filter: dict[str, Any] | None = None,  # noqa: A002  named by the schema
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Any:
         key = primary_key(candidate_id, of="Candidate", argument="candidateId")
         require_for_candidate(info, key, candidates.VIEW)
-        return _postings(services.recommended_postings(key, filter_values(page.pop("filter", None))), **page)
+        return _postings(partial(services.recommended_postings, key), filter, first, after)
 
     @staticmethod
     @translated
-    def resolve_recommended_candidates(_root: None, info: Any, posting_id: str, **page: Any) -> Any:
+    def resolve_recommended_candidates(
+        _root: None,
+        info: Any,
+        posting_id: str,
+        filter: dict[str, Any] | None = None,  # noqa: A002
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Any:
         require(info, candidates.VIEW)
         key = primary_key(posting_id, of="Posting", argument="postingId")
-        return _candidates(
-            services.recommended_candidates(key, filter_values(page.pop("filter", None))), **page
-        )
+        return _candidates(partial(services.recommended_candidates, key), filter, first, after)
 
     @staticmethod
     @translated
-    def resolve_similar_postings(_root: None, _info: Any, posting_id: str, **page: Any) -> Any:
+    def resolve_similar_postings(
+        _root: None,
+        _info: Any,
+        posting_id: str,
+        filter: dict[str, Any] | None = None,  # noqa: A002
+        first: int | None = None,
+        after: str | None = None,
+    ) -> Any:
         key = primary_key(posting_id, of="Posting", argument="postingId")
-        return _postings(services.similar_postings(key, filter_values(page.pop("filter", None))), **page)
+        return _postings(partial(services.similar_postings, key), filter, first, after)
 
     @staticmethod
     @translated
     def resolve_recommended_postings_for_profile(
-        _root: None, _info: Any, profile: dict[str, Any], **page: Any
+        _root: None,
+        _info: Any,
+        profile: dict[str, Any],
+        filter: dict[str, Any] | None = None,  # noqa: A002
+        first: int | None = None,
+        after: str | None = None,
     ) -> Any:
-        found = services.postings_for_profile(
-            _profile(profile, "profile."), filter_values(page.pop("filter", None))
-        )
-        return _postings(found, **page)
+        search = partial(services.postings_for_profile, _profile(profile, "profile."))
+        return _postings(search, filter, first, after)
 
     @staticmethod
     @translated
-    def resolve_search_postings(_root: None, _info: Any, **arguments: Any) -> Any:
-        found = services.postings_for_profile(*_search(arguments))
-        return _postings(found, **arguments)
+    def resolve_search_postings(
+        _root: None,
+        _info: Any,
+        filter: dict[str, Any] | None = None,  # noqa: A002
+        first: int | None = None,
+        after: str | None = None,
+        **wanted: Any,
+    ) -> Any:
+        search = partial(services.postings_for_profile, _profile(wanted, ""))
+        return _postings(search, filter, first, after)
 
     @staticmethod
     @translated
-    def resolve_search_candidates(_root: None, info: Any, **arguments: Any) -> Any:
+    def resolve_search_candidates(
+        _root: None,
+        info: Any,
+        filter: dict[str, Any] | None = None,  # noqa: A002
+        first: int | None = None,
+        after: str | None = None,
+        **wanted: Any,
+    ) -> Any:
         require(info, candidates.VIEW)
-        found = services.candidates_for_profile(*_search(arguments))
-        return _candidates(found, **arguments)
-
-
-def _search(arguments: dict[str, Any]) -> tuple[Profile, dict[str, Any]]:
-    """(profile, filter) of a search; what is left in `arguments` is the page."""
-    given = {name: arguments.pop(name, None) for name in ("text", "skills", "experience_years")}
-    return _profile(given, ""), filter_values(arguments.pop("filter", None))
+        search = partial(services.candidates_for_profile, _profile(wanted, ""))
+        return _candidates(search, filter, first, after)
 
 
 def _profile(given: dict[str, Any], prefix: str) -> Profile:
@@ -150,33 +181,45 @@ def _profile(given: dict[str, Any], prefix: str) -> Profile:
     return Profile(**values | {"text": text})
 
 
-def _postings(matches: Matches, *, first: int | None = None, after: str | None = None) -> Any:
-    return _connection(
-        PostingMatchConnection, Posting.objects.all(), postings.for_nodes, matches, first, after
-    )
+Search = Callable[..., Matches]
 
 
-def _candidates(matches: Matches, *, first: int | None = None, after: str | None = None) -> Any:
+def _postings(search: Search, given: dict[str, Any] | None, first: int | None, after: str | None) -> Any:
+    return _connection(PostingMatchConnection, Kind.POSTING, postings.for_nodes, search, given, first, after)
+
+
+def _candidates(search: Search, given: dict[str, Any] | None, first: int | None, after: str | None) -> Any:
     return _connection(
-        CandidateMatchConnection, Candidate.objects.all(), candidates.for_nodes, matches, first, after
+        CandidateMatchConnection, Kind.CANDIDATE, candidates.for_nodes, search, given, first, after
     )
 
 
 def _connection(
     connection: Any,
-    rows: QuerySet[Any],
+    kind: Kind,
     for_nodes: Callable[[QuerySet[Any]], QuerySet[Any]],
-    matches: Matches,
+    search: Search,
+    given: dict[str, Any] | None,
     first: int | None,
     after: str | None,
 ) -> Any:
-    page = page_of_scored(matches.items, lambda match: (match.score, match.row_id), first=first, after=after)
+    """A page of what `search` finds. Rows that were deleted or no longer match the filter are on no page."""
+    cursor = MatchCursor.parse(after) if after is not None else None
+    values = filter_values(given)
+    ranked = search(values, snapshot=cursor.snapshot if cursor else None)
+    rows = services.matching_rows(kind, values)
+    there = set(rows.filter(pk__in=[each.row_id for each in ranked.items]).values_list("pk", flat=True))
+    matches = ranked.only(there)
+    snapshot = cursor.snapshot if cursor else ranked.snapshot
+    page = page_of_matches(matches.items, snapshot=snapshot, first=first, after=cursor)
     nodes = for_nodes(rows).in_bulk([match.row_id for match in page.items])
     edges = [
-        connection.Edge(node=nodes[match.row_id], cursor=cursor, score=match.score, explanation=match)
-        for match, cursor in zip(page.items, page.cursors, strict=True)
-        if match.row_id in nodes  # deleted since the answer was cached
+        connection.Edge(node=nodes[match.row_id], cursor=place, score=match.score, explanation=match)
+        for match, place in zip(page.items, page.cursors, strict=True)
+        if match.row_id in nodes  # deleted a moment ago
     ]
-    filled = connection(edges=edges, page_info=page_info(page), degraded=matches.degraded)
-    filled.count = lambda: len(matches.items)
+    filled = connection(
+        edges=edges, page_info=page_info(page), degraded=matches.degraded, retrieval=matches.retrieval
+    )
+    filled.count = Count(len(matches.items), is_estimate=False)
     return filled

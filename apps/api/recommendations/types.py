@@ -1,14 +1,18 @@
+from datetime import datetime
 from typing import Any
 
 import graphene
 
+from apps.api.access import user_of
 from apps.api.candidates.types import CandidateNode
 from apps.api.connections import CountedConnection
 from apps.api.enums import EnglishLevelEnum, InteractionActionEnum
 from apps.api.postings.types import PostingNode
 from apps.api.skills.types import SkillType
-from apps.recommendations.matches import Match
+from apps.recommendations.matches import Match, Retrieval
 from apps.skills.directory import SkillEntry, entries_of
+
+EXPLAIN = "embeddings.view_embeddingrun"  # who watches the runs watches retrieval too
 
 
 class ScorePart(graphene.ObjectType):
@@ -27,10 +31,16 @@ class Explanation(graphene.ObjectType):
     vector_score = graphene.Float(
         description="Nearness of the two texts' vectors; null where there was no vector"
     )
+    text_score = graphene.Float(
+        description="Nearness of the two texts by the words they share, rare words more; null where unknown"
+    )
     skill_overlap = graphene.Float(
         description="Skills in common, of all skills of either; null where unknown"
     )
     skill_coverage = graphene.Float(description="Share of the posting's skills that the candidate has")
+    interest = graphene.Float(
+        description="Highest nearness to another posting that the candidate saved or applied for; null without one"
+    )
     experience_fit = graphene.Float(description="1 where the experience is enough, less where it falls short")
     english_fit = graphene.Float(description="1 where the English is good enough, less below")
     location_fit = graphene.Float(
@@ -58,6 +68,14 @@ class Explanation(graphene.ObjectType):
     @staticmethod
     def resolve_vector_score(root: Match, _info: Any) -> float | None:
         return root.parts.get("vector")
+
+    @staticmethod
+    def resolve_text_score(root: Match, _info: Any) -> float | None:
+        return root.parts.get("text")
+
+    @staticmethod
+    def resolve_interest(root: Match, _info: Any) -> float | None:
+        return root.parts.get("interest")
 
     @staticmethod
     def resolve_skill_overlap(root: Match, _info: Any) -> float | None:
@@ -113,29 +131,80 @@ class MatchEdge:
     explanation = graphene.Field(Explanation, required=True, description="Where the score comes from")
 
 
-class PostingMatchConnection(CountedConnection):
+class RetrievalPhase(graphene.ObjectType):
+    """One step of a retrieval."""
+
+    name = graphene.String(required=True, description="vector, text, skills, scores or ranking")
+    milliseconds = graphene.Float(required=True, description="How long it took")
+
+
+class RetrievalType(graphene.ObjectType):
+    """How matches were retrieved."""
+
+    class Meta:
+        name = "Retrieval"
+
+    strategy = graphene.String(
+        required=True,
+        description="Of the vector search: exact, hnsw, hnsw+exact where the index returned too few, or none",
+    )
+    matching = graphene.Int(description="Rows that the filter leaves, counted no further than needed")
+    ef_search = graphene.Int(required=True, description="Breadth of the index walk; 0 without one")
+    by_vector = graphene.Int(required=True, description="Rows found by vector")
+    by_text = graphene.Int(required=True, description="Rows found by words")
+    by_skills = graphene.Int(required=True, description="Rows found by skills, where there is no vector")
+    words = graphene.Int(required=True, description="Different words of the query")
+    words_searched = graphene.Int(required=True, description="The rarest of them, which were looked up")
+    text_share = graphene.Float(
+        required=True, description="Share of its weight that the text score has; grows with the words"
+    )
+    computed_at = graphene.DateTime(required=True, description="When: the answer may come from the cache")
+    phases = graphene.List(
+        graphene.NonNull(RetrievalPhase), required=True, description="How long each step took"
+    )
+
+    @staticmethod
+    def resolve_computed_at(root: Retrieval, _info: Any) -> datetime:
+        return datetime.fromisoformat(root.computed_at)
+
+    @staticmethod
+    def resolve_phases(root: Retrieval, _info: Any) -> list[RetrievalPhase]:
+        return [RetrievalPhase(name=name, milliseconds=value) for name, value in root.milliseconds.items()]
+
+
+class MatchConnection(CountedConnection):
+    """What connections of matches share."""
+
+    class Meta:
+        abstract = True
+
+    degraded = graphene.Boolean(
+        required=True, description="A part behind was gone; words and skills answered: ask again later"
+    )
+    retrieval = graphene.Field(
+        RetrievalType, description="How these were retrieved; null but for users who may see embedding runs"
+    )
+
+    @staticmethod
+    def resolve_retrieval(root: Any, info: Any) -> Retrieval | None:
+        return root.retrieval if user_of(info).has_perm(EXPLAIN) else None
+
+
+class PostingMatchConnection(MatchConnection):
     class Meta:
         node = PostingNode
         name = "PostingMatchConnection"
         strict_types = True
 
-    degraded = graphene.Boolean(
-        required=True, description="A part behind was gone and skills alone answered: ask again later"
-    )
-
     class Edge(MatchEdge):
         pass
 
 
-class CandidateMatchConnection(CountedConnection):
+class CandidateMatchConnection(MatchConnection):
     class Meta:
         node = CandidateNode
         name = "CandidateMatchConnection"
         strict_types = True
-
-    degraded = graphene.Boolean(
-        required=True, description="A part behind was gone and skills alone answered: ask again later"
-    )
 
     class Edge(MatchEdge):
         pass

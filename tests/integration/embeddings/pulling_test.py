@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.embeddings import planning, pulling
+from apps.embeddings import planning, pulling, runs
 from apps.embeddings.client import EmbeddingClient
 from apps.embeddings.leases import lease_chunk
 from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun
@@ -71,8 +71,8 @@ def test_the_workers_here_get_nothing_of_a_pulled_run_until_it_is_given_back(
     assert planning.claim_waves(run.pk) == []
     assert [lease_chunk(chunk, task_id=None, worker="here") for chunk in waiting] == [None] * len(waiting)
 
-    assert planning.pause_run(run.pk, reason="test")
-    assert planning.resume_run(run.pk)
+    assert runs.pause_run(run.pk, reason="test")
+    assert runs.resume_run(run.pk)
     assert planning.claim_waves(run.pk) != []
     assert lease_of(run.chunks.get(pk=waiting[0])).attempts >= 1
 
@@ -150,7 +150,7 @@ def test_a_run_that_somebody_pauses_is_left_to_them(model: EmbeddingModel, clien
     run = planned_run(model)
 
     def pause() -> None:
-        planning.pause_run(run.pk, reason="by hand")
+        runs.pause_run(run.pk, reason="by hand")
 
     with pytest.raises(PullError, match="was paused, or taken over, by somebody else"):
         pull_run(run, client, on_chunk=pause)

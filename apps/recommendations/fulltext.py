@@ -1,0 +1,177 @@
+"""Rows by the words they share with a query: PostgreSQL full-text search, bounded however long the query is.
+
+A text score is the cosine of two sets of words in which rare words weigh more:
+
+    Σ idf of the words in common ÷ Σ idf of the query's words × √(words of the query ÷ words of the row)
+
+at most 1; the better of that for the row's title and for its whole text. PostgreSQL's own ts_rank knows no rarity, and
+reads every text it ranks; this reads none but those of the rows that are to be ranked.
+
+Finding goes by the query's rarest words, and only so far as they stand in HITS rows; scoring takes all of WORDS.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+from django.db import connection
+
+from apps.embeddings.kinds import tables
+from apps.recommendations.fusion import Word, affordable, informative
+from apps.recommendations.models import RecordText
+from apps.recommendations.retrieval import SqlKeys
+from apps.recommendations.text_index import INDEXED, text_table, whole_text
+
+WORDS = 64  # of a query, the rarest
+HITS = 10_000  # places of the words searched for, all together
+SMALLEST = 1_000  # rows of a table whose size PostgreSQL does not know yet
+
+# A lexeme as a query, whatever signs are in it.
+_AS_QUERY = r"""('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery"""
+
+
+@dataclass(frozen=True)
+class Query:
+    """`different` counts the words of the text, `words` are the most telling of them, the rarest first.
+
+    `rows` says about how many rows of the kind there are.
+    """
+
+    kind: str
+    different: int
+    words: list[Word]
+    rows: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows by text, the best first, and the weight of each word of the query that any row has."""
+
+    rows: list[int]
+    idf: dict[str, float]
+    searched: int
+
+
+def words_of_row(kind: str, row_id: int) -> frozenset[str]:
+    """The words of a row's text, in the forms of its language."""
+    names = tables(kind)
+    return _lexemes(
+        f"SELECT to_tsvector(jobrec_text_config(language), {whole_text(names)}) FROM {names.record} WHERE id = %s",
+        [row_id],
+    )
+
+
+def words_of_text(text: str, *, kind: str) -> frozenset[str]:
+    """The words of a text whose language nobody stated, in the forms of each language that rows of `kind` have."""
+    table = text_table(kind)
+    # One step along the index for each language; DISTINCT would read all of it.
+    return _lexemes(
+        f"""
+        WITH RECURSIVE used(language) AS (
+            (SELECT min(language) FROM {table})
+            UNION ALL SELECT (SELECT min(language) FROM {table} WHERE language > used.language)
+            FROM used WHERE used.language IS NOT NULL)
+        SELECT to_tsvector(configuration, %s)
+        FROM (SELECT DISTINCT jobrec_text_config(language) FROM used WHERE language IS NOT NULL) AS each(configuration)
+        """,
+        [text[:INDEXED]],
+    )
+
+
+def query_of(lexemes: frozenset[str], *, kind: str) -> Query:
+    """A query by words among rows of `kind`; how rare each is, the statistics of the table say."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [text_table(kind)])
+        places = max(cursor.fetchone()[0], SMALLEST)
+        cursor.execute(
+            """
+            SELECT lexeme, share
+            FROM pg_stats, unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common(lexeme, share)
+            WHERE schemaname = current_schema AND tablename = %s AND attname = 'words' AND lexeme = ANY (%s)
+            """,
+            [text_table(kind), list(lexemes)],
+        )
+        common = {lexeme: int(share * places) for lexeme, share in cursor.fetchall()}
+    words = informative((Word(lexeme, common.get(lexeme, 0)) for lexeme in lexemes), limit=WORDS)
+    return Query(kind, len(lexemes), words, int(places / len(RecordText.Part)))
+
+
+def find(query: Query, *, matching: SqlKeys, k: int) -> Found:
+    """Up to `k` rows that share words with the query, among those of `matching`.
+
+    To be called in a transaction.
+    """
+    searched = affordable(query.words, rows=HITS)
+    if not searched:
+        return Found([], {}, 0)
+    names = tables(query.kind)
+    with connection.cursor() as cursor:
+        # Without statistics the planner may take a word for common and read the whole table for it.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(
+            f"""
+            WITH hit AS MATERIALIZED (
+                SELECT lexeme, id, part, length FROM unnest(%s::text[]) AS query(lexeme) CROSS JOIN LATERAL (
+                    SELECT {names.key} AS id, part, length FROM {text_table(query.kind)}
+                    WHERE words @@ {_AS_QUERY}) AS text
+                LIMIT {HITS}
+            ), frequency AS MATERIALIZED (
+                SELECT lexeme, count(*) FILTER (WHERE part = {RecordText.Part.WHOLE}) AS rows FROM hit GROUP BY lexeme
+            ), part AS (
+                SELECT id, sum(ln(1 + %s::float / greatest(rows, 1))) / sqrt(length) AS score
+                FROM hit JOIN frequency USING (lexeme) GROUP BY id, part, length
+            ), best AS (
+                SELECT id FROM part GROUP BY id ORDER BY max(score) DESC, id OFFSET 0
+            )
+            SELECT (SELECT jsonb_object_agg(lexeme, rows) FROM frequency), ARRAY(
+                SELECT id FROM best
+                -- OFFSET 0: one row after the other from the best on, not all rows that match the filter.
+                WHERE EXISTS (SELECT FROM ({matching.sql}) AS matching(id) WHERE matching.id = best.id OFFSET 0) LIMIT %s)
+            """,
+            [[word.lexeme for word in searched], query.rows, *matching.parameters, k],
+        )
+        counted, rows = cursor.fetchone()
+        cursor.execute("SET LOCAL enable_seqscan = on")
+    known = (json.loads(counted) if counted else {}) | {
+        word.lexeme: word.rows for word in query.words[len(searched) :] if word.rows
+    }
+    idf = {lexeme: log(1 + query.rows / max(rows, 1)) for lexeme, rows in known.items()}
+    return Found(rows, idf, len(searched))
+
+
+def scores(query: Query, idf: Mapping[str, float], ids: Sequence[int]) -> dict[int, float]:
+    """The text score of each of `ids`, between 0 and 1; 0 where no word is shared. `idf` is that of `find`.
+
+    Empty where no row has a word of the query: then nothing can be said.
+    """
+    if not idf:
+        return {}
+    names = tables(query.kind)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH query AS MATERIALIZED (SELECT * FROM unnest(%(words)s::text[], %(idf)s::float[]) AS query(lexeme, idf))
+            SELECT id, max(least(1, found / %(whole)s * sqrt(%(different)s / length)))
+            FROM (SELECT text.{names.key} AS id, text.length::float AS length, sum(idf) AS found
+                  FROM {text_table(query.kind)} AS text
+                  CROSS JOIN LATERAL unnest(tsvector_to_array(text.words)) AS own(lexeme) JOIN query USING (lexeme)
+                  WHERE text.{names.key} = ANY (%(ids)s) GROUP BY text.{names.key}, text.part, text.length) AS part
+            GROUP BY id
+            """,
+            {
+                "words": list(idf),
+                "idf": list(idf.values()),
+                "whole": sum(idf.values()),
+                "different": float(query.different),
+                "ids": list(ids),
+            },
+        )
+        return dict.fromkeys(ids, 0.0) | dict(cursor.fetchall())
+
+
+def _lexemes(sql: str, parameters: list[Any]) -> frozenset[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT unnest(tsvector_to_array(words)) FROM ({sql}) AS text(words)", parameters)
+        return frozenset(row[0] for row in cursor.fetchall())

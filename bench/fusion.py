@@ -1,0 +1,204 @@
+"""How good a ranking is by vector, by words, by both fused by rank, and as it is served: nDCG@10 on known pairs.
+
+On the evaluation sets beside the checkout (../shared/data/eval): profiles → job ads (hahu), statements of experience →
+announcements (usajobs_experience), occupations → names of occupations (melo_usa_en). The documents are postings in the
+database, the first sentence being the title, embedded with the model of the settings; skills, places and pay are left
+out, so that only vector and text decide. A set is cut to --documents: the answers to some of its queries first, then
+others. With --full the sets are whole, which takes a processor the better part of an hour.
+"""
+
+import gzip
+import math
+import random
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import report, scratch
+
+EVALUATION = scratch.SHARED / "eval"
+# Fused, the ranking must not be worse than this share of the vector's own.
+SETS = {"hahu": 1.0, "usajobs_experience": 1.0, "melo_usa_en": 0.98}
+QUICK = {"hahu": 100, "melo_usa_en": 1_000}
+DEEP = 10
+BATCH = 200
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Queries and documents by id, and for each query the gain of its documents."""
+
+    queries: dict[str, str]
+    documents: dict[str, str]
+    gains: dict[str, dict[str, float]]
+
+
+def main() -> None:
+    parser = report.arguments(__doc__)
+    parser.add_argument("--documents", type=int, default=1_000, help="of each set")
+    parser.add_argument("--full", action="store_true", help="the whole sets")
+    options = parser.parse_args()
+    result = report.start("Fusion")
+    if not EVALUATION.is_dir():
+        raise SystemExit(f"{EVALUATION} is not here: there is nothing to measure")
+    sizes = QUICK if options.quick else dict.fromkeys(SETS, 10**9 if options.full else options.documents)
+    with scratch.servers():
+        from apps.embeddings.lifecycle import activate
+        from apps.embeddings.registry import default_model
+
+        activate(default_model(), force=True)
+        result.figure(
+            "nDCG@10                queries documents  words    vector      text     fused    served"
+        )
+        for name, size in sizes.items():
+            evaluate(result, name, cut(read(name), documents=size))
+    report.end(result)
+
+
+def read(name: str) -> Evaluation:
+    gains: dict[str, dict[str, float]] = defaultdict(dict)
+    for query, document, gain in _lines(name, "qrels"):
+        gains[query][document] = float(gain)
+    return Evaluation(dict(_lines(name, "queries")), dict(_lines(name, "corpus")), gains)
+
+
+def _lines(name: str, part: str) -> Iterator[Any]:
+    with gzip.open(EVALUATION / name / f"{part}.tsv.gz", "rt") as file:
+        for line in file:
+            yield line.rstrip("\n").split("\t", 2 if part == "qrels" else 1)
+
+
+def cut(whole: Evaluation, *, documents: int) -> Evaluation:
+    """As many queries, drawn by chance, as have all their answers in half of the documents; the rest by chance."""
+    if documents >= len(whole.documents):
+        return whole
+    chance = random.Random(1)
+    queries: list[str] = []
+    kept: dict[str, None] = {}
+    for query in chance.sample(sorted(whole.gains), len(whole.gains)):
+        answers = [document for document in whole.gains[query] if document in whole.documents]
+        if len(kept | dict.fromkeys(answers)) > documents / 2:
+            break
+        queries.append(query)
+        kept |= dict.fromkeys(answers)
+    others = [document for document in whole.documents if document not in kept]
+    kept |= dict.fromkeys(chance.sample(others, documents - len(kept)))
+    return Evaluation(
+        {query: whole.queries[query] for query in queries},
+        {document: whole.documents[document] for document in kept},
+        {query: whole.gains[query] for query in queries},
+    )
+
+
+def evaluate(result: report.Report, name: str, evaluation: Evaluation) -> None:
+    from apps.recommendations.fulltext import words_of_text
+
+    keys = load(evaluation.documents)
+    vectors = encode(list(evaluation.queries.values()), role="query")
+    rankings: dict[str, list[float]] = defaultdict(list)
+    words = []
+    for (query, text), vector in zip(evaluation.queries.items(), vectors, strict=True):
+        lexemes = words_of_text(text, kind="posting")
+        words.append(len(lexemes))
+        for way, ranked in rank(lexemes, vector).items():
+            rankings[way].append(ndcg([keys[row] for row in ranked[:DEEP]], evaluation.gains[query]))
+    means = {way: sum(values) / len(values) for way, values in rankings.items()}
+    result.figure(
+        f"{name:20} {len(evaluation.queries):9,} {len(evaluation.documents):9,} {report.percentile(words, 0.5):6} "
+        + " ".join(f"{means[way]:9.3f}" for way in ("vector", "text", "fused", "served"))
+    )
+    for way in ("fused", "served"):
+        result.at_least(f"{way}_of_vector_{name}", means[way] / means["vector"], SETS[name])
+
+
+def rank(lexemes: frozenset[str], vector: Any) -> dict[str, list[int]]:
+    """Postings in the order of each way, as the application itself orders them."""
+    from django.conf import settings
+
+    from apps.embeddings.models import EmbeddingModel, Kind
+    from apps.postings.models import Posting
+    from apps.recommendations.fusion import fused, rank_weight
+    from apps.recommendations.matching import by_text, match
+    from apps.recommendations.profiles import Seeker
+    from apps.recommendations.ranking import Features
+    from apps.recommendations.retrieval import as_text, nearest
+
+    model, rows, k = EmbeddingModel.objects.active(), Posting.objects.all(), settings.RECOMMENDATION_DEPTH
+    assert model is not None
+    seeker = Seeker(Features(), as_text([float(value) for value in vector]), lexemes)
+    assert seeker.vector is not None
+    near = [row.row_id for row in nearest("posting", seeker.vector, model=model, matching=rows, k=k).rows]
+    text = by_text(Kind.POSTING, seeker, rows, k=k).rows[:k]
+    return {
+        "vector": near,
+        "text": text,
+        "fused": fused(near, text, weight=rank_weight(len(lexemes)), k=k),
+        "served": [each.row_id for each in match(Kind.POSTING, seeker, rows, model=model).items],
+    }
+
+
+def ndcg(ranked: Sequence[str], gains: dict[str, float]) -> float:
+    found = sum(gains.get(row, 0.0) / math.log2(place + 2) for place, row in enumerate(ranked))
+    best = sorted(gains.values(), reverse=True)[:DEEP]
+    return found / sum(gain / math.log2(place + 2) for place, gain in enumerate(best))
+
+
+def load(documents: dict[str, str]) -> dict[int, str]:
+    """Makes the documents the only postings, with words and vectors; returns their ids by primary key."""
+    from django.db import connection
+
+    from apps.embeddings.models import EmbeddingModel
+    from apps.embeddings.packing import PackedVectors, binary_cursor
+    from apps.embeddings.templates import input_text
+    from apps.postings.models import Posting
+    from apps.recommendations.text_index import index_texts
+
+    Posting.objects.all().delete()
+    postings = [_posting(name, text) for name, text in documents.items()]
+    Posting.objects.bulk_create(postings, batch_size=1_000)
+    index_texts("posting", limit=10**9)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE recommendations_postingtext")
+    model = EmbeddingModel.objects.active()
+    assert model is not None
+    for start in range(0, len(postings), BATCH):
+        part = postings[start : start + BATCH]
+        texts = [
+            input_text(model.template, title=each.title, skills="", body=each.description) for each in part
+        ]
+        with binary_cursor() as raw:
+            raw.execute(
+                "INSERT INTO embeddings_postingembedding (posting_id, model_id, content_hash, vector) "
+                "SELECT id, %s, content_hash, vector FROM unnest(%s::bigint[], %b) AS made(id, vector) "
+                "JOIN postings_posting USING (id)",
+                [model.pk, [each.pk for each in part], PackedVectors(encode(texts, role="document"))],
+            )
+    return {each.pk: each.external_id for each in postings}
+
+
+def _posting(name: str, text: str) -> Any:
+    from apps.postings.models import Posting
+
+    title, _, description = text.partition(". ")
+    if len(title) > 500:
+        title, description = "", text
+    return Posting(source="bench", external_id=name, title=title, description=description)
+
+
+def encode(texts: list[str], *, role: Any) -> Any:
+    from apps.embeddings.registry import default_model
+    from workers.encoding.encoder import ModelVersion
+    from workers.encoding.loaded import encoder_of
+
+    model = default_model()
+    version = ModelVersion(model.name, model.weights, model.windows, model.dimensions)
+    return encoder_of(version).encode(texts, role=role)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The words of records, and finding and scoring rows by them."""
+
+from math import log, sqrt
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from apps.postings.inputs import PostingInput
+from apps.postings.models import Posting
+from apps.postings.services import upsert_postings
+from apps.recommendations import fulltext
+from apps.recommendations.models import PostingText
+from apps.recommendations.retrieval import keys_of
+from apps.recommendations.text_index import Indexed, index_texts
+
+pytestmark = pytest.mark.django_db
+
+
+def put(*rows: dict[str, Any]) -> None:
+    upsert_postings([PostingInput.model_validate(row) for row in rows])
+    index_texts("posting", limit=1_000)
+
+
+def search(text: str, **filters: Any) -> dict[str, float]:
+    """Scores by external id, the best first."""
+    query = fulltext.query_of(fulltext.words_of_text(text, kind="posting"), kind="posting")
+    with transaction.atomic():
+        found = fulltext.find(query, matching=keys_of(Posting.objects.filter(**filters)), k=10)
+    scores = fulltext.scores(query, found.idf, found.rows)
+    names = dict(Posting.objects.values_list("pk", "external_id"))
+    return {names[row]: round(score, 4) for row, score in sorted(scores.items(), key=lambda each: -each[1])}
+
+
+def test_words_are_pending_until_they_are_those_of_the_row() -> None:
+    put({"external_id": "a", "title": "Welder"}, {"external_id": "b", "title": "Baker"})
+    assert index_texts("posting", limit=10) == Indexed(0, complete=True)
+    Posting.objects.filter(external_id="a").update(status="closed")
+    assert index_texts("posting", limit=10) == Indexed(0, complete=True)
+    Posting.objects.filter(external_id="a").update(title="Turner")
+    assert search("welder") == {"a": 1.0}
+    assert index_texts("posting", limit=10) == Indexed(1, complete=True)
+    assert search("welder") == {}
+    assert search("turner") == {"a": 1.0}
+    Posting.objects.filter(external_id="b").update(language="de")
+    assert index_texts("posting", limit=1) == Indexed(1, complete=False)
+    with connection.cursor() as cursor:  # in plain SQL, as somebody may do it
+        cursor.execute("DELETE FROM postings_posting WHERE external_id = 'a'")
+    assert PostingText.objects.count() == 2
+
+
+def test_each_row_is_searched_in_its_own_language() -> None:
+    put(
+        {"external_id": "de", "title": "Krankenschwestern gesucht", "language": "de"},
+        {"external_id": "en", "title": "Nurses wanted", "language": "en-GB"},
+        {"external_id": "uk", "title": "Медсестра", "language": "uk"},  # PostgreSQL has no stemmer for it
+    )
+    assert list(search("Krankenschwester")) == ["de"]
+    assert list(search("nursing")) == ["en"]
+    assert list(search("медсестра")) == ["uk"]
+    assert search("медсестри") == {}
+
+
+def test_a_score_is_the_cosine_of_two_sets_of_words_in_which_rare_ones_weigh_more() -> None:
+    put(
+        {"external_id": "body", "title": "Clerk", "description": "welding boats all day"},
+        {"external_id": "title", "title": "Welding", "description": "steel bridges everywhere"},
+        {"external_id": "none", "title": "Baker", "description": "bread"},
+    )
+    rows = fulltext.query_of(frozenset({"weld"}), kind="posting").rows
+    weld, boat = log(1 + rows / 2), log(1 + rows / 1)
+    assert search("welding boats") == {
+        "body": round(sqrt(2 / 4), 4),  # clerk, weld, boat, day: both words of the query in four
+        "title": round(min(1, weld / (weld + boat) * sqrt(2 / 1)), 4),
+    }
+    assert search("welding boats", title="Welding") == {
+        "title": round(min(1, weld / (weld + boat) * sqrt(2 / 1)), 4)
+    }
+
+
+def test_any_sign_may_stand_in_a_query() -> None:
+    put({"external_id": "a", "title": "O'Brien's node.js & C:\\temp shop"})
+    for text in ("o'brien", "node.js", "c:\\temp", "' | & ! \\", "", "%s :* <->", "'''"):
+        search(text)
+    assert list(search("node.js")) == ["a"]
+    assert list(search("O'Brien's")) == ["a"]
+
+
+def test_a_text_of_any_length_can_be_indexed_and_searched() -> None:
+    text = " ".join(f"word{number}" for number in range(120_000))
+    put({"external_id": "long", "title": "Long", "description": text[:1_000_000]})
+    assert list(search(text)) == ["long"]
