@@ -42,9 +42,9 @@ class Kept:
         return self.etag.encode() + b"\n" + self.body
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        headers = HEADERS | {"ETag": self.etag}
+        headers = HEADERS | {"ETag": self.etag, "Content-Length": str(len(self.body))}
         if request.method == "GET" and request.META.get("HTTP_IF_NONE_MATCH") == self.etag:
-            return HttpResponseNotModified(headers=headers)
+            return HttpResponseNotModified(headers=HEADERS | {"ETag": self.etag})
         return HttpResponse(self.body, content_type=JSON, headers=headers)
 
 
