@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -36,7 +37,7 @@ def asking(text: str) -> dict[str, Any]:
 def main() -> None:
     options = report.arguments(__doc__).parse_args()
     result = report.start("Serving")
-    with scratch.servers(**scratch.free_addresses(), RATE_LIMIT_ANONYMOUS="") as data:
+    with scratch.servers(None, **scratch.free_addresses(), RATE_LIMIT_ANONYMOUS="") as data:
         fill(data, postings=200 if options.quick else 5_000)
         measure_hits(result, data, rounds=3 if options.quick else 5, seconds=2 if options.quick else 6)
         with processes(data, "embedding-server"):
@@ -136,7 +137,7 @@ def measure_cold(result: report.Report, *, requests: int) -> None:
     from django.db import connection
     from django.test import Client
 
-    from apps.embeddings import client as embedding
+    from apps.embeddings.client import embedding_server
 
     wholes, parts, spent = [], [], [0.0]
 
@@ -154,25 +155,22 @@ def measure_cold(result: report.Report, *, requests: int) -> None:
         return timed(execute)(sql, parameters, many, context)
 
     reader = Client(SERVER_NAME="localhost")
-    bare_embed, embedding._embed = embedding._embed, timed(embedding._embed)
-    try:
-        with connection.execute_wrapper(statement):
-            for number in range(requests + 10):
-                spent[0] = 0.0
-                started = time.perf_counter()
-                response = reader.post(
-                    "/graphql", asking(f"{TEXT}, {number} weeks"), content_type="application/json"
-                )
-                wholes.append(time.perf_counter() - started)
-                parts.append(spent[0])
-                if (
-                    response.status_code != 200
-                    or b'"errors"' in response.content
-                    or b'"degraded":true' in response.content
-                ):
-                    raise SystemExit(f"not a full answer: {response.content[:300]!r}")
-    finally:
-        embedding._embed = bare_embed
+    server = embedding_server()
+    with connection.execute_wrapper(statement), patch.object(server, "call", timed(server.call)):
+        for number in range(requests + 10):
+            spent[0] = 0.0
+            started = time.perf_counter()
+            response = reader.post(
+                "/graphql", asking(f"{TEXT}, {number} weeks"), content_type="application/json"
+            )
+            wholes.append(time.perf_counter() - started)
+            parts.append(spent[0])
+            if (
+                response.status_code != 200
+                or b'"errors"' in response.content
+                or b'"degraded":true' in response.content
+            ):
+                raise SystemExit(f"not a full answer: {response.content[:300]!r}")
     whole, part = (report.percentile(each[10:], 0.95) for each in (wholes, parts))  # the first ten warm up
     result.figure(f"cold: p95 {1000 * whole:.1f} ms, of which SQL and embedding {1000 * part:.1f} ms")
     result.at_most("cold_p95_of_sql_and_embedding", whole / part, 3.0)

@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "apps.candidates",
     "apps.embeddings",
     "apps.recommendations",
+    "apps.statistics",
     "apps.sample",
     "workers",
     "jobrec_site",

@@ -6,7 +6,7 @@ from typing import Any
 
 import graphene
 
-from apps.embeddings.models import EmbeddingRun, Kind
+from apps.embeddings.models import DeadLetter, EmbeddingRun, Kind
 from apps.postings.models import EmploymentType, Posting
 from apps.recommendations.models import Interaction
 from apps.records.models import EnglishLevel, SalaryPeriod
@@ -28,4 +28,5 @@ EmploymentTypeEnum = _enum("EmploymentType", EmploymentType, "How somebody is em
 PostingStatusEnum = _enum("PostingStatus", Posting.Status, "Whether a posting takes applications")
 InteractionActionEnum = _enum("InteractionAction", Interaction.Action, "What a candidate did with a posting")
 KindEnum = _enum("EmbeddingKind", Kind, "What is embedded")
+DeadLetterStateEnum = _enum("DeadLetterState", DeadLetter.State, "What became of a dead letter")
 RunStateEnum = _enum("EmbeddingRunState", EmbeddingRun.State, "Where a run is")

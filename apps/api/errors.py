@@ -73,9 +73,10 @@ class TimedOutError(ApiError):
 class LimitError(ApiError):
     """A request beyond a limit: `extensions` name the setting and its bound."""
 
-    def __init__(self, code: str, message: str, *, limit: str, bound: int, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, *, limit: str, bound: int | str, status: int = 400) -> None:
         self.code, self.status = code, status
-        super().__init__(f"{message}; at most {bound:,}", limit=limit, bound=bound)
+        most = f"{bound:,}" if isinstance(bound, int) else bound
+        super().__init__(f"{message}; at most {most}", limit=limit, bound=bound)
 
 
 def bad_field(field: str, reason: str, **details: Any) -> BadInputError:

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 
 NAMESPACES: Mapping[str, tuple[str, ...]] = {
     "__typename": (),
+    "categoryDistribution": ("skills",),
+    "dashboard": ("candidates", "postings", "skills"),
     "posting": ("postings", "skills"),
     "postings": ("postings", "skills"),
     "recommendedPostingsForProfile": ("postings", "skills"),
     "searchPostings": ("postings", "skills"),
+    "searchStatistics": ("postings", "skills"),
     "similarPostings": ("postings", "skills"),
     "skillCategories": ("skills",),
+    "skillMatch": ("postings", "skills"),
+    "topCompanies": ("postings",),
 }

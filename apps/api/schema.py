@@ -2,6 +2,7 @@
 
 import graphene
 
+from apps.api.caches.mutations import CacheMutations
 from apps.api.candidates.mutations import CandidateMutations
 from apps.api.candidates.queries import CandidateQueries
 from apps.api.postings.mutations import PostingMutations
@@ -11,13 +12,16 @@ from apps.api.recommendations.queries import RecommendationQueries
 from apps.api.runs.mutations import RunMutations
 from apps.api.runs.queries import RunQueries
 from apps.api.skills.queries import SkillQueries
+from apps.api.statistics.queries import StatisticsQueries
 
 
-class Query(PostingQueries, CandidateQueries, RecommendationQueries, SkillQueries, RunQueries):
+class Query(
+    PostingQueries, CandidateQueries, RecommendationQueries, SkillQueries, StatisticsQueries, RunQueries
+):
     """What can be read."""
 
 
-class Mutation(PostingMutations, CandidateMutations, RecommendationMutations, RunMutations):
+class Mutation(PostingMutations, CandidateMutations, RecommendationMutations, RunMutations, CacheMutations):
     """What can be changed."""
 
 

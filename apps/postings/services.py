@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.caching.services import invalidate_on_commit
 from apps.postings.inputs import PostingInput
@@ -41,6 +42,19 @@ def _companies(names: list[str]) -> dict[str, int]:
         Company.objects.bulk_create(missing, ignore_conflicts=True)
         known = dict(Company.objects.filter(name__in=names).values_list("name", "pk"))
     return known
+
+
+def close_posting(posting_id: int) -> bool:
+    """Takes no more applications for the posting from now on; False where there is no such posting. Idempotent.
+
+    The caches that show postings are invalidated after the commit.
+    """
+    with transaction.atomic():
+        closed = Posting.objects.filter(pk=posting_id).exclude(status=Posting.Status.CLOSED)
+        if closed.update(status=Posting.Status.CLOSED, updated_at=timezone.now()):
+            invalidate_on_commit(["postings"], [posting_id])
+            return True
+        return Posting.objects.filter(pk=posting_id).exists()
 
 
 def after_edit(posting: Posting) -> None:

@@ -31,7 +31,9 @@ class StartEmbeddingRun(graphene.Mutation):
         started = planning.request_due_runs(wanted, reason=f"asked for by {user_of(info)}")
         for run in started:
             transaction.on_commit(partial(send_plan, run.pk))
-        return StartEmbeddingRun(runs=list(EmbeddingRun.objects.unfinished().filter(kind=wanted)))
+        return StartEmbeddingRun(
+            runs=list(EmbeddingRun.objects.unfinished().with_progress().filter(kind=wanted))
+        )
 
 
 def send_plan(run_id: int) -> None:

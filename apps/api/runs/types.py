@@ -4,8 +4,9 @@ import graphene
 from graphene import relay
 from graphene_django import DjangoObjectType
 
-from apps.api.enums import KindEnum, RunStateEnum
-from apps.embeddings.models import EmbeddingRun
+from apps.api.connections import CountedConnection
+from apps.api.enums import DeadLetterStateEnum, KindEnum, RunStateEnum
+from apps.embeddings.models import DeadLetter, EmbeddingRun
 
 
 class EmbeddingRunNode(DjangoObjectType):
@@ -22,6 +23,7 @@ class EmbeddingRunNode(DjangoObjectType):
     state = graphene.Field(RunStateEnum, required=True, description="Where the run is")
     reason = graphene.String(required=True, description="Who or what asked for it")
     rows = graphene.Int(required=True, description="Rows that were pending when it was planned")
+    # These three are annotated, see EmbeddingRunQuerySet.with_progress.
     rows_embedded = graphene.Int(required=True, description="Rows whose chunk is embedded")
     rows_written = graphene.Int(required=True, description="Rows whose vector queries find")
     rows_dead = graphene.Int(required=True, description="Rows that became dead letters")
@@ -33,14 +35,39 @@ class EmbeddingRunNode(DjangoObjectType):
     def resolve_model(root: EmbeddingRun, _info: Any) -> str:
         return str(root.model)
 
-    @staticmethod
-    def resolve_rows_embedded(root: EmbeddingRun, _info: Any) -> int:
-        return root.progress().embedded
+
+class EmbeddingRunConnection(CountedConnection):
+    class Meta:
+        node = EmbeddingRunNode
+        strict_types = True
+
+
+class DeadLetterNode(DjangoObjectType):
+    class Meta:
+        model = DeadLetter
+        name = "DeadLetter"
+        description = (
+            "A row that cannot be embedded, and why. Holds no text. For users who may see dead letters."
+        )
+        interfaces = (relay.Node,)
+        fields = ()
+        use_connection = False
+
+    kind = graphene.Field(KindEnum, required=True, description="What the row is")
+    row_id = graphene.ID(required=True, description="Primary key of the row")
+    model = graphene.String(required=True, description="Name and revision of the model")
+    step = graphene.String(required=True, description="Where it failed")
+    error = graphene.String(required=True, description="Why, in a line")
+    attempts = graphene.Int(required=True, description="How often it was tried")
+    state = graphene.Field(DeadLetterStateEnum, required=True, description="What became of it")
+    created_at = graphene.DateTime(required=True, description="When it failed for good")
 
     @staticmethod
-    def resolve_rows_written(root: EmbeddingRun, _info: Any) -> int:
-        return root.progress().written
+    def resolve_model(root: DeadLetter, _info: Any) -> str:
+        return str(root.model)
 
-    @staticmethod
-    def resolve_rows_dead(root: EmbeddingRun, _info: Any) -> int:
-        return root.progress().dead
+
+class DeadLetterConnection(CountedConnection):
+    class Meta:
+        node = DeadLetterNode
+        strict_types = True
