@@ -111,6 +111,7 @@ class _Shape:
         self._document = document
         self._fragments = fragments_of(document)
         self._depths: dict[str, int] = {}
+        self._repeated: dict[str, int] = {}
 
     def depth(self, selections: SelectionSetNode | None) -> int:
         deepest = 0
@@ -133,10 +134,14 @@ class _Shape:
         return self._depths[name]
 
     def repeats(self) -> int:
-        return sum(
-            self._repeats(each.selection_set)
-            for each in self._document.definitions
-            if isinstance(each, OperationDefinitionNode | FragmentDefinitionNode)
+        """Of the definition that repeats most, with the fragments that it spreads, each time that it spreads them."""
+        return max(
+            (
+                self._repeats(each.selection_set)
+                for each in self._document.definitions
+                if isinstance(each, OperationDefinitionNode | FragmentDefinitionNode)
+            ),
+            default=0,
         )
 
     def _repeats(self, selections: SelectionSetNode | None) -> int:
@@ -149,7 +154,19 @@ class _Shape:
             for each in selections.selections
             if isinstance(each, FieldNode | InlineFragmentNode)
         )
-        return len(names) - len(set(names)) + fragments + inside
+        spread = sum(
+            self._fragment_repeats(each.name.value)
+            for each in selections.selections
+            if isinstance(each, FragmentSpreadNode)
+        )
+        return len(names) - len(set(names)) + fragments + inside + spread
+
+    def _fragment_repeats(self, name: str) -> int:
+        if name not in self._repeated:
+            self._repeated[name] = 0
+            fragment = self._fragments.get(name)
+            self._repeated[name] = self._repeats(fragment.selection_set if fragment else None)
+        return self._repeated[name]
 
 
 @dataclass

@@ -25,7 +25,7 @@ from tests.drift import ROOT
 from tests.integration.api.conftest import Api, user_with
 
 SCHEMA = build_schema((ROOT / "schema.graphql").read_text())
-SECONDS = 18  # of generated requests
+SECONDS = 12  # of generated requests
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def sent(body: Any, *, client: Client | None = None, **options: Any) -> tuple[in
 
 
 MALFORMED: list[Any] = [
-    "",
+    " ",
     "{",
     "[]",
     "null",
@@ -75,7 +75,7 @@ MALFORMED: list[Any] = [
     '{"query": "\\ud800"}',
     b"\xff\xfe\x00",
     "[" * 20_000,
-    '{"query": "{ __typename }", "variables": ' + '{"a":' * 900 + "1" + "}" * 901,
+    '{"query": "{ __typename }", "variables": ' + '{"a":' * 9_000 + "1" + "}" * 9_001,
 ]
 
 
@@ -89,7 +89,7 @@ def test_malformed_requests_are_told_what_is_wrong(body: Any) -> None:
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("{ a " * 5_000, "QUERY_TOO_LARGE"),
+        ("{" + "a " * 5_000 + "}", "QUERY_TOO_LARGE"),
         ("{ a " * 300, "QUERY_TOO_DEEP"),
         ("{" + "__typename " * 990 + "}", "QUERY_TOO_MANY_ALIASES"),
         (
@@ -101,7 +101,7 @@ def test_malformed_requests_are_told_what_is_wrong(body: Any) -> None:
             "{ ...A0 }"
             + "".join(f"fragment A{n} on Query {{ ...A{n + 1} ...A{n + 1} }}" for n in range(24))
             + "fragment A24 on Query { postings(first: 100) { edges { node { title } } } }",
-            "QUERY_TOO_COSTLY",
+            "QUERY_TOO_MANY_ALIASES",  # two to the power of 24, were they followed
         ),
         (
             "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }",
