@@ -10,7 +10,7 @@ import selectors
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Any
 
@@ -34,7 +34,7 @@ class Load:
 @dataclass
 class _Connection:
     socket: socket.socket
-    started: float = 0.0
+    due: float = 0.0  # when its request is, or was, to be sent
     received: bytearray = field(default_factory=bytearray)
     expected: int = 0
 
@@ -48,22 +48,40 @@ def post(path: str, content: Any, **headers: str) -> bytes:
 
 
 def run(
-    port: int, requests: Sequence[bytes], *, seconds: float, connections: int = 16, processes: int = 1
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    seconds: float,
+    connections: int = 16,
+    processes: int = 1,
+    rate: float = 0.0,
 ) -> Load:
-    """Sends `requests` over and over, each connection one at a time, for `seconds`."""
+    """Sends `requests` over and over, each connection one at a time, for `seconds`.
+
+    As fast as answers come, or `rate` a second. Then latencies count from when a request was due: a server that
+    stalls is not spared the requests that it kept waiting.
+    """
     context = multiprocessing.get_context("spawn")
     shares = [list(requests[number::processes]) or list(requests) for number in range(processes)]
     with context.Pool(processes) as pool:
-        loads = pool.starmap(_drive, [(port, share, seconds, connections // processes) for share in shares])
+        pause = connections / rate if rate else 0.0  # between two requests of one connection
+        loads = pool.starmap(
+            _drive, [(port, share, seconds, connections // processes, pause) for share in shares]
+        )
+    return replace(together(loads), seconds=max(each.seconds for each in loads))
+
+
+def together(loads: Sequence[Load]) -> Load:
+    """Loads that followed each other, as one."""
     return Load(
         answers=sum(each.answers for each in loads),
         failed=sum(each.failed for each in loads),
-        seconds=max(each.seconds for each in loads),
+        seconds=sum(each.seconds for each in loads),
         latencies=[latency for each in loads for latency in each.latencies],
     )
 
 
-def _drive(port: int, requests: list[bytes], seconds: float, connections: int) -> Load:
+def _drive(port: int, requests: list[bytes], seconds: float, connections: int, pause: float) -> Load:
     waiting = selectors.DefaultSelector()
     upcoming = cycle(requests)
     for _ in range(connections):
@@ -71,19 +89,25 @@ def _drive(port: int, requests: list[bytes], seconds: float, connections: int) -
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         waiting.register(opened, selectors.EVENT_READ, _Connection(opened))
     started = time.perf_counter()
-    for key in waiting.get_map().values():
-        _send(key.data, next(upcoming))
+    for number, key in enumerate(waiting.get_map().values()):
+        key.data.due = started + pause * number / connections
+    idle: list[_Connection] = [key.data for key in waiting.get_map().values()]
     latencies: list[float] = []
     failed = 0
     while (now := time.perf_counter()) < started + seconds:
-        for key, _ in waiting.select(1):
-            connection: _Connection = key.data
+        for connection in [each for each in idle if each.due <= now]:
+            idle.remove(connection)
+            _send(connection, next(upcoming))
+        soonest = min((each.due for each in idle), default=now + 1)
+        for key, _ in waiting.select(max(0.0, soonest - time.perf_counter())):
+            connection = key.data
             if not _receive(connection):
                 continue
             now = time.perf_counter()
-            latencies.append(now - connection.started)
+            latencies.append(now - connection.due)
             failed += not connection.received.startswith(b"HTTP/1.1 200")
-            _send(connection, next(upcoming))
+            connection.due = connection.due + pause if pause else now
+            idle.append(connection)
     for key in list(waiting.get_map().values()):
         key.data.socket.close()
     return Load(len(latencies), failed, now - started, latencies)
@@ -92,7 +116,6 @@ def _drive(port: int, requests: list[bytes], seconds: float, connections: int) -
 def _send(connection: _Connection, request: bytes) -> None:
     connection.received.clear()
     connection.expected = 0
-    connection.started = time.perf_counter()
     connection.socket.sendall(request)
 
 

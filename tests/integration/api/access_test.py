@@ -11,8 +11,8 @@ from tests.integration.api.conftest import Api, key, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
 
-POST = {"content_type": "application/json"}
-TYPENAME = {"query": "{ __typename }"}
+POST: Any = {"content_type": "application/json"}
+TYPENAME: Any = {"query": "{ __typename }"}
 
 
 def test_a_candidate_sees_itself_alone() -> None:

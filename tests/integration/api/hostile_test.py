@@ -189,7 +189,7 @@ def values(kind: Any, depth: int = 0) -> st.SearchStrategy[Any]:
 def requests(draw: Any) -> dict[str, Any]:
     """An operation on random fields of the schema, with random values for all arguments."""
     kind = draw(st.sampled_from(["query", "query", "query", "mutation"]))
-    root = SCHEMA.query_type if kind == "query" else SCHEMA.mutation_type
+    root: Any = SCHEMA.query_type if kind == "query" else SCHEMA.mutation_type
     variables: dict[str, Any] = {}
     declared: list[str] = []
 
