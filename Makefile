@@ -42,7 +42,7 @@ format: .venv/dev  ## Formats the code and mends what lint can mend
 
 .PHONY: bench
 bench: .venv/dev  ## All benchmarks; BENCH=--quick for a minute each
-	@status=0; for file in bench/import.py bench/write.py bench/pipeline.py bench/retrieval.py; do \
+	@status=0; for file in bench/import.py bench/write.py bench/pipeline.py bench/retrieval.py bench/serve.py bench/invalidation.py bench/soak.py; do \
 		echo "== $$file"; $(RUN) $$file $(BENCH) || status=1; done; exit $$status
 
 .PHONY: screenshots
