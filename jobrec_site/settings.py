@@ -31,6 +31,17 @@ if not SECRET_KEY:
     SECRET_KEY = key_file.read_text()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# 1 where people reach jobrec over https: secure cookies, redirects, HSTS. Plain http on localhost works without.
+HTTPS = env.bool("HTTPS", default=False)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked by machines beside the web server
+# Proxies in front that are trusted to say who asks, and whether over https (X-Forwarded-For, X-Forwarded-Proto).
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/graphql$"
 WEB_PORT = env.int("WEB_PORT", default=8080)
 WEB_WORKERS = env.int("WEB_WORKERS", default=2)
 FLOWER_PORT = env.int("FLOWER_PORT", default=5555)
@@ -48,6 +59,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django_celery_beat",
+    "corsheaders",
     "django_filters",
     "django_prometheus",
     "apps.api",  # before graphene_django, whose GraphiQL page it replaces
@@ -55,19 +67,24 @@ INSTALLED_APPS = [
     "health_check",
     "apps.rpc",
     "apps.caching",
+    "apps.access",
     "apps.records",
     "apps.skills",
     "apps.postings",
     "apps.candidates",
     "apps.embeddings",
     "apps.recommendations",
+    "apps.statistics",
     "apps.sample",
     "workers",
     "jobrec_site",
 ]
 MIDDLEWARE = [
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    # A hit ends here, so what stands below neither costs it nor counts it (see jobrec_cache_lookups instead).
+    "apps.api.response_cache.ResponseCacheMiddleware",
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -126,6 +143,8 @@ if socket := _options.pop(
     "host", None
 ):  # postgresql://user@/name?host=/folder: libpq's way to name a UNIX socket
     DATABASES["default"]["HOST"] = socket
+# Seconds for one statement of a web process; 0: no limit. Workers build indexes, which take longer.
+WEB_STATEMENT_TIMEOUT = env.float("WEB_STATEMENT_TIMEOUT", default=10.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis or Valkey: three roles, separable -----------------------------------------------------------------
@@ -151,6 +170,7 @@ CACHES = {
 CACHE_L1_TTL = env.int("CACHE_L1_TTL", default=60)  # seconds, in each web process
 CACHE_L1_ENTRIES = env.int("CACHE_L1_ENTRIES", default=2_000)
 CACHE_L2_TTL = env.int("CACHE_L2_TTL", default=600)  # seconds, in Redis
+CACHE_L1_RESPONSES_MB = env.int("CACHE_L1_RESPONSES_MB", default=32)  # whole responses, in each web process
 
 # --- gRPC ----------------------------------------------------------------------------------------------------
 # Sidecars to call after a run (all of them; one is enough while they share the cache), and this host's own.
@@ -212,6 +232,16 @@ GRAPHENE = {
     "TESTING_ENDPOINT": "/graphql",
 }
 GRAPHIQL = env.bool("GRAPHIQL", default=True)
+GRAPHQL_INTROSPECTION = env.bool("GRAPHQL_INTROSPECTION", default=True)
+GRAPHQL_MAX_DEPTH = env.int("GRAPHQL_MAX_DEPTH", default=12)  # fields inside of fields
+GRAPHQL_MAX_ALIASES = env.int("GRAPHQL_MAX_ALIASES", default=50)  # fields asked for again in their selection
+GRAPHQL_MAX_COST = env.int("GRAPHQL_MAX_COST", default=20_000)  # about the values in the answer
+GRAPHQL_MAX_TOKENS = env.int("GRAPHQL_MAX_TOKENS", default=1_000)
+GRAPHQL_MAX_BODY = env.int("GRAPHQL_MAX_BODY", default=1_048_576)  # octets
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(GRAPHQL_MAX_BODY, 2_621_440)  # Django's own bound, of the admin's forms too
+# Requests of one address, and of one user; an empty rate is no limit. Answers from the response cache are free.
+RATE_LIMIT_ANONYMOUS = env("RATE_LIMIT_ANONYMOUS", default="600/minute")
+RATE_LIMIT_SIGNED_IN = env("RATE_LIMIT_SIGNED_IN", default="3000/minute")
 
 LOGGING = {
     "version": 1,

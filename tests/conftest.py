@@ -43,12 +43,13 @@ def django_db_modify_db_settings(servers: Path) -> None:
 @pytest.fixture
 def clean_cache(servers: Path) -> None:
     """Both cache levels of this process, empty."""
-    from django.core.cache import caches
-
+    from apps.api.response_cache import responses
+    from apps.caching import generations
     from apps.caching.two_level import cache
 
-    caches["default"].clear()
+    generations.connection().flushdb()
     cache.clear_l1()
+    responses.clear_l1()
 
 
 @pytest.fixture(scope="session")

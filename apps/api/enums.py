@@ -28,5 +28,5 @@ EmploymentTypeEnum = _enum("EmploymentType", EmploymentType, "How somebody is em
 PostingStatusEnum = _enum("PostingStatus", Posting.Status, "Whether a posting takes applications")
 InteractionActionEnum = _enum("InteractionAction", Interaction.Action, "What a candidate did with a posting")
 KindEnum = _enum("EmbeddingKind", Kind, "What is embedded")
+DeadLetterStateEnum = _enum("DeadLetterState", DeadLetter.State, "What became of a dead letter")
 RunStateEnum = _enum("EmbeddingRunState", EmbeddingRun.State, "Where a run is")
-DeadLetterStateEnum = _enum("DeadLetterState", DeadLetter.State, "Where a dead letter is")

@@ -58,7 +58,9 @@ def page_size(first: int | None) -> int:
     if first is None:
         return PAGE
     if not 1 <= first <= LARGEST_PAGE:
-        raise bad_field("first", f"{first} is not between 1 and {LARGEST_PAGE}")
+        raise bad_field(
+            "first", f"{first} is not between 1 and {LARGEST_PAGE}", limit="first", bound=LARGEST_PAGE
+        )
     return first
 
 

@@ -2,6 +2,7 @@
 
 import graphene
 
+from apps.api.caches.mutations import CacheMutations
 from apps.api.candidates.mutations import CandidateMutations
 from apps.api.candidates.queries import CandidateQueries
 from apps.api.dead_letters.mutations import DeadLetterMutations
@@ -13,16 +14,28 @@ from apps.api.recommendations.queries import RecommendationQueries
 from apps.api.runs.mutations import RunMutations
 from apps.api.runs.queries import RunQueries
 from apps.api.skills.queries import SkillQueries
+from apps.api.statistics.queries import StatisticsQueries
 
 
 class Query(
-    PostingQueries, CandidateQueries, RecommendationQueries, SkillQueries, RunQueries, DeadLetterQueries
+    PostingQueries,
+    CandidateQueries,
+    RecommendationQueries,
+    SkillQueries,
+    StatisticsQueries,
+    RunQueries,
+    DeadLetterQueries,
 ):
     """What can be read."""
 
 
 class Mutation(
-    PostingMutations, CandidateMutations, RecommendationMutations, RunMutations, DeadLetterMutations
+    PostingMutations,
+    CandidateMutations,
+    RecommendationMutations,
+    RunMutations,
+    DeadLetterMutations,
+    CacheMutations,
 ):
     """What can be changed."""
 

@@ -3,18 +3,19 @@
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import orjson
 from cachetools import TTLCache
 from django.conf import settings
-from django.core.cache import caches
-from django_redis.exceptions import ConnectionInterrupted
 from prometheus_client import Counter
 from redis.exceptions import RedisError
 
+from apps.caching.generations import connection
 from apps.caching.mirror import GenerationMirror, mirror
 
 logger = logging.getLogger(__name__)
@@ -23,18 +24,50 @@ ValueT = TypeVar("ValueT")
 LOOKUPS = Counter("jobrec_cache_lookups", "Lookups in the two-level cache", ["name", "answered_by"])
 
 
+@dataclass(frozen=True)
+class Codec:
+    """How a value travels to L2 and back, and how much room it takes in L1."""
+
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+    weight: Callable[[Any], int]
+
+
+JSON = Codec(encode=orjson.dumps, decode=orjson.loads, weight=lambda _: 1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A value, where it came from, and whether it may be kept."""
+
+    value: Any
+    source: str
+    kept: bool = True
+
+
+# Whether what is being computed may be kept: not where anything it is made from was not.
+_keepable: ContextVar[bool] = ContextVar("keepable", default=True)
+
+
 class TwoLevelCache:
-    """Caches JSON-serialisable answers. Threads may share it.
+    """Caches answers of one codec, up to a weight of `room` in L1. Threads may share it.
 
     An answer is stored under the generations read **before** it was computed: one that was computed from rows
     that changed meanwhile can never be found again once the change was invalidated.
     """
 
-    def __init__(self, generations: GenerationMirror = mirror) -> None:
+    def __init__(
+        self, generations: GenerationMirror = mirror, *, codec: Codec = JSON, room: int | None = None
+    ) -> None:
         self._generations = generations
+        self._codec = codec
         self._lock = threading.Lock()
-        self._l1: TTLCache[str, Any] = TTLCache(settings.CACHE_L1_ENTRIES, settings.CACHE_L1_TTL)
-        self._flights: dict[str, tuple[threading.Lock, int]] = {}
+        self._l1: TTLCache[str, Any] = TTLCache(
+            room or settings.CACHE_L1_ENTRIES,
+            settings.CACHE_L1_TTL,
+            getsizeof=lambda kept: codec.weight(kept[0]),
+        )
+        self._flights: dict[str, Future[Answer]] = {}
 
     def get_or_compute(
         self,
@@ -47,29 +80,18 @@ class TwoLevelCache:
     ) -> ValueT:
         """The answer `name` for `arguments`, from L1, else L2, else `compute`, once for all threads that ask.
 
-        What `compute` raises is raised and not cached, nor is an answer that `keep` refuses. Redis may be gone:
-        then L1 and `compute` answer.
+        What `compute` raises is raised and not kept; nor is an answer that `keep` refuses, nor one whose `compute`
+        asked a cache for something that was not kept. Threads that waited for one of these compute for themselves.
+        Redis may be gone: then L1 and `compute` answer.
         """
         key = self._key(name, arguments, tags)
         found = self._l1_get(key)
         if found is not None:
             LOOKUPS.labels(name, "l1").inc()
             return cast("ValueT", found[0])
-        with self._one_flight(key):
-            found = self._l1_get(key)
-            answered_by = "l1"
-            if found is None:
-                found, answered_by = self._l2_get(key), "l2"
-            if found is None:
-                found, answered_by = [compute()], "computed"
-                if not keep(found[0]):
-                    return cast("ValueT", found[0])
-                self._l2_set(key, found)
-            if answered_by != "l1":
-                with self._lock:
-                    self._l1[key] = found
-        LOOKUPS.labels(name, answered_by).inc()
-        return cast("ValueT", found[0])
+        answer = self._fly(key, lambda: self._l2_get(key) or _computed(compute, keep))
+        LOOKUPS.labels(name, answer.source).inc()
+        return cast("ValueT", answer.value)
 
     def clear_l1(self) -> None:
         with self._lock:
@@ -81,41 +103,69 @@ class TwoLevelCache:
             option=orjson.OPT_SORT_KEYS,
             default=str,
         )
-        return f"answer:{name}:{hashlib.sha256(content).hexdigest()}"
+        return f"jobrec:answer:{name}:{hashlib.sha256(content).hexdigest()}"
 
-    def _l1_get(self, key: str) -> list[Any] | None:
+    def _fly(self, key: str, find: Callable[[], Answer]) -> Answer:
+        """Lets one thread find `key`; the others wait for it, and find for themselves where it is not kept."""
         with self._lock:
-            return cast("list[Any] | None", self._l1.get(key))
-
-    @staticmethod
-    def _l2_get(key: str) -> list[Any] | None:
+            flight = self._flights.get(key)
+            leads = flight is None
+            if flight is None:
+                flight = self._flights[key] = Future()
+        if not leads:
+            failed = flight.exception() is not None
+            return flight.result() if not failed and flight.result().kept else find()
         try:
-            return cast("list[Any] | None", caches["default"].get(key))
-        except (ConnectionInterrupted, RedisError) as error:
-            logger.warning("second cache level cannot be read: %s", error)
-            return None
-
-    @staticmethod
-    def _l2_set(key: str, value: list[Any]) -> None:
-        try:
-            caches["default"].set(key, value, settings.CACHE_L2_TTL)
-        except (ConnectionInterrupted, RedisError) as error:
-            logger.warning("second cache level cannot be written: %s", error)
-
-    @contextmanager
-    def _one_flight(self, key: str) -> Iterator[None]:
-        """Lets one thread compute `key`; the others wait and then find it in L1."""
-        with self._lock:
-            lock, waiting = self._flights.get(key, (threading.Lock(), 0))
-            self._flights[key] = (lock, waiting + 1)
-        try:
-            with lock:
-                yield
+            answer = find()
+            if answer.kept:
+                self._l1_set(key, answer.value)
+                if answer.source == "computed":
+                    self._l2_set(key, answer.value)
+        except BaseException as error:
+            flight.set_exception(error)
+            raise
+        else:
+            flight.set_result(answer)
         finally:
             with self._lock:
-                lock, waiting = self._flights.pop(key)
-                if waiting > 1:
-                    self._flights[key] = (lock, waiting - 1)
+                del self._flights[key]
+        return answer
+
+    def _l1_get(self, key: str) -> tuple[Any] | None:
+        with self._lock:
+            return cast("tuple[Any] | None", self._l1.get(key))
+
+    def _l1_set(self, key: str, value: Any) -> None:
+        kept = (value,)  # None is an answer, too
+        with self._lock:
+            if self._l1.getsizeof(kept) <= self._l1.maxsize:
+                self._l1[key] = kept
+
+    def _l2_get(self, key: str) -> Answer | None:
+        try:
+            found = connection().get(key)
+        except RedisError as error:
+            logger.warning("second cache level cannot be read: %s", error)
+            return None
+        return None if found is None else Answer(self._codec.decode(cast("bytes", found)), "l2")
+
+    def _l2_set(self, key: str, value: Any) -> None:
+        try:
+            connection().set(key, self._codec.encode(value), ex=settings.CACHE_L2_TTL)
+        except RedisError as error:
+            logger.warning("second cache level cannot be written: %s", error)
+
+
+def _computed(compute: Callable[[], ValueT], keep: Callable[[ValueT], bool]) -> Answer:
+    around = _keepable.get()
+    _keepable.set(True)
+    kept = False
+    try:
+        value = compute()
+        kept = _keepable.get() and keep(value)
+    finally:
+        _keepable.set(around and kept)
+    return Answer(value, "computed", kept)
 
 
 cache = TwoLevelCache()

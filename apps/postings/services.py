@@ -44,6 +44,17 @@ def _companies(names: list[str]) -> dict[str, int]:
     return known
 
 
+def close_posting(posting_id: int) -> bool:
+    """Takes no more applications for the posting from now on; False where there is no such posting. Idempotent.
+
+    The caches that show postings are invalidated after the commit.
+    """
+    return (
+        bool(set_status([posting_id], status=Posting.Status.CLOSED))
+        or Posting.objects.filter(pk=posting_id).exists()
+    )
+
+
 def after_edit(posting: Posting) -> None:
     """What follows an edit by hand: skills named in the text are found, and the caches hear of it after the commit."""
     text = "\n".join(getattr(posting, name) for name in PostingInput.text_fields)

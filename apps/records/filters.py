@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from apps.skills.services import current_finder
 
 DEFAULT_CURRENCY = "USD"
+LONGEST_LIST = 20  # each is a join of the statement
 
 
 class StringsField(forms.Field):
@@ -21,6 +22,8 @@ class StringsField(forms.Field):
             return []
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise ValidationError("a list of strings is needed")
+        if len(value) > LONGEST_LIST:
+            raise ValidationError(f"{len(value)} are too many, at most {LONGEST_LIST}")
         return value
 
 
@@ -64,7 +67,7 @@ class RecordFilterSet(filters.FilterSet):
     def has_skills(self, records: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
         finder = current_finder()
         for skill in value:
-            skill_id = finder.resolve(skill)
-            # A skill that nobody has heard of is a skill that no row has.
-            records = records.filter(skill_uses__skill_id=skill_id) if skill_id else records.none()
+            # A skill that nobody has heard of is one that no row has: no skill has the id 0. Not none(), which has no
+            # SQL for the statements that take their rows from this one.
+            records = records.filter(skill_uses__skill_id=finder.resolve(skill) or 0)
         return records

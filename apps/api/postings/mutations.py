@@ -4,6 +4,8 @@ import graphene
 
 from apps.api.access import require
 from apps.api.enums import EmploymentTypeEnum, EnglishLevelEnum, PostingStatusEnum, SalaryPeriodEnum
+from apps.api.errors import NotFoundApiError
+from apps.api.ids import primary_key
 from apps.api.inputs import validated
 from apps.api.postings.queries import for_nodes
 from apps.api.postings.types import PostingNode
@@ -11,7 +13,7 @@ from apps.embeddings.hints import embed_soon
 from apps.embeddings.models import Kind
 from apps.postings.inputs import PostingInput
 from apps.postings.models import Posting
-from apps.postings.services import upsert_postings
+from apps.postings.services import close_posting, upsert_postings
 
 
 class PostingInputType(graphene.InputObjectType):
@@ -72,5 +74,26 @@ class UpsertPosting(graphene.Mutation):
         )
 
 
+class ClosePosting(graphene.Mutation):
+    """Takes no more applications for a posting. Closing a closed one changes nothing.
+
+    For users who may change postings.
+    """
+
+    class Arguments:
+        id = graphene.ID(required=True, description="Global id, or primary key")
+
+    posting = graphene.Field(PostingNode, required=True, description="The posting as it stands now")
+
+    @staticmethod
+    def mutate(_root: None, info: Any, id: str) -> "ClosePosting":  # noqa: A002  named by the schema
+        require(info, "postings.change_posting")
+        key = primary_key(id, of="Posting", argument="id")
+        if not close_posting(key):
+            raise NotFoundApiError(f"there is no posting {key}")
+        return ClosePosting(posting=for_nodes(Posting.objects.filter(pk=key)).get())
+
+
 class PostingMutations(graphene.ObjectType):
+    close_posting = ClosePosting.Field(required=True)
     upsert_posting = UpsertPosting.Field(required=True)

@@ -30,7 +30,11 @@ class StartEmbeddingRun(graphene.Mutation):
         require(info, "embeddings.add_embeddingrun")
         wanted = getattr(kind, "value", kind)
         hints.start_due_runs([wanted], reason=f"asked for by {user_of(info)}")
-        return StartEmbeddingRun(runs=list(EmbeddingRun.objects.unfinished().filter(kind=wanted)))
+        return StartEmbeddingRun(
+            runs=list(
+                EmbeddingRun.objects.unfinished().select_related("model").with_progress().filter(kind=wanted)
+            )
+        )
 
 
 class _ChangeRun(graphene.Mutation):

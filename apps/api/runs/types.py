@@ -4,6 +4,7 @@ import graphene
 from graphene import relay
 from graphene_django import DjangoObjectType
 
+from apps.api.connections import CountedConnection
 from apps.api.enums import KindEnum, RunStateEnum
 from apps.embeddings.models import EmbeddingRun
 
@@ -35,6 +36,7 @@ class EmbeddingRunNode(DjangoObjectType):
     def resolve_model(root: EmbeddingRun, _info: Any) -> str:
         return str(root.model)
 
+    # Read in one query for a page of runs, see EmbeddingRunQuerySet.with_progress.
     @staticmethod
     def resolve_rows_embedded(root: EmbeddingRun, _info: Any) -> int:
         return root.progress().embedded
@@ -46,3 +48,9 @@ class EmbeddingRunNode(DjangoObjectType):
     @staticmethod
     def resolve_rows_dead(root: EmbeddingRun, _info: Any) -> int:
         return root.progress().dead
+
+
+class EmbeddingRunConnection(CountedConnection):
+    class Meta:
+        node = EmbeddingRunNode
+        strict_types = True

@@ -85,7 +85,7 @@ def test_filters(anonymous: Api, given: dict[str, Any], count: int) -> None:
 def test_the_number_of_statements_does_not_grow_with_the_page(anonymous: Api) -> None:
     anonymous.data(PAGE, first=1)  # the skill directory is in the cache from now on
     counts = []
-    for size in (1, 30):
+    for size in (2, 30):  # no response of these is cached yet
         with CaptureQueriesContext(
             connection,
         ) as statements:

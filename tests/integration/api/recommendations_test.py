@@ -270,7 +270,9 @@ def test_starting_a_run(
         data = operator.data(mutation)
     assert data["startEmbeddingRun"]["runs"] == [{"kind": "POSTING", "state": "PLANNED", "rows": 0}]
     assert [name for name, _ in no_broker] == ["workers.tasks.plan_run"]
-    assert operator.data("{ embeddingRuns { state } }") == {"embeddingRuns": [{"state": "PLANNED"}]}
+    assert operator.data("{ embeddingRuns { totalCount edges { node { state rowsEmbedded } } } }") == {
+        "embeddingRuns": {"totalCount": 1, "edges": [{"node": {"state": "PLANNED", "rowsEmbedded": 0}}]}
+    }
 
 
 def test_the_skill_dictionary(anonymous: Api) -> None:

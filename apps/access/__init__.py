@@ -1,0 +1,1 @@
+"""Programs' access: bearer tokens and how often one may ask."""

@@ -1,0 +1,50 @@
+from collections.abc import Sequence
+from typing import Any
+
+import graphene
+
+from apps.api.access import require
+from apps.api.errors import UnavailableError
+from apps.caching import generations, tags
+from apps.caching.generations import CacheUnavailableError
+from apps.caching.mirror import mirror
+
+
+class CacheNamespace(graphene.Enum):
+    """What cached answers are about."""
+
+    POSTINGS = "postings"
+    CANDIDATES = "candidates"
+    SKILLS = "skills"
+
+
+class InvalidateCache(graphene.Mutation):
+    """Makes every web process answer fresh, as after a change behind jobrec's back. For users who may change runs."""
+
+    class Arguments:
+        namespaces = graphene.List(
+            graphene.NonNull(CacheNamespace), required=True, description="What changed, at least one"
+        )
+        ids = graphene.List(
+            graphene.NonNull(graphene.Int),
+            description="Primary keys of the rows that changed; all by default",
+        )
+
+    processes_reached = graphene.Int(required=True, description="Web processes that listened")
+
+    @staticmethod
+    def mutate(
+        _root: None, info: Any, namespaces: Sequence[Any], ids: Sequence[int] | None = None
+    ) -> "InvalidateCache":
+        require(info, "embeddings.change_embeddingrun")
+        changed = tags.changed([getattr(each, "value", each) for each in namespaces], ids or ())
+        try:
+            raised, reached = generations.raise_tags(changed)
+        except CacheUnavailableError as error:
+            raise UnavailableError("the shared cache does not answer: try again later") from error
+        mirror.learn(raised)
+        return InvalidateCache(processes_reached=reached)
+
+
+class CacheMutations(graphene.ObjectType):
+    invalidate_cache = InvalidateCache.Field(required=True)

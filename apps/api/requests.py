@@ -1,0 +1,71 @@
+"""From an HTTP request to what GraphQL was asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.http import HttpRequest, UnreadablePostError
+
+from apps.api.errors import BadRequestError, ContentTypeError, LimitError, MethodNotAllowedError
+
+
+@dataclass(frozen=True)
+class Asked:
+    query: str
+    variables: Mapping[str, Any]
+    operation_name: str | None
+
+
+def asked_of(request: HttpRequest) -> Asked:
+    """The query with its variables, from a POST of JSON or of a bare query, or from a GET.
+
+    Raises BadRequestError, MethodNotAllowedError, ContentTypeError or LimitError.
+    """
+    if request.method == "GET":
+        return _asked(request.GET.dict())
+    if request.method != "POST":
+        raise MethodNotAllowedError("GraphQL is asked with GET or POST")
+    body = _body(request)
+    if request.content_type == "application/json":
+        return _asked(_json(body, "the body"))
+    if request.content_type == "application/graphql":
+        return _asked(request.GET.dict() | {"query": body.decode(errors="replace")})
+    raise ContentTypeError(
+        f"Content-Type: {(request.content_type or '')[:60]!r} is not understood, send application/json"
+    )
+
+
+def _body(request: HttpRequest) -> bytes:
+    bound = settings.GRAPHQL_MAX_BODY
+    try:
+        if int(request.META.get("CONTENT_LENGTH") or 0) <= bound:
+            return request.body
+    except (UnreadablePostError, ValueError) as error:
+        raise BadRequestError("the body cannot be read") from error
+    raise LimitError(
+        "BODY_TOO_LARGE", "the body has too many octets", limit="GRAPHQL_MAX_BODY", bound=bound, status=413
+    )
+
+
+def _asked(given: Any) -> Asked:
+    if not isinstance(given, dict):
+        raise BadRequestError("the body: an object with a query is needed")
+    query, variables, name = (given.get(key) for key in ("query", "variables", "operationName"))
+    if not isinstance(query, str) or not query.strip():
+        raise BadRequestError("query: a query as a string is needed")
+    if isinstance(variables, str):
+        variables = _json(variables, "variables") if variables else None
+    if variables is not None and not isinstance(variables, dict):
+        raise BadRequestError("variables: an object is needed")
+    if name is not None and not isinstance(name, str):
+        raise BadRequestError("operationName: a string is needed")
+    return Asked(query, variables or {}, name if name not in ("", "null") else None)
+
+
+def _json(text: bytes | str, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadRequestError(f"{what}: no JSON, {error.msg} at character {error.pos}") from error

@@ -1,0 +1,95 @@
+"""Whole responses of anonymous, cacheable queries, cached as bytes. A hit runs nothing of GraphQL.
+
+The middleware stands before sessions, authentication and all else that an anonymous reader does not need.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+
+from apps.api.documents import is_remembered, operation_of
+from apps.api.identity import is_anonymous
+from apps.api.rates import admit
+from apps.api.requests import Asked, asked_of
+from apps.api.responses import JSON, ApiResponse, spoken
+from apps.caching.two_level import Codec, TwoLevelCache
+
+ENDPOINT = "/graphql"
+# Kept by browsers and proxies, but asked for again each time: then a 304 says that nothing changed.
+HEADERS = {"Cache-Control": "public, no-cache", "Vary": "Accept, Authorization, Cookie"}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A response without errors, as it is sent."""
+
+    etag: str
+    body: bytes
+
+    @classmethod
+    def of(cls, body: bytes) -> "Kept":
+        return cls(f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"', body)
+
+    @classmethod
+    def decode(cls, stored: bytes) -> "Kept":
+        etag, _, body = stored.partition(b"\n")
+        return cls(etag.decode(), body)
+
+    def encode(self) -> bytes:
+        return self.etag.encode() + b"\n" + self.body
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        headers = HEADERS | {"ETag": self.etag, "Content-Length": str(len(self.body))}
+        if request.method == "GET" and request.META.get("HTTP_IF_NONE_MATCH") == self.etag:
+            return HttpResponseNotModified(headers=HEADERS | {"ETag": self.etag})
+        return HttpResponse(self.body, content_type=JSON, headers=headers)
+
+
+responses = TwoLevelCache(
+    codec=Codec(encode=Kept.encode, decode=Kept.decode, weight=lambda kept: len(kept.body) + 500),
+    room=settings.CACHE_L1_RESPONSES_MB * 1024 * 1024,
+)
+
+
+class ResponseCacheMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if (
+            request.path_info != ENDPOINT
+            or not is_anonymous(request)
+            or (request.method == "GET" and "text/html" in request.META.get("HTTP_ACCEPT", ""))  # GraphiQL
+        ):
+            return self._get_response(request)
+        return spoken(lambda: self._answer(request))
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        asked = asked_of(request)
+        if not is_remembered(asked.query):
+            admit(request)  # before the work of parsing and validating
+        namespaces = operation_of(asked.query, asked.operation_name).namespaces()
+        if namespaces is None:
+            return self._get_response(request)
+        found = _cached(asked, namespaces, lambda: self._computed(request))
+        return found.answer(request) if isinstance(found, Kept) else found
+
+    def _computed(self, request: HttpRequest) -> Kept | HttpResponse:
+        response = self._get_response(request)
+        complete = isinstance(response, ApiResponse) and response.complete
+        return Kept.of(response.content) if complete else response
+
+
+def _cached(
+    asked: Asked, namespaces: tuple[str, ...], compute: Callable[[], Kept | HttpResponse]
+) -> Kept | HttpResponse:
+    return responses.get_or_compute(
+        "response",
+        {"query": asked.query, "variables": asked.variables, "operation": asked.operation_name},
+        tags=namespaces,
+        compute=compute,
+        keep=lambda found: isinstance(found, Kept),
+    )

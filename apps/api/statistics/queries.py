@@ -1,0 +1,143 @@
+from collections.abc import Sequence
+from typing import Any
+
+import graphene
+
+from apps.api.access import require, require_for_candidate
+from apps.api.candidates.queries import VIEW
+from apps.api.enums import KindEnum
+from apps.api.errors import bad_field
+from apps.api.ids import primary_key
+from apps.api.paging import page_size
+from apps.api.statistics.types import (
+    CategoryDistributionType,
+    CompanyShareType,
+    DashboardType,
+    SkillMatchType,
+    StatisticsType,
+    dashboard_of,
+)
+from apps.api.translation import translated
+from apps.embeddings.models import Kind
+from apps.recommendations.skill_match import skill_match
+from apps.skills.directory import entries_of
+from apps.statistics import services
+from apps.statistics.services import CategoryDistribution, CompanyShare
+
+TOP = graphene.Int(description="At most so many values of each kind, up to 100; 20 by default")
+SKILLS = graphene.List(graphene.NonNull(graphene.String), description="Skills; aliases are understood")
+LONGEST_TEXT = 1_000  # characters
+MOST_SKILLS = 200
+
+
+class StatisticsQueries(graphene.ObjectType):
+    top_companies = graphene.List(
+        graphene.NonNull(CompanyShareType),
+        first=graphene.Int(description="At most so many, up to 100; 20 by default"),
+        required=True,
+        description="Companies with most open postings",
+    )
+    dashboard = graphene.Field(
+        DashboardType,
+        kind=KindEnum(required=True, description="Of what"),
+        first=TOP,
+        required=True,
+        description="The state of one kind at a glance",
+    )
+    search_statistics = graphene.Field(
+        StatisticsType,
+        text=graphene.String(description="Words that title or skills hold, all of them"),
+        skills=SKILLS,
+        kind=KindEnum(required=True, description="Over what; candidates are for recruiters"),
+        first=TOP,
+        required=True,
+        description="How what a search would meet spreads: open postings, or candidates",
+    )
+    skill_match = graphene.Field(
+        SkillMatchType,
+        posting_id=graphene.ID(required=True, description="Global id, or primary key"),
+        candidate_id=graphene.ID(description="Whose skills. For recruiters, and for the candidate itself"),
+        skills=SKILLS,
+        required=True,
+        description="Skills beside those of a posting: give candidateId or skills",
+    )
+    category_distribution = graphene.Field(
+        CategoryDistributionType,
+        skills=graphene.List(
+            graphene.NonNull(graphene.String), required=True, description="Skills; aliases are understood"
+        ),
+        required=True,
+        description="How skills spread over categories",
+    )
+
+    @staticmethod
+    def resolve_top_companies(_root: None, _info: Any, first: int | None = None) -> list[CompanyShare]:
+        return services.top_companies(first=page_size(first))
+
+    @staticmethod
+    def resolve_dashboard(_root: None, _info: Any, kind: Any, first: int | None = None) -> DashboardType:
+        wanted = getattr(kind, "value", kind)
+        statistics = services.search_statistics(wanted, first=page_size(first))
+        return dashboard_of(services.embedded_rows(wanted), statistics)
+
+    @staticmethod
+    @translated
+    def resolve_search_statistics(
+        _root: None,
+        info: Any,
+        kind: Any,
+        text: str = "",
+        skills: Sequence[str] = (),
+        first: int | None = None,
+    ) -> Any:
+        wanted = getattr(kind, "value", kind)
+        if wanted == Kind.CANDIDATE:
+            require(info, VIEW)  # a search that meets one candidate only would tell about it
+        return services.search_statistics(
+            wanted, text=_text(text), skills=_named(skills), first=page_size(first)
+        )
+
+    @staticmethod
+    @translated
+    def resolve_skill_match(
+        _root: None,
+        info: Any,
+        posting_id: str,
+        candidate_id: str | None = None,
+        skills: Sequence[str] | None = None,
+    ) -> SkillMatchType:
+        posting = primary_key(posting_id, of="Posting", argument="postingId")
+        if (candidate_id is None) == (skills is None):
+            raise bad_field("candidateId", "give either candidateId or skills")
+        candidate = None
+        if candidate_id is not None:
+            candidate = primary_key(candidate_id, of="Candidate", argument="candidateId")
+            require_for_candidate(info, candidate, VIEW)
+        match = skill_match(posting, candidate_id=candidate, skills=_named(skills))
+        return SkillMatchType(
+            coverage=match.parts.get("coverage"),
+            overlap=match.parts.get("overlap"),
+            matched_skills=entries_of(match.matched_skills),
+            missing_skills=entries_of(match.missing_skills),
+            extra_skills=entries_of(match.extra_skills),
+        )
+
+    @staticmethod
+    def resolve_category_distribution(_root: None, _info: Any, skills: Sequence[str]) -> CategoryDistribution:
+        return services.category_distribution(_named(skills))
+
+
+def _named(skills: Sequence[str] | None) -> list[str]:
+    given = list(skills or ())
+    if len(given) > MOST_SKILLS:
+        raise bad_field("skills", f"{len(given)} are too many", limit="skills", bound=MOST_SKILLS)
+    return given
+
+
+def _text(text: str | None) -> str:
+    given = (text or "").strip()
+    if len(given) > LONGEST_TEXT:
+        raise bad_field("text", f"{len(given):,} characters are too many", limit="text", bound=LONGEST_TEXT)
+    if "\x00" in given:
+        raise bad_field("text", "holds a NUL character")
+    return given

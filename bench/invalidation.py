@@ -1,0 +1,141 @@
+"""How long stale answers live: from the Invalidate call to the last of four web processes that answers fresh.
+
+Two web servers of two processes each, of which only the first one's sidecar is called, while a load generator keeps
+them busy. A row is changed in plain SQL, which no cache hears of; then the RPC is made, and all four are asked again
+and again, each over a connection of its own, until each has answered with the new value.
+"""
+
+import http.client
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import load, report, scratch
+
+PROCESSES = 2  # of each server
+QUERY = "{ posting(id: 1) { title } }"
+LOAD = "{ postings(first: 20) { edges { node { id title } } } }"
+
+
+def main() -> None:
+    options = report.arguments(__doc__).parse_args()
+    result = report.start("Invalidation")
+    addresses = scratch.free_addresses()
+    # Only an invalidation may make an answer fresh, not its age.
+    lasting = {"CACHE_L1_TTL": "3600", "CACHE_L2_TTL": "3600", "RATE_LIMIT_ANONYMOUS": ""}
+    with scratch.servers(None, **addresses, **lasting) as data:
+        file = data / "postings.jsonl"
+        scratch.manage("generate_sample", "postings", "--count=200", f"--out={file}")
+        scratch.manage("import_postings", str(file))
+        with four_processes(data) as ports:
+            latencies = measure(ports, tries=20 if options.quick else 200)
+    result.figure(
+        f"{len(latencies)} tries: median {1000 * report.percentile(latencies, 0.5):.0f} ms, "
+        f"largest {1000 * max(latencies):.0f} ms"
+    )
+    result.at_most("invalidation_p99_ms", 1000 * report.percentile(latencies, 0.99), 250)
+    report.end(result)
+
+
+@contextmanager
+def four_processes(data: Path) -> Iterator[list[int]]:
+    """Two servers of two processes, each a granian of one worker, so that each process can be asked; their ports."""
+    from django.conf import settings
+
+    from apps.rpc.client import is_serving
+    from jobrec_site.local.preflight import free_ports
+    from jobrec_site.local.programs import Ports, Program, application, web_command
+    from jobrec_site.local.supervision import Supervisor
+
+    ports = [free_ports().web for _ in range(2 * PROCESSES)]
+    webs = [Program(f"web-{port}", web_command(port, workers=1)) for port in ports]
+    supervisor = Supervisor(data, [*application(Ports(web=settings.WEB_PORT)), *webs])
+    supervisor.start()
+    try:
+        supervisor.run(["sidecar", *(web.name for web in webs)])
+        while not is_serving(settings.INVALIDATION_BIND):
+            time.sleep(0.1)
+        yield ports
+    finally:
+        supervisor.stop()
+
+
+def measure(ports: list[int], *, tries: int) -> list[float]:
+    """Seconds of each try."""
+    from django.conf import settings
+
+    from apps.caching.client import invalidate
+
+    readers = [Reader(port) for port in ports]
+    for reader in readers:
+        reader.wait_until_up()
+    latencies = []
+    busy: Thread | None = None
+    for number in range(tries):
+        if busy is None or not busy.is_alive():  # the load never pauses for long
+            busy = Thread(target=keep_busy, args=[ports[number % len(ports)]])
+            busy.start()
+        title = f"Try {number}"
+        change(title)
+        started = time.perf_counter()
+        answer = invalidate(settings.INVALIDATION_BIND, ["postings"], run_id=f"bench-{number}")
+        if answer.reached != len(ports):
+            raise SystemExit(f"{answer.reached} of {len(ports)} web processes listen")
+        waiting = list(readers)
+        while waiting:
+            waiting = [reader for reader in waiting if reader.title() != title]
+            if time.perf_counter() - started > 10:
+                raise SystemExit(f"stale for 10 s: {len(waiting)} of {len(ports)} web processes")
+        latencies.append(time.perf_counter() - started)
+    if busy is not None:
+        busy.join()
+    return latencies
+
+
+def keep_busy(port: int) -> None:
+    load.run(port, [load.post("/graphql", {"query": LOAD})], seconds=5, connections=4)
+
+
+def change(title: str) -> None:
+    """Changes the row as somebody would behind jobrec's back."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE postings_posting SET title = %s WHERE id = 1", [title])
+
+
+class Reader:
+    """One connection to one web process."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def wait_until_up(self) -> None:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self.title()
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                self._connection.close()
+                time.sleep(0.2)
+            else:
+                return
+
+    def title(self) -> str:
+        body = json.dumps({"query": QUERY}).encode()
+        self._connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+        answer: Any = json.loads(self._connection.getresponse().read())
+        return str(answer["data"]["posting"]["title"])
+
+
+if __name__ == "__main__":
+    main()

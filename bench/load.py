@@ -1,0 +1,133 @@
+"""A load generator: keeps connections busy with requests that were written beforehand, from processes of its own.
+
+The same for whatever is measured and for its baseline, so that its own cost stands on both sides.
+"""
+
+import json
+import multiprocessing
+import re
+import selectors
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import cycle
+from typing import Any
+
+CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came back. `latencies` in seconds, of all answers; `failed` counts answers other than 200."""
+
+    answers: int
+    failed: int
+    seconds: float
+    latencies: list[float]
+
+    @property
+    def rate(self) -> float:
+        return self.answers / self.seconds
+
+
+@dataclass
+class _Connection:
+    socket: socket.socket
+    due: float = 0.0  # when its request is, or was, to be sent
+    received: bytearray = field(default_factory=bytearray)
+    expected: int = 0
+
+
+def post(path: str, content: Any, **headers: str) -> bytes:
+    """A request with a body of JSON, as bytes."""
+    body = json.dumps(content).encode()
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def run(
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    seconds: float,
+    connections: int = 16,
+    processes: int = 1,
+    rate: float = 0.0,
+) -> Load:
+    """Sends `requests` over and over, each connection one at a time, for `seconds`.
+
+    As fast as answers come, or `rate` a second. Then latencies count from when a request was due: a server that
+    stalls is not spared the requests that it kept waiting.
+    """
+    context = multiprocessing.get_context("spawn")
+    shares = [list(requests[number::processes]) or list(requests) for number in range(processes)]
+    with context.Pool(processes) as pool:
+        pause = connections / rate if rate else 0.0  # between two requests of one connection
+        loads = pool.starmap(
+            _drive, [(port, share, seconds, connections // processes, pause) for share in shares]
+        )
+    return replace(together(loads), seconds=max(each.seconds for each in loads))
+
+
+def together(loads: Sequence[Load]) -> Load:
+    """Loads that followed each other, as one."""
+    return Load(
+        answers=sum(each.answers for each in loads),
+        failed=sum(each.failed for each in loads),
+        seconds=sum(each.seconds for each in loads),
+        latencies=[latency for each in loads for latency in each.latencies],
+    )
+
+
+def _drive(port: int, requests: list[bytes], seconds: float, connections: int, pause: float) -> Load:
+    waiting = selectors.DefaultSelector()
+    upcoming = cycle(requests)
+    for _ in range(connections):
+        opened = socket.create_connection(("127.0.0.1", port), timeout=30)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        waiting.register(opened, selectors.EVENT_READ, _Connection(opened))
+    started = time.perf_counter()
+    for number, key in enumerate(waiting.get_map().values()):
+        key.data.due = started + pause * number / connections
+    idle: list[_Connection] = [key.data for key in waiting.get_map().values()]
+    latencies: list[float] = []
+    failed = 0
+    while (now := time.perf_counter()) < started + seconds:
+        for connection in [each for each in idle if each.due <= now]:
+            idle.remove(connection)
+            _send(connection, next(upcoming))
+        soonest = min((each.due for each in idle), default=now + 1)
+        for key, _ in waiting.select(max(0.0, soonest - time.perf_counter())):
+            connection = key.data
+            if not _receive(connection):
+                continue
+            now = time.perf_counter()
+            latencies.append(now - connection.due)
+            failed += not connection.received.startswith(b"HTTP/1.1 200")
+            connection.due = connection.due + pause if pause else now
+            idle.append(connection)
+    for key in list(waiting.get_map().values()):
+        key.data.socket.close()
+    return Load(len(latencies), failed, now - started, latencies)
+
+
+def _send(connection: _Connection, request: bytes) -> None:
+    connection.received.clear()
+    connection.expected = 0
+    connection.socket.sendall(request)
+
+
+def _receive(connection: _Connection) -> bool:
+    """Whether the answer is whole. Raises ConnectionError where the server closed the connection."""
+    data = connection.socket.recv(1 << 18)
+    if not data:
+        raise ConnectionError("the server closed the connection")
+    connection.received += data
+    if not connection.expected and (end := connection.received.find(b"\r\n\r\n")) >= 0:
+        length = CONTENT_LENGTH.search(connection.received, 0, end)
+        if length is None:
+            raise ConnectionError(f"an answer without Content-Length: {bytes(connection.received[:end])!r}")
+        connection.expected = end + 4 + int(length[1])
+    return bool(connection.expected) and len(connection.received) >= connection.expected

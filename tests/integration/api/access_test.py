@@ -1,0 +1,128 @@
+"""Roles, rates, origins: who is let in, and how much."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from apps.candidates.models import Candidate
+from tests.integration.api.conftest import Api, key, user_with
+
+pytestmark = pytest.mark.usefixtures("corpus")
+
+POST: Any = {"content_type": "application/json"}
+TYPENAME: Any = {"query": "{ __typename }"}
+
+
+def test_a_candidate_sees_itself_alone() -> None:
+    user = user_with()
+    Candidate.objects.filter(external_id="c1").update(user=user)
+    api = Api(user)
+    assert api.data("query($id: ID!) { candidate(id: $id) { headline } }", id=key("c1"))["candidate"] == {
+        "headline": "Candidate 1"
+    }
+    for query in (
+        "query($id: ID!) { candidate(id: $id) { headline } }",
+        "query($id: ID!) { recommendedPostings(candidateId: $id) { totalCount } }",
+        "query($id: ID!) { skillMatch(postingId: 1, candidateId: $id) { coverage } }",
+    ):
+        assert api.error(query, id=key("c2"))[0] == "FORBIDDEN"
+    assert api.error("{ candidates { totalCount } }")[0] == "FORBIDDEN"
+    assert api.error('{ searchCandidates(text: "x") { totalCount } }')[0] == "FORBIDDEN"
+    assert api.error("{ searchStatistics(kind: CANDIDATE) { total } }")[0] == "FORBIDDEN"
+    assert api.error("{ deadLetters { totalCount } }")[0] == "FORBIDDEN"
+    assert api.error("mutation { closePosting(id: 1) { posting { id } } }")[0] == "FORBIDDEN"
+    assert (
+        api.error("mutation { invalidateCache(namespaces: [POSTINGS]) { processesReached } }")[0]
+        == "FORBIDDEN"
+    )
+
+
+def test_rates_are_counted_by_address_and_by_user(anonymous: Api, settings: Any) -> None:
+    settings.RATE_LIMIT_ANONYMOUS, settings.RATE_LIMIT_SIGNED_IN = "3/hour", "5/hour"
+    for number in range(3):
+        anonymous.data(f"{{ a{number}: __typename }}")
+    response = anonymous.client.post("/graphql", {"query": "{ a9: __typename }"}, **POST)
+    assert response.status_code == 429
+    assert 0 < int(response["Retry-After"]) <= 3600
+    [error] = response.json()["errors"]
+    assert error["extensions"] == {"code": "RATE_LIMITED", "limit": "RATE_LIMIT_ANONYMOUS", "bound": "3/hour"}
+    # What is cached is free, and another address and a user have rates of their own.
+    assert anonymous.data("{ a0: __typename }") == {"a0": "Query"}
+    elsewhere = anonymous.client.post(
+        "/graphql", {"query": "{ a8: __typename }"}, **POST, REMOTE_ADDR="10.0.0.9"
+    )
+    assert elsewhere.status_code == 200
+    api = Api(user_with())
+    assert [api.client.post("/graphql", TYPENAME, **POST).status_code for _ in range(6)] == [200] * 5 + [429]
+
+
+def test_the_address_is_that_which_the_trusted_proxies_saw(anonymous: Api, settings: Any) -> None:
+    settings.RATE_LIMIT_ANONYMOUS = "1/hour"
+
+    def status(number: int, forwarded: str) -> int:
+        content = {"query": f"{{ b{number}: __typename }}"}
+        headers = {"X-Forwarded-For": forwarded}
+        return anonymous.client.post("/graphql", content, **POST, headers=headers).status_code
+
+    # Nobody is trusted: what a client claims changes nothing.
+    assert [status(1, "1.1.1.1"), status(2, "2.2.2.2")] == [200, 429]
+    settings.TRUSTED_PROXIES = 1
+    assert [status(3, "9.9.9.9, 1.1.1.1"), status(4, "8.8.8.8, 1.1.1.1"), status(5, "1.1.1.1, 2.2.2.2")] == [
+        200,
+        429,
+        200,
+    ]
+
+
+def test_without_redis_nobody_is_refused(
+    anonymous: Api, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RATE_LIMIT_ANONYMOUS = "1/hour"
+
+    def gone(*_: Any, **__: Any) -> Any:
+        raise RedisConnectionError("gone")
+
+    monkeypatch.setattr("redis.connection.ConnectionPool.get_connection", gone)
+    for number in range(3):
+        assert anonymous.data(f"{{ c{number}: __typename }}") == {f"c{number}": "Query"}
+
+
+def test_introspection_can_be_turned_off(anonymous: Api, settings: Any) -> None:
+    assert anonymous.data("{ __schema { queryType { name } } }")["__schema"]["queryType"]["name"] == "Query"
+    settings.GRAPHQL_INTROSPECTION = False
+    assert {
+        error["extensions"]["code"] for error in anonymous("{ __schema { queryType { kind } } }")["errors"]
+    } == {"GRAPHQL_VALIDATION_FAILED"}
+
+
+def test_only_named_origins_may_read_from_a_browser(settings: Any) -> None:
+    settings.CORS_ALLOWED_ORIGINS = ["https://jobs.example.org"]
+
+    def allowed(origin: str) -> str | None:
+        response = Client().post("/graphql", TYPENAME, **POST, headers={"Origin": origin})
+        assert response.status_code == 200
+        return response.headers.get("Access-Control-Allow-Origin")
+
+    for _ in range(3):  # computed, then from the cache
+        assert allowed("https://jobs.example.org") == "https://jobs.example.org"
+        assert allowed("https://evil.example.org") is None
+    preflight = Client().options(
+        "/graphql",
+        headers={"Origin": "https://jobs.example.org", "Access-Control-Request-Method": "POST"},
+    )
+    assert "POST" in preflight["Access-Control-Allow-Methods"]
+
+
+def test_the_body_is_bounded_before_it_is_read(anonymous: Api, settings: Any) -> None:
+    settings.GRAPHQL_MAX_BODY = 1_000
+    response = anonymous.client.post("/graphql", {"query": "{ __typename }" + " " * 1_000}, **POST)
+    assert response.status_code == 413
+    [error] = response.json()["errors"]
+    assert error["extensions"] == {"code": "BODY_TOO_LARGE", "limit": "GRAPHQL_MAX_BODY", "bound": 1_000}
+
+
+def test_a_page_that_is_too_large_names_its_bound(anonymous: Api) -> None:
+    [error] = anonymous("{ postings(first: 101) { totalCount } }")["errors"]
+    assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": "first", "limit": "first", "bound": 100}

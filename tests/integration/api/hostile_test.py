@@ -1,0 +1,256 @@
+"""Hostile requests: whatever is sent, the answer is JSON that says what is wrong, soon, and no internal error."""
+
+import json
+import time
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from django.db import connection
+from django.test import Client
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    build_schema,
+)
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+
+from apps.postings.models import Posting
+from tests.drift import ROOT
+from tests.integration.api.conftest import Api, user_with
+
+SCHEMA = build_schema((ROOT / "schema.graphql").read_text())
+SECONDS = 12  # of generated requests
+
+
+@pytest.fixture
+def unlimited_rate(settings: Any) -> None:
+    settings.RATE_LIMIT_ANONYMOUS = settings.RATE_LIMIT_SIGNED_IN = ""
+
+
+pytestmark = pytest.mark.usefixtures("corpus", "unlimited_rate")
+
+
+def sent(body: Any, *, client: Client | None = None, **options: Any) -> tuple[int, dict[str, Any]]:
+    """(status, answer), which must be JSON as GraphQL has it, without an internal error or a trace of code."""
+    options = {"content_type": "application/json"} | options
+    response = (client or Client(raise_request_exception=False)).post("/graphql", body, **options)
+    assert response.status_code in {200, 400, 401, 403, 405, 413, 415}, (response.status_code, body)
+    answer = json.loads(response.content)
+    for error in answer.get("errors", ()):
+        assert error["extensions"]["code"] not in {"INTERNAL", "UNAVAILABLE"}, (error, body)
+    assert b"Traceback" not in response.content
+    assert b'.py"' not in response.content
+    return response.status_code, answer
+
+
+MALFORMED: list[Any] = [
+    " ",
+    "{",
+    "[]",
+    "null",
+    "7",
+    '"query"',
+    "{}",
+    '{"query": 5}',
+    '{"query": null}',
+    '{"query": ["{ __typename }"]}',
+    '{"query": "{ __typename }", "variables": [1]}',
+    '{"query": "{ __typename }", "variables": "{"}',
+    '{"query": "{ __typename }", "variables": 5}',
+    '{"query": "{ __typename }", "operationName": {}}',
+    '{"query": "{ __typename }", "operationName": "Absent"}',
+    '{"query": "query A { __typename } query B { __typename }"}',
+    '{"query": "fragment A on Query { __typename }"}',
+    '{"query": "subscription { __typename }"}',
+    '{"query": "type Query { a: Int }"}',
+    '{"query": "{ ...A } fragment A on Query { ...A }"}',
+    '{"query": "{ __typename @include(if: $x) }"}',
+    '{"query": "\\u0000"}',
+    '{"query": "\\ud800"}',
+    b"\xff\xfe\x00",
+    "[" * 20_000,
+    '{"query": "{ __typename }", "variables": ' + '{"a":' * 9_000 + "1" + "}" * 9_001,
+]
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=range(len(MALFORMED)))
+def test_malformed_requests_are_told_what_is_wrong(body: Any) -> None:
+    status, answer = sent(body)
+    assert status == 400
+    assert answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{" + "a " * 5_000 + "}", "QUERY_TOO_LARGE"),
+        ("{ a " * 300, "QUERY_TOO_DEEP"),
+        ("{" + "__typename " * 990 + "}", "QUERY_TOO_MANY_ALIASES"),
+        (
+            "{" + " ".join(f"a{n}: postings {{ totalCount }}" for n in range(150)) + "}",
+            "QUERY_TOO_MANY_ALIASES",
+        ),
+        ("query(" + "$a: Int " * 990 + ") { __typename }", "QUERY_TOO_LARGE"),
+        (
+            "{ ...A0 }"
+            + "".join(f"fragment A{n} on Query {{ ...A{n + 1} ...A{n + 1} }}" for n in range(24))
+            + "fragment A24 on Query { postings(first: 100) { edges { node { title } } } }",
+            "QUERY_TOO_MANY_ALIASES",  # two to the power of 24, were they followed
+        ),
+        (
+            "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+    ],
+)
+def test_queries_out_of_bounds_are_refused_soon(query: str, code: str) -> None:
+    started = time.process_time()
+    _, answer = sent({"query": query})
+    assert answer["errors"][0]["extensions"]["code"] == code
+    # Of this process's own time: a bound on work, not a measurement.
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"filter": {"skills": ["x"] * 5_000}},
+        {"filter": {"skills": ["\x00"], "company": "\x00"}},
+        {"filter": {"salaryMin": "1e400"}},
+        {"filter": {"salaryMin": "NaN", "experienceYears": "Infinity"}},
+        {"filter": {"experienceYears": "99999999999999999999"}},
+        {"filter": {"publishedSince": "9999-99-99T00:00:00Z"}},
+        {"filter": {"location": "%_\\'\";--" * 50}},
+        {"after": "WyJuZXdlc3QiLCIwMDAwLTAwLTAwIiwxXQ"},
+        {"after": "WyJuZXdlc3QiLG51bGwsOTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5XQ"},  # a key of 24 digits
+        {"after": "WyJuZXdlc3QiLG51bGwsIjFlOSJd"},
+        {"first": 2**31},
+        {"first": -(2**31)},
+        {"filter": 5},
+        {"filter": {"unknown": 1}},
+    ],
+)
+def test_wild_values(variables: dict[str, Any]) -> None:
+    query = """query($filter: PostingFilter, $first: Int, $after: String) {
+        postings(filter: $filter, first: $first, after: $after) { totalCount edges { node { title } } }
+        searchPostings(skills: ["Python"], filter: $filter, first: $first) { totalCount } }"""
+    sent({"query": query, "variables": variables})
+
+
+def test_a_statement_that_takes_too_long_is_ended_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any, **__: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 50; SELECT pg_sleep(20)")
+
+    monkeypatch.setattr("apps.api.postings.queries.filtered", slow)
+    _, answer = sent({"query": "{ postings { totalCount } }"})
+    [error] = answer["errors"]
+    assert error["extensions"] == {"code": "TIMED_OUT", "limit": "WEB_STATEMENT_TIMEOUT", "bound": 10.0}
+
+
+WILD_TEXT = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        ["\x00", "'; DROP TABLE postings_posting; --", "%", "\\", "1e999", "NaN", "0" * 400, "Python"]
+    ),
+)
+SCALARS: dict[str, Any] = {
+    "Int": st.integers(-(2**33), 2**33),
+    "Float": st.floats(allow_nan=False, allow_infinity=False) | st.integers(),
+    "Boolean": st.booleans(),
+    "ID": st.integers(-5, 40).map(str) | WILD_TEXT,
+}
+ANYTHING = st.none() | st.booleans() | st.integers() | WILD_TEXT | st.lists(st.integers(), max_size=3)
+
+
+def values(kind: Any, depth: int = 0) -> st.SearchStrategy[Any]:
+    """Values of an input type, mostly right, sometimes of another type."""
+    if isinstance(kind, GraphQLNonNull):
+        return values(kind.of_type, depth)
+    if isinstance(kind, GraphQLList):
+        return st.lists(values(kind.of_type, depth), max_size=4)
+    if isinstance(kind, GraphQLEnumType):
+        return st.sampled_from(sorted(kind.values)) | ANYTHING
+    if isinstance(kind, GraphQLInputObjectType):
+        fields = {name: values(field.type, depth + 1) for name, field in kind.fields.items()}
+        return st.fixed_dictionaries({}, optional=fields)
+    return (
+        st.one_of(SCALARS.get(kind.name, WILD_TEXT), ANYTHING) if depth else SCALARS.get(kind.name, WILD_TEXT)
+    )
+
+
+@st.composite
+def requests(draw: Any) -> dict[str, Any]:
+    """An operation on random fields of the schema, with random values for all arguments."""
+    kind = draw(st.sampled_from(["query", "query", "query", "mutation"]))
+    root: Any = SCHEMA.query_type if kind == "query" else SCHEMA.mutation_type
+    variables: dict[str, Any] = {}
+    declared: list[str] = []
+
+    def selection(parent: GraphQLObjectType, depth: int) -> str:
+        names = draw(st.lists(st.sampled_from(sorted(parent.fields)), min_size=1, max_size=3))
+        return "{ " + " ".join(field(parent, name, depth) for name in names) + " }"
+
+    def field(parent: GraphQLObjectType, name: str, depth: int) -> str:
+        definition = parent.fields[name]
+        arguments = []
+        for argument, details in definition.args.items():
+            required = isinstance(details.type, GraphQLNonNull)
+            if required or draw(st.booleans()):
+                variable = f"v{len(variables)}"
+                declared.append(f"${variable}: {details.type}")
+                variables[variable] = draw(values(details.type))
+                arguments.append(f"{argument}: ${variable}")
+        alias = f"a{len(variables)}{draw(st.integers(0, 9))}: " if draw(st.booleans()) else ""
+        kind: Any = definition.type
+        while not isinstance(kind, GraphQLScalarType | GraphQLEnumType | GraphQLObjectType):
+            kind = kind.of_type
+        inside = ""
+        if isinstance(kind, GraphQLObjectType):
+            inside = selection(kind, depth + 1) if depth < 8 else "{ __typename }"
+        given_arguments = f"({', '.join(arguments)})" if arguments else ""
+        return f"{alias}{name}{given_arguments} {inside}"
+
+    body = selection(root, 0)
+    head = f"{kind}({' '.join(declared)})" if declared else kind
+    return {"query": f"{head} {body}", "variables": variables}
+
+
+def test_generated_requests_never_fail_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
+    operator = user_with(
+        "view_candidate",
+        "change_candidate",
+        "change_posting",
+        "view_embeddingrun",
+        "add_embeddingrun",
+        "view_deadletter",
+    )
+    clients = [Client(raise_request_exception=False), Api(operator).client]
+    until = time.monotonic() + SECONDS
+    answered = [0, 0]
+
+    @hypothesis_settings(
+        max_examples=400,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        print_blob=True,
+    )
+    @given(requests(), st.integers(0, 1))
+    def ask(content: dict[str, Any], who: int) -> None:
+        if time.monotonic() > until:
+            return
+        _, answer = sent(content, client=clients[who])
+        answered["data" in answer] += 1
+
+    ask()
+    # The generator reaches execution and refusal alike, or it would prove nothing.
+    assert min(answered) > 5, answered
+    assert Posting.objects.count() >= 30

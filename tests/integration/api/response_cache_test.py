@@ -1,0 +1,169 @@
+"""Whole responses of anonymous readers, cached as bytes."""
+
+import threading
+from typing import Any
+
+import graphql
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.api import execution
+from apps.api.documents import schema
+from apps.api.public import NAMESPACES
+from apps.api.response_cache import responses
+from apps.caching import generations, tags
+from apps.postings.models import Posting
+from apps.rpc.errors import TransientRpcError
+from tests.integration.api.conftest import Api, key, user_with
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.usefixtures("corpus")
+
+QUERY = "query($first: Int) { postings(first: $first) { totalCount edges { node { externalId title } } } }"
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The operations that GraphQL executed."""
+    names: list[Any] = []
+    bare = graphql.execute
+
+    def execute(*arguments: Any, **options: Any) -> Any:
+        names.append(options["operation_name"])
+        return bare(*arguments, **options)
+
+    monkeypatch.setattr(execution, "execute", execute)
+    return names
+
+
+def post(content: Any, **options: Any) -> Any:
+    return Client().post("/graphql", content, content_type="application/json", **options)
+
+
+def test_a_hit_executes_nothing_and_asks_the_database_nothing(executed: list[Any]) -> None:
+    first = post({"query": QUERY, "variables": {"first": 3}})
+    with CaptureQueriesContext(connection) as statements:
+        again = post({"variables": {"first": 3}, "query": QUERY})
+        by_get = Client().get("/graphql", {"query": QUERY, "variables": '{"first": 3}'})
+    assert again.content == by_get.content == first.content
+    assert (len(executed), len(statements)) == (1, 0)
+    post({"query": QUERY, "variables": {"first": 4}})
+    post({"query": "query One { __typename } query Other { __typename }", "operationName": "Other"})
+    assert len(executed) == 3
+
+
+def test_the_second_level_answers_another_process(executed: list[Any]) -> None:
+    first = post({"query": QUERY})
+    responses.clear_l1()
+    again = post({"query": QUERY})
+    assert (again.content, again["ETag"]) == (first.content, first["ETag"])
+    assert len(executed) == 1
+
+
+def test_etags_spare_the_body() -> None:
+    first = Client().get("/graphql", {"query": QUERY})
+    assert first["Cache-Control"] == "public, no-cache"
+    again = Client().get("/graphql", {"query": QUERY}, headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    Posting.objects.filter(external_id="p27").update(title="Other")
+    generations.raise_tags(tags.changed(["postings"]))
+    wait_until(
+        lambda: (
+            Client().get("/graphql", {"query": QUERY}, headers={"If-None-Match": first["ETag"]}).status_code
+            == 200
+        ),
+        "another answer, with another tag",
+    )
+
+
+def test_a_change_is_seen_at_once(recruiter: Api, django_capture_on_commit_callbacks: Any) -> None:
+    query = "query($id: ID!) { posting(id: $id) { title isOpen } }"
+    ask = {"query": query, "variables": {"id": key("p4")}}
+    assert post(ask).json()["data"]["posting"]["isOpen"] is True
+    with django_capture_on_commit_callbacks(execute=True):
+        recruiter.data("mutation($id: ID!) { closePosting(id: $id) { posting { id } } }", id=key("p4"))
+    assert post(ask).json()["data"]["posting"]["isOpen"] is False
+
+
+def test_who_is_somebody_is_answered_afresh_and_its_answer_is_nobody_elses(executed: list[Any]) -> None:
+    content = {"query": QUERY}
+    post(content)
+    api = Api(user_with())
+    for _ in range(2):
+        response = api.client.post("/graphql", content, content_type="application/json")
+        assert "ETag" not in response
+    assert len(executed) == 3
+    # A cookie that names nobody, such as that of an analytics script, does not matter.
+    visitor = Client()
+    visitor.cookies["visited"] = "1"
+    assert "ETag" in visitor.post("/graphql", content, content_type="application/json")
+    assert len(executed) == 3
+
+
+def test_errors_and_mutations_are_not_cached(executed: list[Any]) -> None:
+    for content in (
+        {"query": "{ postings(first: 0) { totalCount } }"},
+        {"query": '{ a: __typename posting(id: "x") { id } }'},
+        {"query": "{ candidates { totalCount } }"},
+        {
+            "query": "mutation { recordInteraction(candidateId: 1, postingId: 1, action: SAVED) { interaction { at } } }"
+        },
+    ):
+        executed.clear()
+        for _ in range(2):
+            response = post(content)
+            assert response.json()["errors"]
+            assert "ETag" not in response
+        assert len(executed) == 2
+
+
+def test_degraded_answers_are_not_cached(executed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    content = {"query": '{ searchPostings(text: "knows Postgres") { degraded } }'}
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise TransientRpcError("embedding server is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.recommendations.profiles.query_vector", gone)
+        for _ in range(2):
+            assert post(content).json()["data"]["searchPostings"]["degraded"] is True
+    assert len(executed) == 2
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
+    for _ in range(3):
+        assert post(content).json()["data"]["searchPostings"]["degraded"] is False
+    assert len(executed) == 3
+
+
+def test_many_readers_make_one_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    executed: list[Any] = []
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        assert release.wait(10)
+        executed.append(options["operation_name"])
+        return graphql.execute(*arguments, **options)
+
+    monkeypatch.setattr(execution, "execute", slow)
+    content = {"query": "{ __typename }"}
+    answers: list[bytes] = []
+    threads = [threading.Thread(target=lambda: answers.append(post(content).content)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    release.set()  # whoever comes later finds the answer, or waits for it: one execution either way
+    for thread in threads:
+        thread.join()
+    assert answers == [b'{"data":{"__typename":"Query"}}'] * 6
+    assert len(executed) == 1
+
+
+def test_every_field_that_is_called_public_is_one() -> None:
+    query_type = schema().query_type
+    assert query_type is not None
+    assert set(NAMESPACES) - {"__typename"} <= set(query_type.fields)
+    for namespaces in NAMESPACES.values():
+        tags.changed(namespaces)  # raises for an unknown one
+    assert not {"candidate", "candidates", "searchCandidates", "embeddingRuns", "deadLetters"} & set(
+        NAMESPACES
+    )

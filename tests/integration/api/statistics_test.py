@@ -1,0 +1,195 @@
+"""Statistics, skill match and the operator's queries over HTTP."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingModel, EmbeddingRun
+from apps.postings.models import Posting
+from tests.integration.api.conftest import Api, key, user_with
+
+pytestmark = pytest.mark.usefixtures("corpus")
+
+SHARES = "{ value count percent }"
+
+
+def test_top_companies(anonymous: Api) -> None:
+    Posting.objects.filter(external_id__in=["p0", "p4"]).update(status="closed")
+    Posting.objects.filter(external_id="p8").update(company=None)
+    data = anonymous.data("{ topCompanies(first: 3) { name count percent } }")["topCompanies"]
+    assert data == [
+        {"name": "Company 1", "count": 8, "percent": 28.57},
+        {"name": "Company 2", "count": 7, "percent": 25.0},
+        {"name": "Company 3", "count": 7, "percent": 25.0},
+    ]
+
+
+def test_a_dashboard_is_counted_in_two_statements(anonymous: Api, corpus: EmbeddingModel) -> None:
+    Posting.objects.filter(external_id="p0").update(status="closed")
+    Posting.objects.filter(external_id="p1").update(title="Edited")
+    anonymous.data("{ skillCategories { name } }")  # the skill directory is in the cache from now on
+    query = f"""{{ dashboard(kind: POSTING) {{ rows embedded embeddedPercent statistics {{ total
+        skills {{ skill {{ name }} count percent }} countries {SHARES} experience {SHARES} remote {SHARES}
+        companies {SHARES} jobFamilies {SHARES} salaries {{ currency count lowerQuartile median upperQuartile }}
+    }} }} }}"""
+    with CaptureQueriesContext(connection) as statements:
+        data = anonymous.data(query)["dashboard"]
+    assert len(statements) == 3  # facets, the active model, its vectors
+    assert (data["rows"], data["embedded"], data["embeddedPercent"]) == (30, 29, 96.67)
+    statistics = data["statistics"]
+    assert statistics["total"] == 29
+    # Of p1 to p29, two of three have Python, one of three PostgreSQL too.
+    assert statistics["skills"] == [
+        {"skill": {"name": "Python"}, "count": 20, "percent": 68.97},
+        {"skill": {"name": "PostgreSQL"}, "count": 10, "percent": 34.48},
+    ]
+    assert statistics["countries"] == [{"value": "NO", "count": 29, "percent": 100.0}]
+    assert {each["value"]: each["count"] for each in statistics["experience"]} == {
+        "0": 5,
+        "1-2": 12,
+        "3-5": 12,
+    }
+    assert statistics["remote"] == [{"value": "on site", "count": 29, "percent": 100.0}]
+    assert [each["count"] for each in statistics["companies"]] == [8, 7, 7, 7]
+    assert statistics["jobFamilies"] == []
+    assert statistics["salaries"] == [
+        {
+            "currency": "EUR",
+            "count": 29,
+            "lowerQuartile": 58_000.0,
+            "median": 65_000.0,
+            "upperQuartile": 72_000.0,
+        }
+    ]
+
+
+def test_search_statistics_are_of_what_matched(anonymous: Api, recruiter: Api) -> None:
+    query = """query($text: String, $skills: [String!], $kind: EmbeddingKind!) {
+        searchStatistics(text: $text, skills: $skills, kind: $kind, first: 2) {
+            total skills { skill { name } count percent } } }"""
+    data = anonymous.data(query, kind="POSTING", skills=["postgres"])["searchStatistics"]
+    assert data["total"] == 10
+    assert {(each["skill"]["name"], each["count"], each["percent"]) for each in data["skills"]} == {
+        ("PostgreSQL", 10, 100.0),
+        ("Python", 10, 100.0),
+    }
+    data = anonymous.data(query, kind="POSTING", text="postings 7")["searchStatistics"]
+    assert data["total"] == 1
+    assert anonymous.data(query, kind="POSTING", skills=["unheard of"])["searchStatistics"] == {
+        "total": 0,
+        "skills": [],
+    }
+    assert anonymous.error(query, kind="CANDIDATE", text="x")[0] == "UNAUTHENTICATED"
+    assert recruiter.data(query, kind="CANDIDATE", text="python")["searchStatistics"]["total"] == 3
+    assert anonymous.error(query, kind="POSTING", skills=["x"] * 30) == (
+        "BAD_USER_INPUT",
+        "filter.skills: 30 are too many, at most 20",
+    )
+
+
+def test_statistics_follow_the_rows(
+    anonymous: Api, recruiter: Api, django_capture_on_commit_callbacks: Any
+) -> None:
+    query = "{ dashboard(kind: POSTING) { statistics { total } } }"
+    assert anonymous.data(query)["dashboard"]["statistics"]["total"] == 30
+    with django_capture_on_commit_callbacks(execute=True):
+        recruiter.data("mutation($id: ID!) { closePosting(id: $id) { posting { status } } }", id=key("p3"))
+    assert anonymous.data(query)["dashboard"]["statistics"]["total"] == 29
+
+
+def test_skill_match(anonymous: Api, recruiter: Api) -> None:
+    query = """query($posting: ID!, $candidate: ID, $skills: [String!]) {
+        skillMatch(postingId: $posting, candidateId: $candidate, skills: $skills) {
+            coverage overlap matchedSkills { name } missingSkills { name } extraSkills { name } } }"""
+    expected = {
+        "coverage": 0.5,
+        "overlap": 0.333333,
+        "matchedSkills": [{"name": "Python"}],
+        "missingSkills": [{"name": "PostgreSQL"}],
+        "extraSkills": [{"name": "Kubernetes"}],
+    }
+    found = anonymous.data(query, posting=key("p2"), skills=["python3", "k8s"])["skillMatch"]
+    assert found == expected
+    found = recruiter.data(query, posting=key("p2"), candidate=key("c1"))["skillMatch"]
+    assert (found["coverage"], found["extraSkills"]) == (0.5, [])
+    assert anonymous.error(query, posting=key("p2"), candidate=key("c1"))[0] == "UNAUTHENTICATED"
+    assert anonymous.error(query, posting=key("p2")) == (
+        "BAD_USER_INPUT",
+        "candidateId: give either candidateId or skills",
+    )
+    assert anonymous.error(query, posting="999999", skills=[])[0] == "NOT_FOUND"
+
+
+def test_category_distribution(anonymous: Api) -> None:
+    data = anonymous.data(
+        "query($skills: [String!]!) { categoryDistribution(skills: $skills) {"
+        " unknown categories { name percent skills { name } } } }",
+        skills=["Python", "python3", "Java", "k8s", "juggling"],
+    )["categoryDistribution"]
+    assert data["unknown"] == ["juggling"]
+    assert [
+        (each["percent"], [skill["name"] for skill in each["skills"]]) for each in data["categories"]
+    ] == [
+        (66.67, ["Java", "Python"]),
+        (33.33, ["Kubernetes"]),
+    ]
+
+
+def test_runs_and_dead_letters_page_in_a_fixed_number_of_statements(corpus: EmbeddingModel) -> None:
+    for number in range(7):
+        run = EmbeddingRun.objects.create(kind="posting", model=corpus, state="finished", rows=10)
+        for chunk in range(2):
+            EmbeddingChunk.objects.create(
+                run=run,
+                number=chunk,
+                wave=0,
+                state="written",
+                row_ids=[1],
+                rows=5,
+                octets=1,
+                rows_written=4,
+                rows_dead=1,
+            )
+        DeadLetter.objects.create(
+            kind="posting", row_id=number, model=corpus, content_hash=b"x", step="embed", error="not finite"
+        )
+    operator = Api(user_with("view_embeddingrun", "view_deadletter"))
+    query = """query($first: Int, $after: String) {
+        embeddingRuns(first: $first, after: $after) { totalCount pageInfo { hasNextPage endCursor }
+            edges { node { id model rowsEmbedded rowsWritten rowsDead } } }
+        deadLetters(first: $first, filter: {state: OPEN}) { totalCount edges { node { rowId error model } } } }"""
+    counts = []
+    for size in (1, 7):
+        with CaptureQueriesContext(connection) as statements:
+            data = operator.data(query, first=size)
+        counts.append(len(statements))
+    assert counts == [
+        8,
+        8,
+    ]  # session, user, permissions of user and of groups, then rows and total of each list
+    assert [each["node"]["rowsWritten"] for each in data["embeddingRuns"]["edges"]] == [8] * 7
+    assert {each["node"]["rowId"] for each in data["deadLetters"]["edges"]} == {
+        str(number) for number in range(7)
+    }
+    found, after = [], None
+    while True:
+        page = operator.data(query, first=3, after=after)["embeddingRuns"]
+        found += [edge["node"]["id"] for edge in page["edges"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    assert len(found) == len(set(found)) == 7
+
+
+def test_invalidating_by_hand() -> None:
+    operator = Api(user_with("change_embeddingrun"))
+    anonymous = Api()
+    count = "{ postings { totalCount } }"
+    assert anonymous.data(count)["postings"]["totalCount"] == 30
+    Posting.objects.filter(external_id="p1").delete()  # behind jobrec's back
+    assert anonymous.data(count)["postings"]["totalCount"] == 30
+    data = operator.data("mutation { invalidateCache(namespaces: [POSTINGS]) { processesReached } }")
+    assert data["invalidateCache"]["processesReached"] >= 1
+    assert anonymous.data(count)["postings"]["totalCount"] == 29
