@@ -68,6 +68,6 @@ class CandidateQueries(graphene.ObjectType):
     ) -> Any:
         require(info, VIEW)
         rows = filtered("candidate", filter_values(filter))
-        order = ORDERS[getattr(order_by, "value", order_by)]
+        order = ORDERS[getattr(order_by, "value", order_by) or "LAST_CHANGED"]  # null is as good as nothing
         page = page_of_rows(for_nodes(rows), order, first=first, after=after)
         return connection_of(page, CandidateConnection, count=partial(counted, rows))

@@ -66,6 +66,6 @@ class PostingQueries(graphene.ObjectType):
         after: str | None = None,
     ) -> Any:
         rows = filtered("posting", filter_values(filter))
-        order = ORDERS[getattr(order_by, "value", order_by)]
+        order = ORDERS[getattr(order_by, "value", order_by) or "NEWEST"]
         page = page_of_rows(for_nodes(rows), order, first=first, after=after)
         return connection_of(page, PostingConnection, count=partial(counted, rows))
