@@ -56,6 +56,7 @@ GROUPS = {
     "Access": [
         ("Users", "person", "auth.user"),
         ("Groups", "group", "auth.group"),
+        ("Tokens", "key", "access.accesstoken"),
     ],
 }
 

@@ -90,7 +90,7 @@ class LocalJobrec:
             f"\njobrec is up\n"
             f"  admin       http://localhost:{ports.web}/admin/     user {ADMIN}, password {self._admin_password()}\n"
             f"  GraphQL     http://localhost:{ports.web}/graphql\n"
-            f"  try         http://localhost:{ports.web}/graphql?query={quote(EXAMPLE)}\n"
+            f"  try         http://localhost:{ports.web}/graphql#query={quote(EXAMPLE)}\n"
             f"  Flower      http://localhost:{ports.flower}\n"
             f"  gRPC        embedding 127.0.0.1:{ports.embedding}, invalidation 127.0.0.1:{ports.invalidation}\n"
             f"  logs        {self._data / 'log'}\n"

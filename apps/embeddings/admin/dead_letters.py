@@ -41,7 +41,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         letters: QuerySet[DeadLetter] = super().get_queryset(request)
         return letters.defer("traceback") if shows_list(request) else letters
 
-    @admin.action(description="Replay: give the rows back to the workers", permissions=["decide"])
+    @admin.action(description="Replay: give the rows back to the workers", permissions=["operate"])
     def replay(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
         # Without the list's own annotations and deferrals: the service locks the rows.
         keys = list(letters.values_list("pk", flat=True))
@@ -54,14 +54,11 @@ class DeadLetterAdmin(ReadOnlyAdmin):
                 request, f"{replayed.retired:,} letters are about a retired model and stay", messages.WARNING
             )
 
-    @admin.action(description="Discard: accept that the rows have no vector", permissions=["decide"])
+    @admin.action(description="Discard: accept that the rows have no vector", permissions=["operate"])
     def discard(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
         keys = list(letters.values_list("pk", flat=True))
         count = dead_letters.discard(DeadLetter.objects.filter(pk__in=keys))
         self.message_user(request, f"{count:,} dead letters discarded", messages.SUCCESS)
-
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("embeddings.change_deadletter"))
 
     @display(
         description="State",

@@ -49,7 +49,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
     actions_detail = ["activate"]
     actions_list = ["rollback"]
 
-    @action(description="Activate", icon="check", permissions=["switch"])
+    @action(description="Activate", icon="check", permissions=["operate"])
     def activate(self, request: HttpRequest, object_id: int) -> HttpResponse:
         model = EmbeddingModel.objects.get(pk=object_id)
         try:
@@ -62,16 +62,13 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
             )
         return redirect("admin:embeddings_embeddingmodel_change", object_id)
 
-    @action(description="Roll back to the model before", icon="undo", permissions=["switch"])
+    @action(description="Roll back to the model before", icon="undo", permissions=["operate"])
     def rollback(self, request: HttpRequest) -> HttpResponse:
         try:
             self.message_user(request, f"{lifecycle.rollback()} answers again", messages.SUCCESS)
         except ModelStateError as error:
             self.message_user(request, str(error), messages.ERROR)
         return redirect("admin:embeddings_embeddingmodel_changelist")
-
-    def has_switch_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return bool(request.user.has_perm("embeddings.change_embeddingmodel"))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CoverageChangeList

@@ -154,21 +154,21 @@ class EmbeddingRunAdmin(ReadOnlyAdmin):
             self.message_user(request, "Nothing is pending, or a run is open already", messages.INFO)
         return HttpResponse(headers={"HX-Redirect": reverse("admin:embeddings_embeddingrun_changelist")})
 
-    @action(description="Pause", icon="pause", permissions=["steer"])
+    @action(description="Pause", icon="pause", permissions=["operate"])
     def pause(self, request: HttpRequest, object_id: int) -> HttpResponse:
         paused = runs.pause_run(object_id, reason=f"paused by {request.user}")
         return self._steered(
             request, object_id, "is paused" if paused else "only a running run can be paused"
         )
 
-    @action(description="Resume", icon="play_arrow", permissions=["steer"])
+    @action(description="Resume", icon="play_arrow", permissions=["operate"])
     def resume(self, request: HttpRequest, object_id: int) -> HttpResponse:
         resumed = runs.resume_run(object_id)
         if resumed:
             plan_soon([object_id])
         return self._steered(request, object_id, "goes on" if resumed else "only a paused run can be resumed")
 
-    @action(description="Cancel", icon="stop", permissions=["steer"])
+    @action(description="Cancel", icon="stop", permissions=["operate"])
     def cancel(self, request: HttpRequest, object_id: int) -> HttpResponse:
         cancelled = runs.cancel_run(object_id)
         return self._steered(
@@ -180,9 +180,6 @@ class EmbeddingRunAdmin(ReadOnlyAdmin):
     def _steered(self, request: HttpRequest, run_id: int, what: str) -> HttpResponse:
         self.message_user(request, f"Run {run_id}: {what}", messages.INFO)
         return redirect("admin:embeddings_embeddingrun_change", run_id)
-
-    def has_steer_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return bool(request.user.has_perm("embeddings.change_embeddingrun"))
 
     def has_start_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("embeddings.add_embeddingrun"))

@@ -164,7 +164,7 @@ def test_the_pages_work_in_a_browser(running: Running) -> None:
         page.wait_for_selector("text=Postings")
         page.goto(f"{running.web}/admin/postings/posting/")
         assert page.locator("#result_list tbody tr, .result-list tbody tr, table tbody tr").count() > 20
-        page.goto(f"{running.web}/graphql?query=%7B%20postings(first%3A%203)%20%7B%20totalCount%20%7D%20%7D")
+        page.goto(f"{running.web}/graphql#query=%7B%20postings(first%3A%203)%20%7B%20totalCount%20%7D%20%7D")
         page.click("button.graphiql-execute-button")
         page.wait_for_selector('.result-window:has-text("totalCount")')
         assert "40" in page.inner_text(".result-window")
