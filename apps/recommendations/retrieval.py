@@ -19,10 +19,12 @@ from django.db.models import Model, QuerySet
 from apps.embeddings.index import index_exists
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import EmbeddingModel
+from apps.records.counting import estimated
 
 # Fewer rows than that are compared one by one whatever the table's size: it takes a few milliseconds.
 ALWAYS_EXACT = 1_000
 LARGEST_EF_SEARCH = 1_000  # pgvector takes no more
+SPARE_FILTERED, SPARE_UNFILTERED = 3, 16  # times the rows needed, see `spare`
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,23 @@ def nearest(
         return Neighbours(search.exact(SqlKeys("SELECT unnest(%s::bigint[])", [few])), "exact", len(few))
     if not index_exists(model, kind):
         return Neighbours(search.exact(keys), "exact", len(few))
-    ef_search = min(max(settings.HNSW_EF_SEARCH, 2 * k), LARGEST_EF_SEARCH)
-    found = search.with_index(keys, ef_search)
+    wanted = spare(k, matching=estimated(matching), rows=search.rows())
+    ef_search = min(max(settings.HNSW_EF_SEARCH, wanted), LARGEST_EF_SEARCH)
+    found = search.with_index(keys, ef_search, limit=wanted)
     if len(found) < k:
         return Neighbours(search.exact(keys), "hnsw+exact", len(few), ef_search)
-    return Neighbours(found, "hnsw", len(few), ef_search)
+    return Neighbours(found[:k], "hnsw", len(few), ef_search)
+
+
+def spare(k: int, *, matching: int, rows: int) -> int:
+    """How many rows to ask the index for, so that the first `k` are the right ones.
+
+    Recall depends on how many rows the walk meets, matching or not. Where few match it meets many anyway; where all
+    match, it would stop after `k`. On 1,000,000 vectors of the hardest kind (bench/filters.py) recall@200 rises from
+    0.76 to 0.95 without a filter, and from 0.91 to 0.97 with one that leaves a tenth.
+    """
+    share = min(1.0, matching / max(rows, 1))
+    return int(k * max(SPARE_FILTERED, SPARE_UNFILTERED * share))
 
 
 def cosines(kind: str, vector: str, *, model: EmbeddingModel, ids: list[int]) -> dict[int, float]:
@@ -135,7 +149,7 @@ class _Search:
             [*keys.parameters, self._vector, self._vector, self._k],
         )
 
-    def with_index(self, keys: SqlKeys, ef_search: int) -> list[Neighbour]:
+    def with_index(self, keys: SqlKeys, ef_search: int, *, limit: int) -> list[Neighbour]:
         self._fetch(
             f"SET LOCAL hnsw.ef_search = {ef_search}; SET LOCAL hnsw.iterative_scan = relaxed_order; "
             f"SET LOCAL hnsw.max_scan_tuples = {settings.HNSW_MAX_SCAN_TUPLES}; "
@@ -150,7 +164,7 @@ class _Search:
             ORDER BY {self._distance}
             LIMIT %s
             """,
-            [self._vector, *keys.parameters, self._vector, self._k],
+            [self._vector, *keys.parameters, self._vector, limit],
         )
         self._fetch(
             "SET LOCAL enable_sort = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"

@@ -23,5 +23,10 @@ def counted(rows: QuerySet[Any]) -> Count:
     exact = rows.order_by()[: EXACT_UP_TO + 1].count()
     if exact <= EXACT_UP_TO:
         return Count(exact, is_estimate=False)
+    return Count(max(estimated(rows), exact), is_estimate=True)
+
+
+def estimated(rows: QuerySet[Any]) -> int:
+    """How many rows PostgreSQL's planner expects: known at once, however many there are."""
     [plan] = orjson.loads(rows.order_by().values("pk").explain(format="json"))
-    return Count(max(int(plan["Plan"]["Plan Rows"]), exact), is_estimate=True)
+    return int(plan["Plan"]["Plan Rows"])

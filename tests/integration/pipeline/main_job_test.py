@@ -143,13 +143,15 @@ def test_recommendations_fit(loaded: Stack, tmp_path: Path) -> None:
         assert edge["score"] == pytest.approx(sum(part["value"] * part["weight"] for part in parts), abs=1e-5)
 
 
-def test_without_the_embedding_server_skills_answer(loaded: Stack) -> None:
+def test_without_the_embedding_server_words_and_skills_answer(loaded: Stack) -> None:
     loaded.halt("embedding-server")
     data = loaded.graphql(
         '{ searchPostings(text: "welding and quality control on night shifts", first: 3) '
-        "{ degraded edges { explanation { matchedSkills { name } } } } }"
+        "{ degraded edges { explanation { textScore matchedSkills { name } } } } }"
     )["searchPostings"]
     assert data["degraded"] is True
     for edge in data["edges"]:
+        # The words were indexed by the write worker beside the run.
+        assert edge["explanation"]["textScore"] > 0
         matched = {skill["name"] for skill in edge["explanation"]["matchedSkills"]}
-        assert matched and matched <= {"Welding", "Quality control"}
+        assert matched <= {"Welding", "Quality control"}
