@@ -39,7 +39,7 @@ class Timed:
 
 def main() -> None:
     options = report.arguments(__doc__).parse_args()
-    rows, later = (10_000, 500) if options.quick else (100_000, 5_000)
+    rows, later = (16_000, 500) if options.quick else (100_000, 5_000)
     result = report.start("Write")
     with scratch.servers():
         from apps.embeddings.index import build_index

@@ -200,7 +200,7 @@ EMBEDDING_WINDOWS = env.int("EMBEDDING_WINDOWS", default=8)  # longest text, in 
 EMBEDDING_DEVICE = env("EMBEDDING_DEVICE", default="auto")  # auto, cpu, cuda, cuda:1, mps
 EMBEDDING_DTYPE = env("EMBEDDING_DTYPE", default="auto")  # auto, float32, bfloat16, float16
 EMBEDDING_BATCH_TOKENS = env.int("EMBEDDING_BATCH_TOKENS", default=0)  # 0: 4,096 on a CPU, 65,536 on a GPU
-EMBEDDING_CHUNK_SIZE = env.int("EMBEDDING_CHUNK_SIZE", default=250)  # rows, 100 to 500
+EMBEDDING_CHUNK_SIZE = env.int("EMBEDDING_CHUNK_SIZE", default=500)  # rows, 100 to 500
 EMBEDDING_WAVE_SIZE = env.int("EMBEDDING_WAVE_SIZE", default=8)  # chunks
 EMBEDDING_WAVES_IN_FLIGHT = env.int("EMBEDDING_WAVES_IN_FLIGHT", default=2)
 EMBEDDING_LEASE = env.int("EMBEDDING_LEASE", default=60)  # seconds; renewed while the chunk is being encoded
