@@ -50,18 +50,24 @@ def _write_chunks(run: EmbeddingRun) -> tuple[int, int, int]:
             f"""
             WITH pending AS ({_pending(tables(run.kind))}),
             placed AS (
-                SELECT id, octets, row_number() OVER longest_first - 1 AS place,
+                SELECT id, content_hash, octets, row_number() OVER longest_first - 1 AS place,
                        sum(octets) OVER longest_first - octets AS octets_before
                 FROM pending WINDOW longest_first AS (ORDER BY octets DESC, content_hash, id)
+            ),
+            -- A text counts where it first stands: its copies go to the same chunk, however many there are up to a chunkful.
+            together AS (
+                SELECT id, octets, place, min(place) OVER copies AS first, min(octets_before) OVER copies AS octets_before
+                FROM placed WINDOW copies AS (PARTITION BY content_hash)
             ),
             chunk AS (
                 SELECT least(greatest(div(sum(octets), %(least_chunks)s), %(least_octets)s), %(octets)s) AS octets
                 FROM pending
             ),
             numbered AS (
-                SELECT id, placed.octets, place,
-                       dense_rank() OVER (ORDER BY place / %(rows)s, div(octets_before, chunk.octets)) - 1 AS number
-                FROM placed, chunk
+                SELECT id, together.octets, place,
+                       dense_rank() OVER (ORDER BY first / %(rows)s, div(octets_before, chunk.octets),
+                                                   (place - first) / %(rows)s) - 1 AS number
+                FROM together, chunk
             ),
             written AS (
                 INSERT INTO embeddings_embeddingchunk

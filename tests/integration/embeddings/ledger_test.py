@@ -98,6 +98,15 @@ def test_a_small_run_is_cut_so_that_all_slots_of_the_workers_end_together(
     assert [chunk.rows for chunk in run.chunks.order_by("number")] == chunks
 
 
+def test_copies_of_a_text_stand_in_one_chunk_up_to_a_chunkful() -> None:
+    make_postings(7, description="x" * 50)
+    make_postings(8, title="Same", description="y" * 40)
+    make_postings(25, title="Many", description="z" * 30)
+    sizes = [chunk.rows for chunk in planned_run(make_model()).chunks.order_by("number")]
+    # 7 different and all 8 equal ones; of the 25 equal ones two chunkfuls and the rest.
+    assert sizes == [15, 10, 10, 5]
+
+
 def test_planning_twice_writes_chunks_once() -> None:
     make_postings(5)
     run = planned_run(make_model())
