@@ -28,7 +28,12 @@ def nothing() -> None:
 
 def encoding_processes(pid: int) -> list[psutil.Process]:
     """The processes apart of a worker: what its fork server forked."""
-    return [grandchild for child in psutil.Process(pid).children() for grandchild in child.children()]
+    servers = [
+        child
+        for child in psutil.Process(pid).children()
+        if any("forkserver" in word for word in child.cmdline())
+    ]
+    return [process for server in servers for process in server.children()]
 
 
 def test_texts_that_kill_raise_and_yield_nonsense_are_found_and_all_others_encoded() -> None:
