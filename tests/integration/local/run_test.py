@@ -100,7 +100,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         assert "Ctrl-C" in up.output[-1], "".join(up.output)
         yield up
     finally:
-        process.kill()
+        if process.poll() is None:  # no test stopped it
+            process.terminate()
+            process.wait(60)
+        process.stdout.close()
 
 
 def test_a_second_one_on_the_same_folder_is_refused(running: Running) -> None:
