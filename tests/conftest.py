@@ -1,13 +1,20 @@
 """Embedded servers for the whole run, started with the first test that needs them."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from jobrec_site.local import embedded
 from tests.settings import DATA
+
+# A submission is judged by the same examples each time; who runs the tests at home looks for new ones.
+hypothesis_settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis_settings.load_profile("ci")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

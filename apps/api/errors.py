@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from graphql import GraphQLError
 from psycopg.errors import QueryCanceled
 from pydantic import ValidationError
@@ -114,6 +114,9 @@ def _translated(original: Exception, path: Any) -> ApiError:
             limit="WEB_STATEMENT_TIMEOUT",
             bound=seconds,
         )
+    if isinstance(original, DataError):  # a NUL in a string, a number out of range
+        logger.warning("resolving %s failed on a value", path, exc_info=original)
+        return BadInputError(f"a value cannot be used: {str(original).splitlines()[0]}")
     logger.error("resolving %s failed", path, exc_info=original)
     if isinstance(original, OperationalError | InterfaceError):
         return UnavailableError("the database does not answer: try again later")
