@@ -489,3 +489,16 @@ def test_clearing_looks_at_what_the_row_is_now() -> None:
     Posting.objects.filter(pk=deleted.pk).delete()
     assert dead_letters.clear_outdated() == 2
     assert [letter.row_id for letter in DeadLetter.objects.open()] == [as_it_was.pk]
+
+
+@at_once
+def test_of_many_sweepers_one_gives_a_chunk_up_and_one_resumes_a_run(settings: Any) -> None:
+    settings.EMBEDDING_CHUNK_SIZE = 1
+    make_postings(3)
+    run = planned_run(make_model())
+    EmbeddingChunk.objects.update(attempts=settings.EMBEDDING_ATTEMPTS, error="bug")
+    in_threads(4, settle)
+    assert DeadLetter.objects.open().count() == 3
+    assert {chunk.state for chunk in run.chunks.all()} == {"failed"}
+    EmbeddingRun.objects.update(state="paused", resume_at=timezone.now())
+    assert sorted(in_threads(4, lambda: runs.resume_due_runs(timezone.now()))) == [[], [], [], [run.pk]]
