@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
 from apps.embeddings import invalidation, leases, ledger, lifecycle, planning, pruning, runs, sweeping
-from apps.embeddings.models import EmbeddingModel, Kind
+from apps.embeddings.models import Kind
 from apps.recommendations import text_index
 from apps.rpc.errors import TransientRpcError
 from workers.app import app
@@ -125,12 +125,6 @@ def sweep() -> None:
 def prune() -> None:
     """Deletes what the ledger has kept for long enough."""
     pruning.prune()
-
-
-@shared_task(queue="control", **RETRY)
-def retire_model(model_id: int) -> None:
-    """Drops a model's indexes and vectors; goes on where an earlier call was interrupted."""
-    lifecycle.retire(EmbeddingModel.objects.get(pk=model_id))
 
 
 def advance_run(run_id: int) -> None:

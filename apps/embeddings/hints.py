@@ -34,11 +34,6 @@ def plan_soon(run_ids: Iterable[int]) -> None:
         _send("workers.tasks.plan_run", args=[run_id])
 
 
-def retire_soon(model_id: int) -> None:
-    """After the current transaction commits, has the model's vectors deleted."""
-    _send("workers.tasks.retire_model", args=[model_id])
-
-
 def write_soon(run_id: int, wave: int) -> None:
     """After the current transaction commits, has what is embedded of the wave written, and its run finished at its end."""
     _send("workers.tasks.write_wave", args=[run_id, wave], queue="write")

@@ -16,7 +16,7 @@ import redis
 
 from jobrec_site.addresses import embedded_database_url, embedded_redis_url
 from jobrec_site.local import embedded
-from jobrec_site.local.programs import ROOT, Ports, Program, application, servers
+from jobrec_site.local.programs import Ports, Program, application, servers
 from jobrec_site.local.supervision import Supervisor
 
 PROCESSES = ("sidecar", "embed-worker", "write-worker", "beat")
@@ -82,6 +82,3 @@ class Stage:
 
     def logs(self, name: str, lines: int = 25) -> str:
         return self.supervisor.log_end(name, lines)
-
-
-__all__ = ["PROCESSES", "ROOT", "VICTIMS", "Stage"]
