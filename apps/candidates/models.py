@@ -44,7 +44,11 @@ class Candidate(Record):
 
 class CandidateSkill(SkillUse):
     candidate = models.ForeignKey(
-        Candidate, on_delete=models.CASCADE, related_name="skill_uses", db_constraint=False
+        Candidate,
+        on_delete=models.CASCADE,
+        related_name="skill_uses",
+        db_index=False,  # the unique constraint's index begins with it
+        db_constraint=False,
     )
 
     class Meta:

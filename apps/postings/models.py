@@ -91,7 +91,11 @@ class Posting(Record):
 
 class PostingSkill(SkillUse):
     posting = models.ForeignKey(
-        Posting, on_delete=models.CASCADE, related_name="skill_uses", db_constraint=False
+        Posting,
+        on_delete=models.CASCADE,
+        related_name="skill_uses",
+        db_index=False,  # the unique constraint's index begins with it
+        db_constraint=False,
     )
 
     class Meta:

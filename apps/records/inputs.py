@@ -119,7 +119,7 @@ class RecordInput(BaseModel):
 
     def columns(self) -> dict[str, Any]:
         """Values by model field, the skills apart."""
-        values = dict(self)
+        values = self.__dict__.copy()  # iterating over the model takes ten times as long
         del values["skills"]
         return values
 

@@ -74,6 +74,7 @@ class RecordTable:
 
     def _upsert_records(self) -> str:
         # The join leaves equal rows out before the INSERT: even an ON CONFLICT … WHERE false locks, so writes, a row.
+        # OFFSET 0 makes it one look into the index for each row: the planner would at times read the whole table.
         names = [*self.columns, "skills_text"]
         fresh, old = (", ".join(f"{alias}.{name}" for name in names) for alias in ("fresh", "old"))
         new_values = ", ".join(f"{name} = EXCLUDED.{name}" for name in names)
@@ -86,7 +87,10 @@ class RecordTable:
             )
             INSERT INTO {self.table} ({", ".join(names)}, created_at, updated_at)
             SELECT {fresh}, now(), now()
-            FROM fresh LEFT JOIN {self.table} AS old USING (source, external_id)
+            FROM fresh LEFT JOIN LATERAL (
+                SELECT * FROM {self.table} AS known
+                WHERE known.source = fresh.source AND known.external_id = fresh.external_id OFFSET 0
+            ) AS old ON true
             WHERE old.id IS NULL OR ROW({old}) IS DISTINCT FROM ROW({fresh})
             ORDER BY fresh.source, fresh.external_id
             ON CONFLICT (source, external_id) DO UPDATE SET {new_values}, updated_at = now()
@@ -113,7 +117,10 @@ class RecordTable:
             CROSS JOIN LATERAL (
                 SELECT unnest(incoming.stated) AS skill_id, 'stated' AS origin
                 UNION ALL SELECT unnest(incoming.found), 'found') AS wanted
-            LEFT JOIN {self.use} AS u ON u.{self.key} = record.id AND u.skill_id = wanted.skill_id
-            WHERE u.id IS NULL OR u.origin <> wanted.origin
+            LEFT JOIN LATERAL (
+                SELECT known.origin FROM {self.use} AS known
+                WHERE known.{self.key} = record.id AND known.skill_id = wanted.skill_id OFFSET 0
+            ) AS u ON true
+            WHERE u.origin IS DISTINCT FROM wanted.origin
             ON CONFLICT ({self.key}, skill_id) DO UPDATE SET origin = EXCLUDED.origin
         """

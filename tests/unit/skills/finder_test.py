@@ -39,6 +39,9 @@ FINDER = SkillFinder(Term(name, key, key != 3) for key, names in NAMES.items() f
         ("ci/cd; CI CD", [12]),
         ("SQL Server and sql", [14, 13]),
         ("İstanbul Java", [1]),
+        ("• Java — SQL\u00a0Server“C++”", [1, 14, 4]),
+        ("management • systems engineering", [8]),
+        ("Опыт: SQL Server、Java", [14, 1]),
         ("", []),
     ],
 )
