@@ -1,0 +1,108 @@
+"""How many SQL statements each query of the schema takes: a fixed number, whatever the size of its page.
+
+The selections are made from the schema, every field of every type: a new field that asks the database for each row
+is seen here without anybody thinking of it.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from graphql import GraphQLObjectType, GraphQLOutputType
+from graphql.type import get_named_type
+
+from apps.api.response_cache import responses
+from apps.api.schema import schema
+from apps.caching import generations
+from apps.caching.two_level import cache
+from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun
+from apps.recommendations.text_index import index_texts
+from tests.integration.api.conftest import Api, key
+
+# Arguments, and the statements of an answer that no cache knows. Two of them are the session and its user.
+QUERIES: dict[str, tuple[str, int]] = {
+    "candidate": ("id: $candidate", 7),
+    "candidates": ("first: $first", 7),
+    "categoryDistribution": ('skills: ["Python", "PostgreSQL"]', 5),
+    "dashboard": ("kind: POSTING, first: $first", 7),
+    "deadLetters": ("first: $first", 4),
+    "embeddingRuns": ("first: $first", 4),
+    "posting": ("id: $posting", 6),
+    "postings": ("first: $first", 7),
+    "recommendedCandidates": ("postingId: $posting, first: $first", 27),
+    "recommendedPostings": ("candidateId: $candidate, first: $first", 29),
+    "recommendedPostingsForProfile": ('profile: {text: "postings", skills: ["Python"]}, first: $first', 26),
+    "searchCandidates": ('text: "candidate", skills: ["Python"], first: $first', 26),
+    "searchPostings": ('text: "posting", skills: ["Python"], first: $first', 26),
+    "searchStatistics": ('kind: POSTING, skills: ["Python"], first: $first', 6),
+    "similarPostings": ("postingId: $posting, first: $first", 27),
+    "skillCategories": ("", 4),
+    "skillMatch": ("postingId: $posting, candidateId: $candidate", 7),
+    "topCompanies": ("first: $first", 3),
+}
+TYPES = {"first": "Int", "posting": "ID!", "candidate": "ID!"}
+
+
+@pytest.fixture
+def reader(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """Somebody who may see everything, over a corpus with runs and dead letters; text has a vector at once."""
+    monkeypatch.setattr(
+        "apps.recommendations.profiles.query_vector",
+        lambda *_: [float(np.cos(0.1)), float(np.sin(0.1)), 0.0, 0.0],
+    )
+    for kind in ("posting", "candidate"):
+        index_texts(kind, limit=1_000)
+    for number in range(8):
+        run = EmbeddingRun.objects.create(kind="posting", model=corpus, state=EmbeddingRun.State.FINISHED)
+        EmbeddingChunk.objects.create(run=run, wave=0, number=0, row_ids=[1], rows=1, octets=1)
+        DeadLetter.objects.create(
+            kind="posting", row_id=number, model=corpus, content_hash=b"x", step="encode", error="not finite"
+        )
+    return Api(User.objects.create_superuser("all-seeing"))
+
+
+def test_every_query_is_pinned() -> None:
+    query = schema.graphql_schema.query_type
+    assert query is not None
+    assert set(QUERIES) == set(query.fields)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_statements_of_a_cold_answer(reader: Api, name: str) -> None:
+    arguments, expected = QUERIES[name]
+    known = {"posting": key("p5"), "candidate": key("c1")}
+    assert [_statements(reader, name, arguments, first=size, **known) for size in (2, 8)] == [expected] * 2
+
+
+def _statements(reader: Api, name: str, arguments: str, **known: Any) -> int:
+    query = schema.graphql_schema.query_type
+    assert query is not None
+    used = {variable: value for variable, value in known.items() if f"${variable}" in arguments}
+    declared = ", ".join(f"${variable}: {TYPES[variable]}" for variable in used)
+    document = (
+        f"query{f'({declared})' if declared else ''} "
+        f"{{ {name}{f'({arguments})' if arguments else ''} {_selection(query.fields[name].type)} }}"
+    )
+    generations.connection().flushdb()
+    cache.clear_l1()
+    responses.clear_l1()
+    with CaptureQueriesContext(connection) as statements:
+        reader.data(document, **used)
+    return len(statements)
+
+
+def _selection(type_: GraphQLOutputType, above: tuple[str, ...] = ()) -> str:
+    """Every field of the type that needs no argument, and theirs; no type within itself."""
+    named = get_named_type(type_)
+    if not isinstance(named, GraphQLObjectType):
+        return ""
+    fields = [
+        f"{name} {_selection(field.type, (*above, named.name))}"
+        for name, field in named.fields.items()
+        if not any(argument.default_value is None for argument in field.args.values())
+        and get_named_type(field.type).name not in (*above, named.name)
+    ]
+    return "{ " + " ".join(fields) + " }"
