@@ -51,10 +51,11 @@ def django_db_modify_db_settings(servers: Path) -> None:
 def clean_cache(servers: Path) -> None:
     """Both cache levels of this process, empty."""
     from apps.api.response_cache import responses
-    from apps.caching import generations
+    from apps.caching import shared
     from apps.caching.two_level import cache
 
-    generations.connection().flushdb()
+    shared.connection().flushdb()
+    shared.breaker.reset()
     cache.clear_l1()
     responses.clear_l1()
 

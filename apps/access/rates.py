@@ -8,9 +8,8 @@ from functools import cache
 from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
-from redis.exceptions import RedisError
 
-from apps.caching.generations import connection
+from apps.caching.shared import CacheUnavailableError, ask, connection
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +24,10 @@ def allowance(rate: str, who: str) -> int | None:
         return None
     item = _item(rate)
     try:
-        if _limiter().hit(item, who):
+        if ask(lambda _: _limiter().hit(item, who)):
             return None
-        resets_at = _limiter().get_window_stats(item, who).reset_time
-    except RedisError as error:
+        resets_at = ask(lambda _: _limiter().get_window_stats(item, who).reset_time)
+    except CacheUnavailableError as error:
         logger.warning("requests are not counted: %s", error)
         return None
     return max(1, math.ceil(resets_at - time.time()))

@@ -4,13 +4,13 @@ A generation is the time in microseconds at which a tag was last raised, never l
 counters: after a Redis that lost its memory no old generation can come back.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import orjson
-from django_redis import get_redis_connection
 from redis import Redis
-from redis.exceptions import RedisError
+
+from apps.caching.shared import ask, connection, tell
 
 KEY = "jobrec:generation:"
 # Longer than any cached answer lives: a row's generation may be forgotten only after the answers that carry it.
@@ -21,10 +21,6 @@ RUN_TTL = 24 * 3600  # seconds for which a repeated run_id is known
 def channel() -> str:
     """Where invalidations are announced. Redis knows one set of channels for all its logical databases."""
     return f"jobrec:invalidations:{connection().connection_pool.connection_kwargs.get('db', 0)}"
-
-
-class CacheUnavailableError(Exception):
-    """The shared cache cannot be reached."""
 
 
 # KEYS: run key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL, tags.
@@ -76,10 +72,6 @@ return answer
 """
 
 
-def connection() -> Redis:
-    return cast("Redis", get_redis_connection("default"))
-
-
 def raise_tags(tags: Sequence[str], *, run_id: str = "") -> tuple[dict[str, int], int]:
     """Raises every tag and tells all listening web processes.
 
@@ -87,13 +79,14 @@ def raise_tags(tags: Sequence[str], *, run_id: str = "") -> tuple[dict[str, int]
     Raises CacheUnavailableError.
     """
     keys = [f"jobrec:invalidated-by:{run_id}", *(KEY + tag for tag in tags)]
-    answer = _run(_RAISE, keys, [run_id, channel(), ROW_TTL, RUN_TTL, *tags])
+    answer = tell(_script(_RAISE, keys, [run_id, channel(), ROW_TTL, RUN_TTL, *tags]))
     return dict(zip(tags, map(int, answer[1:]), strict=True)), int(answer[0])
 
 
 def read_tags(tags: Sequence[str]) -> dict[str, int]:
     """The generation of each tag. Raises CacheUnavailableError."""
-    return dict(zip(tags, map(int, _run(_READ, [KEY + tag for tag in tags], tags)), strict=True))
+    answer = ask(_script(_READ, [KEY + tag for tag in tags], tags))
+    return dict(zip(tags, map(int, answer), strict=True))
 
 
 def parse_message(data: bytes) -> dict[str, int]:
@@ -101,9 +94,5 @@ def parse_message(data: bytes) -> dict[str, int]:
     return {tag: int(generation) for tag, generation in orjson.loads(data).items()}
 
 
-def _run(script: str, keys: Iterable[str], arguments: Iterable[Any]) -> list[Any]:
-    keys = list(keys)
-    try:
-        return cast("list[Any]", connection().eval(script, len(keys), *keys, *arguments))
-    except RedisError as error:
-        raise CacheUnavailableError(f"shared cache: {error}") from error
+def _script(script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Callable[[Redis], list[Any]]:
+    return lambda redis: cast("list[Any]", redis.eval(script, len(keys), *keys, *arguments))

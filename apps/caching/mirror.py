@@ -14,8 +14,8 @@ from typing import Any
 from cachetools import LRUCache
 from redis.exceptions import RedisError
 
-from apps.caching import generations
-from apps.caching.generations import CacheUnavailableError
+from apps.caching import generations, shared
+from apps.caching.shared import CacheUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class GenerationMirror:
 
     def _follow_channel(self) -> None:
         # A connection of its own: the pool's read timeout of a second is meant for commands.
-        connection: Any = generations.connection()  # redis-py does not type its subscriptions
+        connection: Any = shared.connection()  # redis-py does not type its subscriptions
         subscription = connection.pubsub(ignore_subscribe_messages=False)
         with subscription:
             subscription.subscribe(generations.channel())
@@ -96,6 +96,7 @@ class GenerationMirror:
                 elif message["type"] == "subscribe":
                     with self._lock:
                         self._known.clear()  # what was raised before this moment was not heard
+                    shared.breaker.reset()  # Redis answers: nobody need wait before asking it
                     self._subscribed.set()
                 elif message["type"] == "message":
                     self.learn(generations.parse_message(message["data"]))

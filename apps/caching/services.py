@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from apps.caching import generations, tags
-from apps.caching.generations import CacheUnavailableError
 from apps.caching.mirror import mirror
+from apps.caching.shared import CacheUnavailableError
 
 logger = logging.getLogger(__name__)
 

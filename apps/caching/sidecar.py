@@ -5,7 +5,7 @@ import logging
 import grpc
 
 from apps.caching import generations, tags
-from apps.caching.generations import CacheUnavailableError
+from apps.caching.shared import CacheUnavailableError
 from apps.rpc.server import RunningServer, start_server
 from proto import invalidation_pb2, invalidation_pb2_grpc
 

@@ -13,10 +13,9 @@ import orjson
 from cachetools import TTLCache
 from django.conf import settings
 from prometheus_client import Counter
-from redis.exceptions import RedisError
 
-from apps.caching.generations import connection
 from apps.caching.mirror import GenerationMirror, mirror
+from apps.caching.shared import CacheUnavailableError, ask
 
 logger = logging.getLogger(__name__)
 
@@ -143,16 +142,16 @@ class TwoLevelCache:
 
     def _l2_get(self, key: str) -> Answer | None:
         try:
-            found = connection().get(key)
-        except RedisError as error:
+            found = ask(lambda redis: redis.get(key))
+        except CacheUnavailableError as error:
             logger.warning("second cache level cannot be read: %s", error)
             return None
         return None if found is None else Answer(self._codec.decode(cast("bytes", found)), "l2")
 
     def _l2_set(self, key: str, value: Any) -> None:
         try:
-            connection().set(key, self._codec.encode(value), ex=settings.CACHE_L2_TTL)
-        except RedisError as error:
+            ask(lambda redis: redis.set(key, self._codec.encode(value), ex=settings.CACHE_L2_TTL))
+        except CacheUnavailableError as error:
             logger.warning("second cache level cannot be written: %s", error)
 
 

@@ -6,8 +6,8 @@ import graphene
 from apps.api.access import require
 from apps.api.errors import UnavailableError
 from apps.caching import generations, tags
-from apps.caching.generations import CacheUnavailableError
 from apps.caching.mirror import mirror
+from apps.caching.shared import CacheUnavailableError
 
 
 class CacheNamespace(graphene.Enum):

@@ -16,7 +16,7 @@ from graphql.type import get_named_type
 
 from apps.api.response_cache import responses
 from apps.api.schema import schema
-from apps.caching import generations
+from apps.caching import shared
 from apps.caching.two_level import cache
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun
 from apps.recommendations.text_index import index_texts
@@ -86,7 +86,7 @@ def _statements(reader: Api, name: str, arguments: str, **known: Any) -> int:
         f"query{f'({declared})' if declared else ''} "
         f"{{ {name}{f'({arguments})' if arguments else ''} {_selection(query.fields[name].type)} }}"
     )
-    generations.connection().flushdb()
+    shared.connection().flushdb()
     cache.clear_l1()
     responses.clear_l1()
     with CaptureQueriesContext(connection) as statements:

@@ -1,17 +1,19 @@
 """The two-level cache against a real Valkey."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from apps.caching import generations, tags
-from apps.caching.generations import CacheUnavailableError
+from apps.caching import generations, shared, tags
 from apps.caching.mirror import GenerationMirror
+from apps.caching.shared import CacheUnavailableError
 from apps.caching.two_level import TwoLevelCache
 from tests.stack import wait_until
 
@@ -105,7 +107,7 @@ def test_a_run_invalidates_once_however_often_it_says_so() -> None:
 
 def test_generations_rise_even_after_redis_lost_its_memory() -> None:
     before, _ = generations.raise_tags(["postings"])
-    generations.connection().flushdb()
+    shared.connection().flushdb()
     assert generations.read_tags(["postings"])["postings"] > before["postings"]
 
 
@@ -174,6 +176,48 @@ def test_without_redis_the_process_still_answers_and_caches(process: TwoLevelCac
     assert ask(process, answers) == 1  # L1
     assert ask(process, answers, page=2) == 2  # computed
     assert ask(process, answers, page=2) == 2  # and kept in L1
+
+
+def test_a_redis_that_never_answers_costs_three_waits_not_one_for_each_lookup(
+    new_process: NewProcess, settings: Any
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hole, hole_that_counts(hole) as connected:
+        url = f"redis://127.0.0.1:{hole.getsockname()[1]}/0"
+        settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": url}}
+        mirror, answers = GenerationMirror(), Answers()
+        mirror.close()  # its subscription tries again by itself, whatever the lookups do
+        cache = TwoLevelCache(mirror)
+        assert [ask(cache, answers, page=page) for page in range(3)] == [1, 2, 3]
+        waited = len(connected)
+        assert waited > 0
+        assert [ask(cache, answers, page=page) for page in range(3, 30)] == list(range(4, 31))
+        assert len(connected) == waited
+    with pytest.raises(CacheUnavailableError, match="not asked"):
+        generations.read_tags(["postings"])
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": settings.REDIS_CACHE_URL}}
+    new_process()  # subscribes: that Redis is back is known at once, not after the two seconds
+    assert generations.read_tags(["postings"])["postings"] > 0
+
+
+@contextmanager
+def hole_that_counts(listening: socket.socket) -> Iterator[list[socket.socket]]:
+    """Accepts connections and never says a word; yields those it has."""
+    accepted: list[socket.socket] = []
+
+    def accept() -> None:
+        with suppress(OSError):  # closed
+            while True:
+                accepted.append(listening.accept()[0])
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield accepted
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for each in accepted:
+            each.close()
 
 
 def test_unknown_namespaces_are_refused() -> None:
