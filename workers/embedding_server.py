@@ -1,5 +1,8 @@
 """The embedding gRPC server: vectors for text that a person typed and waits for, and in bulk. It only translates."""
 
+import logging
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
@@ -13,11 +16,13 @@ from apps.rpc.server import RunningServer, start_server
 from proto import embedding_pb2, embedding_pb2_grpc
 from workers import embedding_metrics
 from workers.encoding.batcher import Outcomes, QueueFullError
-from workers.encoding.errors import EncoderError, ModelLoadError, TransientEncoderError
+from workers.encoding.errors import EncoderBrokenError, EncoderError, ModelLoadError, TransientEncoderError
 from workers.encoding.isolation import BadText
 from workers.encoding.loaded import hardware
 from workers.served_models import Served, ServedModels, UnknownModelError
 from workers.streaming import OrderedStream, StreamDrainedError
+
+logger = logging.getLogger(__name__)
 
 SERVICE = embedding_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name
 MAX_TEXTS = 256
@@ -64,12 +69,18 @@ STATUSES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
 
 @contextmanager
 def statuses(context: grpc.ServicerContext, method: str) -> Iterator[None]:
-    """Ends the call with the status of an error that is foreseen; any other is left to gRPC."""
+    """Ends the call with the status of an error that is foreseen; any other is left to gRPC.
+
+    Where the encoder cannot encode anything any more, this process ends as by SIGTERM: only a new one can help.
+    """
     try:
         yield
     except tuple(kind for kind, _ in STATUSES) as error:
         code = next(code for kind, code in STATUSES if isinstance(error, kind))
         embedding_metrics.REFUSED.labels(method, code.name).inc()
+        if isinstance(error, EncoderBrokenError):
+            logger.error("this server ends, to be started afresh: %s", error)  # noqa: TRY400  the message says all
+            os.kill(os.getpid(), signal.SIGTERM)
         context.abort(code, str(error) or "the caller has gone")
 
 
@@ -102,7 +113,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
             outcomes = future.result()
             for index, outcome in enumerate(outcomes):
                 if isinstance(outcome, BadText):
-                    raise InvalidRequestError(f"texts[{index}]: cannot be encoded: {_kind(outcome)}")
+                    raise InvalidRequestError(f"texts[{index}]: cannot be encoded: {outcome.error}")
             vectors = np.asarray(outcomes, "<f4")
         return embedding_pb2.EmbedResponse(model=_version(served), vectors=vectors.tobytes())
 
@@ -182,13 +193,8 @@ def _cancel_with(context: grpc.ServicerContext, future: "Future[Outcomes]") -> N
 
 def _output(key: bytes, outcome: "np.ndarray | BadText", dtype: str) -> embedding_pb2.Output:
     if isinstance(outcome, BadText):
-        return embedding_pb2.Output(key=key, error=f"cannot be encoded: {_kind(outcome)}")
+        return embedding_pb2.Output(key=key, error=f"cannot be encoded: {outcome.error}")
     return embedding_pb2.Output(key=key, vector=outcome.astype(dtype).tobytes())
-
-
-def _kind(bad: BadText) -> str:
-    """What went wrong, without the exception's message: it may quote the text."""
-    return bad.error.partition(":")[0]
 
 
 def _check(request: embedding_pb2.EmbedRequest) -> None:

@@ -1,6 +1,8 @@
 """The embedding servicer behind a real gRPC server, with an encoder that the test lets go on step by step."""
 
+import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -30,11 +32,12 @@ class Encoder:
     def __init__(self) -> None:
         self.calls: queue.Queue[list[str]] = queue.Queue()
         self.gate = threading.Semaphore(0)
+        self.broken = False
 
     def encode(self, texts: Sequence[str], role: str) -> Any:
         self.calls.put(list(texts))
         assert self.gate.acquire(timeout=PATIENCE)
-        if "poison" in texts:
+        if "poison" in texts or self.broken:
             raise ValueError("cannot encode poison")
         if "memory" in texts:
             raise TransientEncoderError("no memory for one window")
@@ -165,6 +168,19 @@ def test_a_call_beyond_the_queue_is_told_so(stub: Any, encoder: Encoder, models:
     assert len(waiting.result(PATIENCE).vectors) == 24
 
 
+def test_a_server_whose_encoder_is_broken_ends(
+    stub: Any, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda *given: killed.append(given))
+    encoder.gate.release(20)
+    assert failure(embed(stub, "poison"))[0] == "INVALID_ARGUMENT"  # the text is to blame, not the encoder
+    assert killed == []
+    encoder.broken = True
+    assert failure(embed(stub, "good"))[0] == "UNAVAILABLE"
+    assert killed == [(os.getpid(), signal.SIGTERM)]
+
+
 def test_a_poison_text_fails_its_own_call_alone_without_being_quoted(
     stub: Any, encoder: Encoder, models: Any
 ) -> None:
@@ -173,7 +189,7 @@ def test_a_poison_text_fails_its_own_call_alone_without_being_quoted(
     bad, good = embed(stub, "ok", "poison"), embed(stub, "good")
     wait_until(lambda: models.waiting() == 3, "three texts wait")
     encoder.gate.release(20)
-    assert failure(bad) == ("INVALID_ARGUMENT", "texts[1]: cannot be encoded: ValueError")
+    assert failure(bad) == ("INVALID_ARGUMENT", "texts[1]: cannot be encoded: ValueError: cannot encode …")
     assert np.frombuffer(good.result(PATIENCE).vectors, "<f4")[0] == 4
     first.result(PATIENCE)
 
@@ -218,7 +234,14 @@ def test_a_stream_is_answered_in_order_with_its_errors_in_place(stub: Any, encod
     first, empty, last = answers
     assert (first.chunk, first.model.name, first.model.revision, first.model.dimensions) == (7, "m", "r", 2)
     assert [each.key for each in first.outputs] == [b"a", b" ", b"ccc", b"poison", b"dddd", b"eeeee"]
-    assert first_numbers(first) == [1, "the text is empty", 3, "cannot be encoded: ValueError", 4, 5]
+    assert first_numbers(first) == [
+        1,
+        "the text is empty",
+        3,
+        "cannot be encoded: ValueError: cannot encode …",
+        4,
+        5,
+    ]
     assert (empty.chunk, list(empty.outputs)) == (5, [])
     assert (last.chunk, last.format, first_numbers(last, "<f2")) == (
         6,
