@@ -17,6 +17,7 @@ from math import log
 from typing import Any
 
 from django.db import connection
+from django.db.models.expressions import RawSQL
 
 from apps.embeddings.kinds import tables
 from apps.recommendations.fusion import Word, affordable, informative
@@ -65,19 +66,35 @@ def words_of_row(kind: str, row_id: int) -> frozenset[str]:
 
 def words_of_text(text: str, *, kind: str) -> frozenset[str]:
     """The words of a text whose language nobody stated, in the forms of each language that rows of `kind` have."""
+    return _lexemes(
+        f"SELECT to_tsvector(configuration, %s) FROM ({_configurations(kind)}) AS each(configuration)",
+        [text[:INDEXED]],
+    )
+
+
+def rows_with_all(kind: str, text: str) -> RawSQL:
+    """SQL for the primary keys of the rows whose title, skills and text hold all words of `text`."""
+    return RawSQL(  # noqa: S611  the text is a parameter
+        f"""
+        SELECT text.{tables(kind).key} FROM ({_configurations(kind)}) AS each(configuration)
+        JOIN {text_table(kind)} AS text ON text.words @@ plainto_tsquery(configuration, %s)
+        WHERE text.part = {RecordText.Part.WHOLE} AND jobrec_text_config(text.language) = configuration
+        """,
+        [text],
+    )
+
+
+def _configurations(kind: str) -> str:
+    """SQL for the text search configuration of each language that rows of `kind` have."""
     table = text_table(kind)
     # One step along the index for each language; DISTINCT would read all of it.
-    return _lexemes(
-        f"""
+    return f"""
         WITH RECURSIVE used(language) AS (
             (SELECT min(language) FROM {table})
             UNION ALL SELECT (SELECT min(language) FROM {table} WHERE language > used.language)
             FROM used WHERE used.language IS NOT NULL)
-        SELECT to_tsvector(configuration, %s)
-        FROM (SELECT DISTINCT jobrec_text_config(language) FROM used WHERE language IS NOT NULL) AS each(configuration)
-        """,
-        [text[:INDEXED]],
-    )
+        SELECT DISTINCT jobrec_text_config(language) FROM used WHERE language IS NOT NULL
+    """
 
 
 def query_of(lexemes: frozenset[str], *, kind: str) -> Query:

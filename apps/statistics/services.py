@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connection
 
 from apps.caching import tags
@@ -13,6 +12,7 @@ from apps.embeddings.kinds import tables
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.embeddings.registry import Coverage, coverage
 from apps.postings.models import Posting
+from apps.recommendations.fulltext import rows_with_all
 from apps.recommendations.services import filtered
 from apps.skills.directory import SkillEntry, entries_of
 from apps.skills.services import current_finder
@@ -72,7 +72,7 @@ def top_companies(*, first: int) -> list[CompanyShare]:
 
 
 def search_statistics(kind: str, *, text: str = "", skills: Sequence[str] = (), first: int) -> Statistics:
-    """Statistics over the rows of `kind` that have all of `skills`, and all words of `text` in title or skills.
+    """Statistics over the rows of `kind` that have all of `skills`, and all words of `text` in their own.
 
     Of postings the open ones. Raises FilterError.
     """
@@ -82,10 +82,7 @@ def search_statistics(kind: str, *, text: str = "", skills: Sequence[str] = (), 
             kind, {"skills": list(skills)} | ({"open_only": True} if kind == Kind.POSTING else {})
         )
         if text:
-            words = SearchVector(tables(kind).title, "skills_text", config="english")
-            rows = rows.annotate(words=words).filter(
-                words=SearchQuery(text, config="english", search_type="websearch")
-            )
+            rows = rows.filter(pk__in=rows_with_all(kind, text))
         return asdict(count_facets(kind, rows, first=first))
 
     found = cache.get_or_compute(

@@ -46,7 +46,7 @@ class StatisticsQueries(graphene.ObjectType):
     )
     search_statistics = graphene.Field(
         StatisticsType,
-        text=graphene.String(description="Words that title or skills hold, all of them"),
+        text=graphene.String(description="Words that title, skills and text hold, all of them"),
         skills=SKILLS,
         kind=KindEnum(required=True, description="Over what; candidates are for recruiters"),
         first=TOP,

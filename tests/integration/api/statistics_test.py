@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingModel, EmbeddingRun
 from apps.postings.models import Posting
+from apps.recommendations.text_index import index_texts
 from tests.integration.api.conftest import Api, key, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
@@ -66,6 +67,11 @@ def test_a_dashboard_is_counted_in_two_statements(anonymous: Api, corpus: Embedd
 
 
 def test_search_statistics_are_of_what_matched(anonymous: Api, recruiter: Api) -> None:
+    Posting.objects.filter(external_id="p8").update(
+        language="de", title="Krankenschwestern", description="Nacht"
+    )
+    for kind in ("posting", "candidate"):
+        index_texts(kind, limit=1_000)
     query = """query($text: String, $skills: [String!], $kind: EmbeddingKind!) {
         searchStatistics(text: $text, skills: $skills, kind: $kind, first: 2) {
             total skills { skill { name } count percent } } }"""
@@ -75,8 +81,13 @@ def test_search_statistics_are_of_what_matched(anonymous: Api, recruiter: Api) -
         ("PostgreSQL", 10, 100.0),
         ("Python", 10, 100.0),
     }
-    data = anonymous.data(query, kind="POSTING", text="postings 7")["searchStatistics"]
-    assert data["total"] == 1
+    for text, total in (
+        ("postings 7", 1),
+        ("python posting", 19),
+        ("krankenschwester nachts", 1),
+        ("7 nacht", 0),
+    ):
+        assert anonymous.data(query, kind="POSTING", text=text)["searchStatistics"]["total"] == total
     assert anonymous.data(query, kind="POSTING", skills=["unheard of"])["searchStatistics"] == {
         "total": 0,
         "skills": [],
