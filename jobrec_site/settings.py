@@ -162,7 +162,7 @@ CACHES = {
         "OPTIONS": {
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "SOCKET_CONNECT_TIMEOUT": 0.5,
-            "SOCKET_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 0.5,
         },
     }
 }

@@ -84,7 +84,7 @@ class GenerationMirror:
             time.sleep(RECONNECT)
 
     def _follow_channel(self) -> None:
-        # A connection of its own: the pool's read timeout of a second is meant for commands.
+        # A connection of its own: the pool's read timeout is meant for commands.
         connection: Any = shared.connection()  # redis-py does not type its subscriptions
         subscription = connection.pubsub(ignore_subscribe_messages=False)
         with subscription:

@@ -1,7 +1,8 @@
 """The Redis that all web processes share, asked through a circuit breaker.
 
 Where it does not answer at all, each question would wait for its timeout, and an answer to a reader asks several. Three
-that failed in a row open the circuit for two seconds: then one of them waits again, and the others do without.
+that failed in a row open the circuit for five seconds: then one waits again, and the others do without. A subscription
+that comes back (mirror.py) closes it at once.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from redis.exceptions import RedisError
 AnswerT = TypeVar("AnswerT")
 
 breaker = CircuitBreaker(
-    failure_threshold=3, recovery_timeout=2, expected_exception=RedisError, name="shared cache"
+    failure_threshold=3, recovery_timeout=5, expected_exception=RedisError, name="shared cache"
 )
 
 

@@ -195,7 +195,7 @@ def test_a_redis_that_never_answers_costs_three_waits_not_one_for_each_lookup(
     with pytest.raises(CacheUnavailableError, match="not asked"):
         generations.read_tags(["postings"])
     settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": settings.REDIS_CACHE_URL}}
-    new_process()  # subscribes: that Redis is back is known at once, not after the two seconds
+    new_process()  # subscribes: that Redis is back is known at once, not after the five seconds
     assert generations.read_tags(["postings"])["postings"] > 0
 
 

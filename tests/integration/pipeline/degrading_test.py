@@ -1,0 +1,112 @@
+"""What the web tier answers while a part behind it is gone: a real server, whose cache the test takes away."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from apps.caching.client import invalidate
+from jobrec_site.addresses import embedded_redis_url, redis_database
+from jobrec_site.local import embedded
+from tests.stack import Stack, wait_until
+
+TITLE = "query($id: ID!) { posting(id: $id) { title } }"
+LATEST = (
+    "query($first: Int) { postings(first: $first) { totalCount edges { node { title skills { name } } } } }"
+)
+
+
+class Cache:
+    """A Valkey of this module's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = embedded.prepare_valkey(self.folder, fast=True)
+        self.process = subprocess.Popen(
+            command.arguments,
+            user=command.user,
+            group=command.user,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        embedded.wait_for_valkey(self.folder)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        if number == signal.SIGKILL:
+            self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
+    cache = Cache(tmp_path_factory.mktemp("cache"))
+    cache.start()
+    try:
+        yield cache
+    finally:
+        cache.signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def stack(servers: Path, cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    url = redis_database(embedded_redis_url(cache.folder), 2)
+    stack = Stack(servers, folder, REDIS_CACHE_URL=url, CACHE_L1_TTL="3", CACHE_L2_TTL="3")
+    try:
+        stack.create()
+        sample = folder / "postings.jsonl"
+        stack.manage("generate_sample", "postings", "--count=40", f"--out={sample}")
+        stack.manage("import_postings", str(sample))
+        stack.start("sidecar", "web")
+        yield stack
+    finally:
+        stack.close()
+
+
+def title(stack: Stack, posting: int = 1) -> str:
+    return str(stack.graphql(TITLE, id=str(posting))["posting"]["title"])
+
+
+def rename(stack: Stack, new: str) -> None:
+    """Behind everybody's back: no cache hears of it."""
+    stack.sql("UPDATE postings_posting SET title = %s WHERE id = 1", [new])
+
+
+def heard_by_all(stack: Stack) -> bool:
+    """Whether an invalidation reaches every web process of the server."""
+    return invalidate(f"127.0.0.1:{stack.ports.invalidation}", ["postings"]).reached >= 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL], ids=["silent", "dead"])
+def test_without_the_shared_cache_the_database_answers_and_afterwards_all_is_as_before(
+    stack: Stack, cache: Cache, how: signal.Signals
+) -> None:
+    title(stack)
+    cache.signal(how)
+    try:
+        for first in range(1, 21):  # each a question that no cache knows
+            data = stack.graphql(LATEST, first=first)["postings"]
+            assert (data["totalCount"], len(data["edges"])) == (40, first)
+        rename(stack, f"Renamed while the cache was {how.name}")
+        # No invalidation can arrive: the age of the answer bounds how stale it is.
+        wait_until(lambda: title(stack) == f"Renamed while the cache was {how.name}", "fresh by its age")
+    finally:
+        if how == signal.SIGSTOP:
+            cache.signal(signal.SIGCONT)
+        else:
+            cache.start()
+    wait_until(lambda: heard_by_all(stack), "the web processes follow invalidations again")
+    assert title(stack) == f"Renamed while the cache was {how.name}"
+
+
+def test_without_the_sidecar_answers_are_fresh_by_their_age(stack: Stack) -> None:
+    stack.halt("sidecar")
+    rename(stack, "Nobody was told")
+    wait_until(lambda: title(stack) == "Nobody was told", "fresh by its age")
