@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # rare to usual, for filters to ask for.
 DISTRICTS = (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 STEP = 7_919  # a copy takes its place from the posting so many further on; a prime, so that they go round
+COSINES = (0.89, 0.985)  # of all-MiniLM-L6-v2's vectors of a posting and of one with such a title instead
 SAMPLE = 1_000
 TABLES = [
     "postings_posting",

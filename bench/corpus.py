@@ -78,7 +78,7 @@ def servers(
     Ends the program where --folder holds another one. `hardest`: see HARDEST.
     """
     folder: Path | None = options.folder and options.folder.resolve()
-    held = _held(folder, options.rows, hardest=hardest) if folder else None
+    held = held_in(folder, options.rows, hardest=hardest) if folder else None
     with scratch.servers(folder, **scratch.free_addresses(), **settings) as data:
         if held is None:
             held = _Making(data, options, hardest=hardest).run(result)
@@ -91,7 +91,7 @@ def servers(
         yield data
 
 
-def _held(folder: Path, rows: int | None, *, hardest: bool) -> Corpus | None:
+def held_in(folder: Path, rows: int | None, *, hardest: bool) -> Corpus | None:
     """The corpus in a folder, None where nothing is. Ends the program where it is not the one asked for."""
     note = folder / NOTE
     if not note.exists():
@@ -107,7 +107,7 @@ def _held(folder: Path, rows: int | None, *, hardest: bool) -> Corpus | None:
         )
     if held.hardest != hardest:
         raise SystemExit(
-            f"--folder: {folder} holds {held}: {'with' if hardest else 'without'} --hardest name another"
+            f"--folder: {folder} holds {held}, {'not' if hardest else 'and that is'} what --hardest makes: name another"
         )
     return held
 
@@ -192,10 +192,11 @@ class _Making:
                 vectors.fill(kind, model, centres)
         if copied:
             with self._timed("copies"):
-                own = vectors.read(model)
+                own, cosines = vectors.read(model), copies.COSINES
                 if self.hardest:
                     own = vectors.Stored(own.ids, centres.of(_families(own.ids), np.random.default_rng(0)))
-                copies.multiply(rows, model, centres=own, cosines=centres.cosines)
+                    cosines = centres.cosines
+                copies.multiply(rows, model, centres=own, cosines=cosines)
 
     def _indexes(self) -> None:
         from django.db import connection

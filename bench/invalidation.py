@@ -2,7 +2,8 @@
 
 Two web servers of two processes each, of which only the first one's sidecar is called, while a load generator keeps
 them busy. A row is changed in plain SQL, which no cache hears of; then the RPC is made, and all four are asked again
-and again, each over a connection of its own, until each has answered with the new value.
+and again, each over a connection of its own, until each has answered with the new value. At the end the row is as it
+was.
 """
 
 import http.client

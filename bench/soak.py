@@ -36,7 +36,7 @@ PROCESSES = ("sidecar", "embedding-server", "embed-worker", "write-worker", "web
 def main() -> None:
     parser = corpus.arguments(__doc__)
     parser.add_argument(
-        "--minutes", type=float, default=10.0, help="how long the load lasts (quick: a quarter)"
+        "--minutes", type=float, default=10.0, help="how long the load lasts (quick: 15 seconds)"
     )
     options = parser.parse_args()
     seconds = 15.0 if options.quick else 60 * options.minutes
