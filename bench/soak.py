@@ -3,12 +3,15 @@
 No answer may fail, the memory of no process may grow on, and the 95th percentile stays near that of the same load
 while nothing is embedded. The requests are recommendations for several profiles: hits until an invalidation, then not.
 Each run embeds one slice of the corpus that was edited before. Memory is what a process has to itself, so neither its
-program nor PostgreSQL's shared buffers; it is compared between the first and the last fifth of the time, by medians.
+program nor PostgreSQL's shared buffers. It is compared between the first and the last fifth of the time, by medians, as
+a share of what it was, or of 50 MiB where it was less. Not counted is the first quarter of the time, in which the
+caches fill: what is in them lives for a tenth of the time.
 """
 
 import statistics
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 4
 PROFILES = 20
-EDITED, EDITED_QUICK = 1_000, 100  # postings of a run
+LEAST = 50 * 1024**2  # octets; a process of less may grow by a share that says nothing
 PROCESSES = ("sidecar", "embedding-server", "embed-worker", "write-worker", "web")
 
 
@@ -38,15 +41,21 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=10.0, help="how long the load lasts (quick: 15 seconds)"
     )
+    parser.add_argument(
+        "--edited", type=int, help="postings of each run, instead of 1,000 (quick: 100); they stay edited"
+    )
     options = parser.parse_args()
+    edited = options.edited or (100 if options.quick else 1_000)
     seconds = 15.0 if options.quick else 60 * options.minutes
     result = report.start("Soak")
+    lasting = str(round(max(seconds / 10, 10)))
     with (
-        corpus.servers(result, options, RATE_LIMIT_ANONYMOUS="") as data,
+        corpus.servers(
+            result, options, RATE_LIMIT_ANONYMOUS="", CACHE_L1_TTL=lasting, CACHE_L2_TTL=lasting
+        ) as data,
         serve.processes(data, *PROCESSES) as running,
     ):
-        serve.answer_of(running.web, serve.asking(serve.TEXT))
-        embedding = Reembedding(running.supervisor, rows=EDITED_QUICK if options.quick else EDITED)
+        embedding = Reembedding(running.supervisor, rows=edited)
         soak(result, running.web, embedding, seconds=seconds, warm_up=2.0 if options.quick else 5.0)
     report.end(result)
 
@@ -54,9 +63,12 @@ def main() -> None:
 def soak(
     result: report.Report, port: int, embedding: "Reembedding", *, seconds: float, warm_up: float
 ) -> None:
-    requests = [load.post("/graphql", serve.asking(f"{serve.TEXT} {number}")) for number in range(PROFILES)]
-    embedding.one()  # the workers are warm
-    load.run(port, requests, seconds=warm_up, connections=CONNECTIONS)  # and the caches are
+    contents = [serve.asking(f"{serve.TEXT} {number}") for number in range(PROFILES)]
+    requests = [load.post("/graphql", content) for content in contents]
+    embedding.one()  # warms the workers up, and the caches then hold nothing
+    for content in contents:
+        serve.answer_of(port, content)
+    load.run(port, requests, seconds=warm_up, connections=CONNECTIONS)
     capacity = load.run(port, requests, seconds=warm_up, connections=CONNECTIONS).rate
     idle = load.run(port, requests, seconds=seconds / 4, connections=CONNECTIONS, rate=capacity / 2)
     with ThreadPoolExecutor(1) as pool:
@@ -127,10 +139,11 @@ class Reembedding:
 
 
 class Memory:
-    """Memory of all processes that this one has started, over time."""
+    """Memory of the servers and of jobrec's processes, over time: of all that this process had started before."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, str], list[int]] = {}
+        self._roots = psutil.Process().children()
+        self._seen: dict[tuple[int, str], list[int]] = defaultdict(list)
         self._ending = Event()
 
     @contextmanager
@@ -150,30 +163,42 @@ class Memory:
             looking.join()
 
     def _look(self) -> None:
-        for process in psutil.Process().children(recursive=True):
+        for process in [each for root in self._roots for each in (root, *root.children(recursive=True))]:
             try:
-                line, used = process.cmdline(), process.memory_info()
+                name, used = _name(process), process.memory_info()
             except psutil.Error:
                 continue  # ended meanwhile
-            name = next((word for word in reversed(line) if "=" not in word), process.name())
             own = used.rss - getattr(used, "shared", 0)  # not all systems tell the two apart
-            self._seen.setdefault((process.pid, Path(name).name), []).append(own)
+            self._seen[process.pid, name].append(own)
 
     def growths(self) -> dict[str, float]:
-        """As a share, of each process that lived all the time."""
+        """By name, the largest of those processes that lived all the time."""
         longest = max(len(values) for values in self._seen.values())
-        fifth = max(longest // 5, 1)
-        return {
-            f"{name} {pid}": statistics.median(values[-fifth:]) / statistics.median(values[:fifth]) - 1
-            for (pid, name), values in self._seen.items()
-            if len(values) == longest
-        }
+        warm = longest // 4
+        fifth = max((longest - warm) // 5, 1)
+        found: dict[str, float] = defaultdict(lambda: -1.0)
+        for (_, name), values in self._seen.items():
+            if len(values) == longest:
+                first, last = (
+                    statistics.median(values[warm : warm + fifth]),
+                    statistics.median(values[-fifth:]),
+                )
+                found[name] = max(found[name], (last - first) / max(first, LEAST))
+        return found
 
     def largest_growth(self) -> float:
         return max(self.growths().values())
 
     def table(self) -> str:
-        return ", ".join(f"{name} {100 * share:+.1f} %" for name, share in self.growths().items())
+        return ", ".join(f"{name} {100 * share:+.1f} %" for name, share in sorted(self.growths().items()))
+
+
+def _name(process: psutil.Process) -> str:
+    """Of a program of jobrec its last argument: embedding_server, or embed for a worker."""
+    if process.name().startswith("postgres"):
+        return "postgres"
+    words = [word for word in process.cmdline() if word and "=" not in word]
+    return Path(words[-1]).name[:30] if words else process.name()
 
 
 if __name__ == "__main__":
