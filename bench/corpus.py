@@ -83,12 +83,24 @@ def servers(
         if held is None:
             held = _Making(data, options, hardest=hardest).run(result)
             (data / NOTE).write_text(json.dumps(asdict(held)))
-        from apps.embeddings.registry import default_model
-
-        if held.model != (model := str(default_model())):
-            raise SystemExit(f"--folder: {folder} has vectors of {held.model}, not of {model}")
+        if held.model != (wanted := _wanted_model()):
+            raise SystemExit(
+                f"--folder: {folder} holds {held}, and the settings want {wanted}: name another, or set EMBEDDING_*"
+            )
         result.figure(f"corpus: {held}")
         yield data
+
+
+def _wanted_model() -> str:
+    """The model of the settings, which is not registered by that: the folder may hold another one."""
+    from django.conf import settings
+
+    from apps.embeddings.models import EmbeddingModel
+
+    revision = EmbeddingModel.revision_of(
+        weights=settings.EMBEDDING_WEIGHTS, windows=settings.EMBEDDING_WINDOWS
+    )
+    return f"{settings.EMBEDDING_MODEL}@{revision}"
 
 
 def held_in(folder: Path, rows: int | None, *, hardest: bool) -> Corpus | None:
