@@ -141,7 +141,7 @@ class _Making:
 
         real = self.options.rows is None and scratch.has_real("postings")
         rows: int = self.options.rows or (QUICK_ROWS if self.options.quick else REAL_ROWS)
-        embedded, candidates = (40, 40) if self.options.quick else (1_000, 200)
+        embedded, candidates = (20, 30) if self.options.quick else (1_000, 200)
         embedded = 0 if self.hardest else min(embedded, rows)
         self._import("candidates", candidates, real=real)
         if embedded:

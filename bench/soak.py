@@ -5,7 +5,7 @@ while nothing is embedded. The requests are recommendations for several profiles
 Each run embeds one slice of the corpus that was edited before. Memory is what a process has to itself, so neither its
 program nor PostgreSQL's shared buffers. It is compared between the first and the last fifth of the time, by medians, as
 a share of what it was, or of 50 MiB where it was less. Not counted is the first quarter of the time, in which the
-caches fill: what is in them lives for a tenth of the time.
+caches fill: what is in them lives for a tenth of the time, but at least for a minute.
 """
 
 import statistics
@@ -42,13 +42,13 @@ def main() -> None:
         "--minutes", type=float, default=10.0, help="how long the load lasts (quick: 15 seconds)"
     )
     parser.add_argument(
-        "--edited", type=int, help="postings of each run, instead of 1,000 (quick: 100); they stay edited"
+        "--edited", type=int, help="postings of each run, instead of 1,000 (quick: 30); they stay edited"
     )
     options = parser.parse_args()
-    edited = options.edited or (100 if options.quick else 1_000)
+    edited = options.edited or (30 if options.quick else 1_000)
     seconds = 15.0 if options.quick else 60 * options.minutes
     result = report.start("Soak")
-    lasting = str(round(max(seconds / 10, 10)))
+    lasting = str(round(max(seconds / 10, 60)))
     with (
         corpus.servers(
             result, options, RATE_LIMIT_ANONYMOUS="", CACHE_L1_TTL=lasting, CACHE_L2_TTL=lasting
