@@ -59,7 +59,7 @@ def load(data: Path, *, rows: int) -> None:
     from apps.candidates.models import Candidate
     from apps.postings.models import Posting
 
-    file, arguments = scratch.postings_file(data, rows=2 * rows)
+    file, arguments = scratch.rows_file(data, "postings", rows=2 * rows)
     scratch.manage("import_postings", str(file), *arguments)
     distinct = Posting.objects.order_by("content_hash", "pk").distinct("content_hash")
     kept = list(distinct.values_list("pk", flat=True)[:rows])

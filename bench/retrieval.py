@@ -1,8 +1,7 @@
 """Whether the nearest postings are found, and how long it takes: the SQL, and a whole GraphQL request.
 
-The queries are candidates, and texts that nobody asked before, so that no cache answers. Candidates and postings are
-embedded by the real worker; of a large corpus only a part is, from all over it. The other postings get vectors around
-those: turned away from one of them by chance, to a cosine between 0.55 and 0.95. Equal texts have equal vectors.
+The queries are candidates, and texts that nobody asked before, so that no cache answers. Recall is taken against an
+exact search over all vectors in memory, which knows nothing of the database.
 """
 
 import json
@@ -10,23 +9,19 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import report, scratch
+from bench import corpus, report, scratch, vectors
 
 if TYPE_CHECKING:
     from apps.embeddings.models import EmbeddingModel
 
 K = 10
-COSINES = (0.55, 0.95)
-SAME = 1e-5  # a row as near as the k-th, up to the arithmetic, is as good as it
 REQUESTS = {
     "searchPostings": "query ($of: String) { searchPostings(text: $of, first: 10, filter: {openOnly: false}) "
     "{ degraded edges { score node { title city } explanation { matchedSkills { name } } } } }",
@@ -35,184 +30,53 @@ REQUESTS = {
 }
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """All vectors in memory, to search exactly without the database."""
-
-    ids: npt.NDArray[np.int64]
-    vectors: npt.NDArray[np.float32]
-
-    def recall(
-        self, found: list[int], query: npt.NDArray[np.float32], allowed: npt.NDArray[np.bool_]
-    ) -> float:
-        """The share of the K nearest allowed rows that the first K of `found` hold, or rows as near."""
-        cosines = np.where(allowed, self.vectors @ query, -np.inf)
-        wanted = min(K, int(allowed.sum()))
-        least = np.partition(cosines, -wanted)[-wanted]
-        right = self.ids[cosines >= least - SAME]
-        return len(np.intersect1d(found[:K], right)) / wanted
-
-
 def main() -> None:
-    parser = report.arguments(__doc__)
-    parser.add_argument(
-        "--folder", type=Path, help="keeps the corpus there, and takes it from there the next time"
-    )
-    parser.add_argument(
-        "--embedded", type=int, help="postings the model embeds, instead of 1,000 (quick: 40)"
-    )
-    parser.add_argument("--queries", type=int, help="instead of 200 (quick: 30)")
+    parser = corpus.arguments(__doc__)
+    parser.add_argument("--queries", type=int, help="at most so many, instead of one for each candidate")
     options = parser.parse_args()
-    queries = options.queries or (30 if options.quick else 200)
     result = report.start("Retrieval")
-    if options.folder:
-        options.folder.mkdir(parents=True, exist_ok=True)
-    with scratch.servers(options.folder and options.folder.resolve(), **scratch.free_addresses()) as data:
+    with corpus.servers(result, options) as data:
         from apps.embeddings.models import EmbeddingModel
-        from apps.embeddings.registry import default_model
 
-        if not (data / "loaded").exists():
-            load(
-                data,
-                rows=8_000 if options.quick else None,
-                embedded=options.embedded or (40 if options.quick else 1_000),
-                candidates=queries,
-            )
-            complete(result, default_model())
-            (data / "loaded").touch()
         model = EmbeddingModel.objects.active()
         assert model is not None
-        measure_sql(result, model, queries)
+        queries = measure_sql(result, model, options.queries)
         with scratch.processes(data, "sidecar", "embedding-server", "web"):
             measure_requests(result, queries)
     report.end(result)
 
 
-def load(data: Path, *, rows: int | None, embedded: int, candidates: int) -> None:
-    """Candidates and a part of the postings, embedded; then all postings."""
-    from apps.embeddings.registry import default_model
+def measure_sql(result: report.Report, model: "EmbeddingModel", most: int | None) -> int:
+    """Recall and time of the application's own search, for several filters, and of pgvector's bare index.
 
-    people, arguments = scratch.candidates_file(data, rows=candidates)
-    scratch.manage("import_candidates", str(people), *arguments)
-    part, arguments = scratch.postings_file(data, rows=embedded)
-    scratch.manage("import_postings", str(part), *arguments)
-    with scratch.processes(data, "sidecar", "embed-worker", "write-worker") as supervisor:
-        for kind in ("candidate", "posting"):
-            scratch.embed(kind, default_model(), supervisor)
-    whole, arguments = scratch.postings_file(data, rows=rows)
-    scratch.manage("import_postings", str(whole), *arguments)
-
-
-def complete(result: report.Report, model: "EmbeddingModel") -> None:
-    """Vectors for all postings, then the index over all of them, as after a first load."""
-    from apps.embeddings.index import build_index, drop_index
-    from apps.embeddings.models import Kind
-
-    drop_index(model, Kind.POSTING)
-    add_vectors(model)
-    started = time.perf_counter()
-    build_index(model, Kind.POSTING)
-    result.figure(f"index built in {time.perf_counter() - started:.1f} s")
-
-
-def add_vectors(model: "EmbeddingModel") -> None:
-    """A vector for each posting that has none: that of an equal text, or one around an embedded one."""
-    from django.db import connection
-
-    from apps.embeddings import packing
-
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO embeddings_postingembedding (posting_id, model_id, content_hash, vector)
-            SELECT DISTINCT ON (record.id) record.id, twin.model_id, twin.content_hash, twin.vector
-            FROM postings_posting AS record
-            JOIN embeddings_postingembedding AS twin ON twin.model_id = %s AND twin.content_hash = record.content_hash
-            ON CONFLICT DO NOTHING
-            """,
-            [model.pk],
-        )
-        cursor.execute(
-            "SELECT DISTINCT content_hash FROM postings_posting AS record WHERE NOT EXISTS "
-            "(SELECT FROM embeddings_postingembedding WHERE posting_id = record.id AND model_id = %s)",
-            [model.pk],
-        )
-        hashes = [bytes(row[0]) for row in cursor.fetchall()]
-    embedded = read_corpus(model).vectors
-    random = np.random.default_rng(0)
-    for start in range(0, len(hashes), 5_000):
-        some = hashes[start : start + 5_000]
-        vectors = packing.PackedVectors(around(embedded, len(some), random))
-        with packing.binary_cursor() as cursor:
-            cursor.execute(
-                """
-                INSERT INTO embeddings_postingembedding (posting_id, model_id, content_hash, vector)
-                SELECT record.id, %(model)s, fresh.hash, fresh.vector
-                FROM unnest(%(hashes)s::bytea[], %(vectors)b) AS fresh(hash, vector)
-                JOIN postings_posting AS record ON record.content_hash = fresh.hash
-                """,
-                {"model": model.pk, "hashes": some, "vectors": vectors},
-            )
-
-
-def around(
-    centres: npt.NDArray[np.float32], count: int, random: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """count × dimensions, of length 1, each at a cosine within COSINES of one of `centres`."""
-    chosen = centres[random.integers(len(centres), size=count)]
-    away = random.standard_normal(chosen.shape).astype(np.float32)
-    away -= (away * chosen).sum(axis=1, keepdims=True) * chosen
-    away /= np.linalg.norm(away, axis=1, keepdims=True)
-    cosine = random.uniform(*COSINES, size=(count, 1)).astype(np.float32)
-    return np.asarray(cosine * chosen + np.sqrt(1 - cosine**2) * away, np.float32)
-
-
-def read_corpus(model: "EmbeddingModel") -> Corpus:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT posting_id, vector::real[] FROM embeddings_postingembedding WHERE model_id = %s",
-            [model.pk],
-        )
-        rows = cursor.fetchall()
-    vectors = np.array([row[1] for row in rows], np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Corpus(np.array([row[0] for row in rows], np.int64), vectors)
-
-
-def measure_sql(result: report.Report, model: "EmbeddingModel", queries: int) -> None:
-    """Recall and time of the application's own search, for several filters, and of pgvector's bare index."""
+    Returns the number of queries.
+    """
     from django.conf import settings
 
-    from apps.candidates.models import Candidate
     from apps.embeddings.models import Kind
-    from apps.recommendations.retrieval import nearest, stored_vector
+    from apps.recommendations.retrieval import nearest
     from apps.recommendations.services import filtered
 
-    corpus, depth = read_corpus(model), settings.RECOMMENDATION_DEPTH
-    result.figure(f"{len(corpus.ids):,} postings, {queries} candidates, {depth} matches each")
-    vectors = [
-        text
-        for pk in Candidate.objects.order_by("pk").values_list("pk", flat=True)[:queries]
-        if (text := stored_vector(Kind.CANDIDATE, pk, model)) is not None
-    ]
+    stored, depth = vectors.read(model), settings.RECOMMENDATION_DEPTH
+    texts = corpus.candidate_vectors(model)[:most]
+    cosines = stored.cosines(vectors.normalised(np.array([json.loads(text) for text in texts], np.float32)))
+    result.figure(f"{len(texts)} candidates, {depth} matches each")
     for name, values in filters().items():
         matching = filtered(Kind.POSTING, values)
-        allowed = np.isin(corpus.ids, list(matching.values_list("pk", flat=True)))
+        positions = np.flatnonzero(np.isin(stored.ids, list(matching.values_list("pk", flat=True))))
         recalls, strategies, milliseconds = [], set[str](), []
-        for vector in vectors:
+        for text, row in zip(texts, cosines, strict=True):
             started = time.perf_counter()
-            found = nearest(Kind.POSTING, vector, model=model, matching=matching, k=depth)
+            found = nearest(Kind.POSTING, text, model=model, matching=matching, k=depth)
             milliseconds.append(1000 * (time.perf_counter() - started))
             strategies.add(found.strategy)
-            query = np.array(json.loads(vector), np.float32)
-            recalls.append(corpus.recall([row.row_id for row in found.rows], query, allowed))
+            recalls.append(vectors.recall([each.row_id for each in found.rows], stored, row, positions, k=K))
         result.figure(
-            f"{name}: {allowed.sum():,} rows match, {', '.join(sorted(strategies))}: {percentiles(milliseconds)}"
+            f"{name}: {len(positions):,} rows match, {', '.join(sorted(strategies))}: {percentiles(milliseconds)}"
         )
         result.at_least(f"recall_at_{K}_{name.replace(' ', '_')}", float(np.mean(recalls)), 0.98)
-    result.figure(f"pgvector's index alone, {depth} rows: {percentiles(bare_index(model, vectors, depth))}")
+    result.figure(f"pgvector's index alone, {depth} rows: {percentiles(bare_index(model, texts, depth))}")
+    return len(texts)
 
 
 def filters() -> dict[str, dict[str, Any]]:
@@ -221,13 +85,13 @@ def filters() -> dict[str, dict[str, Any]]:
 
     from apps.postings.models import Posting
 
-    dated = Posting.objects.exclude(published_at=None).order_by("-published_at")
-    dates = [str(moment) for moment in dated.values_list("published_at", flat=True)]
+    dates = Posting.objects.exclude(published_at=None).order_by("-published_at").values_list("published_at")
+    dated = dates.count()
     some: dict[str, Any] = {"open_only": False}
     found = {
         "no filter": some,
-        "newest half": some | {"published_since": dates[len(dates) // 2]},
-        "newest seventh": some | {"published_since": dates[len(dates) // 7]},
+        "newest half": some | {"published_since": str(dates[dated // 2][0])},
+        "newest seventh": some | {"published_since": str(dates[dated // 7][0])},
     }
     for name, field in (("company", "company__name"), ("family", "job_family"), ("location", "city")):
         usual = Posting.objects.exclude(**{field: ""}).exclude(**{field: None}).values(field)
@@ -238,7 +102,7 @@ def filters() -> dict[str, dict[str, Any]]:
     return found
 
 
-def bare_index(model: "EmbeddingModel", vectors: Iterable[str], depth: int) -> list[float]:
+def bare_index(model: "EmbeddingModel", texts: Iterable[str], depth: int) -> list[float]:
     """Milliseconds of each walk along the index, with the application's ef_search and nothing else."""
     from django.conf import settings
     from django.db import connection, transaction
@@ -246,12 +110,12 @@ def bare_index(model: "EmbeddingModel", vectors: Iterable[str], depth: int) -> l
     milliseconds = []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL hnsw.ef_search = {max(settings.HNSW_EF_SEARCH, 2 * depth)}")
-        for vector in vectors:
+        for text in texts:
             started = time.perf_counter()
             cursor.execute(
                 f"SELECT posting_id FROM embeddings_postingembedding WHERE model_id = {model.pk} "
                 f"ORDER BY vector::halfvec({model.dimensions}) <=> %s::halfvec({model.dimensions}) LIMIT %s",
-                [vector, depth],
+                [text, depth],
             )
             cursor.fetchall()
             milliseconds.append(1000 * (time.perf_counter() - started))

@@ -77,29 +77,32 @@ def manage(*arguments: str) -> None:
         raise SystemExit(f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
-def postings_file(data: Path, *, rows: int | None) -> tuple[Path, list[str]]:
-    """(a gzip file of postings, arguments for its import): the real corpus, or `rows` from all over it.
+REAL = {
+    "postings": (SHARED / "postings" / "usajobs.jsonl.gz", 47_320),
+    "candidates": (SHARED / "candidates" / "experience_statements.jsonl.gz", 3_147),
+}
 
-    Where it is not there, a generated one.
+
+def has_real(kind: str) -> bool:
+    """Whether the real rows of `kind` lie beside the checkout."""
+    return REAL[kind][0].exists()
+
+
+def rows_file(data: Path, kind: str, *, rows: int | None = None, real: bool = True) -> tuple[Path, list[str]]:
+    """(a gzip file of postings or candidates, arguments for its import): the real ones, or `rows` from all over them.
+
+    Real candidates are statements of experience. Without `real`, or where the real ones are not there, generated ones:
+    of those, `rows` are the first of a larger number.
     """
-    return _file(data, "postings", "usajobs.jsonl.gz", rows=rows, all_rows=47_320)
-
-
-def candidates_file(data: Path, *, rows: int) -> tuple[Path, list[str]]:
-    """The same of candidates, whose texts are statements of experience."""
-    return _file(data, "candidates", "experience_statements.jsonl.gz", rows=rows, all_rows=3_147)
-
-
-def _file(data: Path, kind: str, name: str, *, rows: int | None, all_rows: int) -> tuple[Path, list[str]]:
-    real, file = SHARED / kind / name, data / f"{kind}.jsonl.gz"
-    if not real.exists():
+    file, (source, all_rows) = data / f"{kind}.jsonl.gz", REAL[kind]
+    if not real or not has_real(kind):
         manage("generate_sample", kind, f"--count={rows or all_rows}", f"--out={file}", "--force")
         return file, []
     arguments = ["--preset", "usajobs", "--rejects", str(data / f"{kind}-rejects.jsonl")]
     if rows is None or rows >= all_rows:
-        return real, arguments
-    with gzip.open(real) as source, gzip.open(file, "wb", compresslevel=1) as target:
-        target.writelines(islice(source, 0, rows * (all_rows // rows), all_rows // rows))
+        return source, arguments
+    with gzip.open(source) as lines, gzip.open(file, "wb", compresslevel=1) as target:
+        target.writelines(islice(lines, 0, rows * (all_rows // rows), all_rows // rows))
     return file, arguments
 
 

@@ -1,24 +1,31 @@
 """How much a cached recommendation costs beside a bare Django view, and an uncached one beside its SQL and embedding.
 
 Hits: the real web server and a bare Django view of the same bytes, each one granian process, asked in turns by the
-same load generator. Cold: each request with a text of its own, so that no cache answers; whole request against the sum
-of its statements and its embedding call, all measured in the same requests.
+same load generator. Cold: each request with a text of its own, of all professions that the corpus holds, so that no
+cache answers; half of them with a filter. The whole request against the sum of its statements and its embedding call,
+all measured in the same requests.
 """
 
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import load, report, scratch
+from bench import corpus, load, report
 
-QUERY = """query Recommended($profile: ProfileInput!, $first: Int) {
-  recommendedPostingsForProfile(profile: $profile, first: $first) {
+if TYPE_CHECKING:
+    from apps.postings.models import Posting
+    from jobrec_site.local.supervision import Supervisor
+
+QUERY = """query Recommended($profile: ProfileInput!, $filter: PostingFilter, $first: Int) {
+  recommendedPostingsForProfile(profile: $profile, filter: $filter, first: $first) {
     totalCount degraded pageInfo { hasNextPage endCursor }
     edges {
       cursor score node { id title company { name } city country remote skills { name } salaryMin salaryMax publishedAt }
@@ -30,34 +37,78 @@ QUERY = """query Recommended($profile: ProfileInput!, $first: Int) {
 TEXT = "Backend engineer who knows Python, PostgreSQL and Kubernetes, six years"
 
 
-def asking(text: str) -> dict[str, Any]:
-    return {"query": QUERY, "variables": {"profile": {"text": text, "experienceYears": 6}, "first": 20}}
+WORDS = 60  # of a résumé, in a question
+WARM_UP = 10  # questions
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the servers listen, and who looks after all processes."""
+
+    web: int
+    bare: int
+    supervisor: "Supervisor"
+
+
+def asking(text: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A request for recommendations, with a filter or without."""
+    profile = {"text": text, "experienceYears": 6}
+    wanted = {"openOnly": corpus.mostly_open()} | (values or {})
+    return {"query": QUERY, "variables": {"profile": profile, "filter": wanted, "first": 20}}
 
 
 def main() -> None:
-    options = report.arguments(__doc__).parse_args()
+    options = corpus.arguments(__doc__).parse_args()
     result = report.start("Serving")
-    with scratch.servers(None, **scratch.free_addresses(), RATE_LIMIT_ANONYMOUS="") as data:
-        fill(data, postings=200 if options.quick else 5_000)
-        measure_hits(result, data, rounds=3 if options.quick else 5, seconds=2 if options.quick else 6)
-        with processes(data, "embedding-server"):
-            measure_cold(result, requests=40 if options.quick else 300)
+    with corpus.servers(result, options, RATE_LIMIT_ANONYMOUS="") as data:
+        body = data / "body.json"
+        with processes(data, "web", "embedding-server", body=body) as running:
+            measure_hits(
+                result, running, body, rounds=3 if options.quick else 5, seconds=1 if options.quick else 6
+            )
+            measure_cold(result, questions(40 if options.quick else 300))
     report.end(result)
 
 
-def fill(data: Path, *, postings: int) -> None:
-    """Sample postings and some candidates, embedded by the real pipeline."""
-    for kind, count in (("postings", postings), ("candidates", 50)):
-        file = data / f"{kind}.jsonl"
-        scratch.manage("generate_sample", kind, f"--count={count}", f"--out={file}")
-        scratch.manage(f"import_{kind}", str(file))
-    with processes(data, "sidecar", "embedding-server", "embed-worker", "write-worker"):
-        scratch.manage("embed", "--wait", "--timeout=900")
+def questions(count: int) -> list[dict[str, Any]]:
+    """So many requests of different texts, and WARM_UP more: postings from all over the corpus by title and skills,
+    each fourth the beginning of a résumé; every other one with a filter that suits the posting.
+    """
+    from apps.candidates.models import Candidate
+    from apps.postings.models import Posting
+
+    count += WARM_UP
+    ids = Posting.objects.order_by("pk").values_list("pk", flat=True)
+    step = max(ids.count() // (2 * count), 1)  # twice as many: postings may be called alike
+    some = Posting.objects.filter(pk__in=list(ids[::step])).order_by("pk")
+    texts = {f"{each.title}. {', '.join(each.skills_text.split(', ')[:5])}": each for each in some}
+    resumes = list(Candidate.objects.order_by("pk").values_list("resume", flat=True))
+    asked: dict[str, dict[str, Any]] = {}
+    for number, (text, posting) in enumerate(texts.items()):
+        question = " ".join(resumes.pop().split()[:WORDS]) if number % 4 == 3 and resumes else text
+        asked[question] = asking(question, _filter(posting, number))
+    if len(asked) < count:
+        raise SystemExit(f"the corpus has only {len(asked)} different texts for {count} questions")
+    return list(asked.values())[:count]
+
+
+def _filter(posting: "Posting", number: int) -> dict[str, Any]:
+    """Nothing for every other number, else one of four filters, by what the posting has."""
+    if number % 2:
+        return {}
+    named = (
+        ("location", posting.city or posting.country),
+        ("publishedSince", posting.published_at and posting.published_at.isoformat()),
+        ("jobFamily", posting.job_family),
+        ("remote", True),
+    )
+    name, value = named[number // 2 % len(named)]
+    return {name: value} if value else {}
 
 
 @contextmanager
-def processes(data: Path, *names: str, body: Path | None = None) -> Iterator[tuple[int, int]]:
-    """Runs processes by name, `web` and `bare` with one worker each; (port of web, port of bare)."""
+def processes(data: Path, *names: str, body: Path | None = None) -> Iterator[Running]:
+    """Runs processes by name, `web` and `bare` with one worker each."""
     from django.conf import settings
 
     from apps.rpc.client import is_serving
@@ -78,31 +129,30 @@ def processes(data: Path, *names: str, body: Path | None = None) -> Iterator[tup
         ):
             while name in names and not is_serving(address):
                 time.sleep(0.1)
-        yield settings.WEB_PORT, bare_port
+        yield Running(settings.WEB_PORT, bare_port, supervisor)
     finally:
         supervisor.stop()
 
 
-def measure_hits(result: report.Report, data: Path, *, rounds: int, seconds: float) -> None:
-    body = data / "body.json"
+def measure_hits(result: report.Report, running: Running, body: Path, *, rounds: int, seconds: float) -> None:
+    """`body`: the file that the bare view answers with."""
     request = load.post("/graphql", asking(TEXT))
-    with processes(data, "web", "embedding-server") as (port, _):
-        body.write_bytes(answer_of(port, asking(TEXT)))
-    with processes(data, "web", "embedding-server", "bare", body=body) as (port, bare_port):
-        if answer_of(port, asking(TEXT)) != answer_of(bare_port, asking(TEXT)):
-            raise SystemExit("the two servers do not answer the same bytes")
-        ratios = []
-        for _ in range(rounds):
-            hit = load.run(port, [request], seconds=seconds)
-            bare = load.run(bare_port, [request], seconds=seconds)
-            if hit.failed or bare.failed:
-                raise SystemExit(f"{hit.failed} + {bare.failed} answers were no answers")
-            ratios.append(hit.rate / bare.rate)
-            result.figure(
-                f"{body.stat().st_size:,} octets: cached {hit.rate:,.0f}/s, p95 "
-                f"{1000 * report.percentile(hit.latencies, 0.95):.1f} ms; bare {bare.rate:,.0f}/s, p95 "
-                f"{1000 * report.percentile(bare.latencies, 0.95):.1f} ms"
-            )
+    body.write_bytes(answer_of(running.web, asking(TEXT)))
+    running.supervisor.run(["bare"])
+    if answer_of(running.web, asking(TEXT)) != answer_of(running.bare, asking(TEXT)):
+        raise SystemExit("the two servers do not answer the same bytes")
+    ratios = []
+    for _ in range(rounds):
+        hit = load.run(running.web, [request], seconds=seconds)
+        bare = load.run(running.bare, [request], seconds=seconds)
+        if hit.failed or bare.failed:
+            raise SystemExit(f"{hit.failed} + {bare.failed} answers were no answers")
+        ratios.append(hit.rate / bare.rate)
+        result.figure(
+            f"{body.stat().st_size:,} octets: cached {hit.rate:,.0f}/s, p95 "
+            f"{1000 * report.percentile(hit.latencies, 0.95):.1f} ms; bare {bare.rate:,.0f}/s, p95 "
+            f"{1000 * report.percentile(bare.latencies, 0.95):.1f} ms"
+        )
     result.figure(f"cached ÷ bare: {report.spread(ratios)}")
     result.at_least("cached_of_bare_view", sorted(ratios)[len(ratios) // 2], 0.5)
 
@@ -128,52 +178,72 @@ def answer_of(port: int, content: dict[str, Any]) -> bytes:
                 raise
             time.sleep(0.2)
         else:
-            if b'"errors"' in body or b'"degraded":true' in body:
-                raise SystemExit(f"not a full answer: {body[:300]!r}")
+            _must_be_full(body)
             return body
 
 
-def measure_cold(result: report.Report, *, requests: int) -> None:
+def measure_cold(result: report.Report, asked: list[dict[str, Any]]) -> None:
     from django.db import connection
     from django.test import Client
 
     from apps.embeddings.client import embedding_server
 
-    wholes, parts, spent = [], [], [0.0]
+    spent: dict[str, float] = {}
+    seconds: dict[str, list[float]] = defaultdict(list)
 
-    def timed(function: Any) -> Any:
+    def timed(part: str, function: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
             started = time.perf_counter()
             try:
                 return function(*args, **kwargs)
             finally:
-                spent[0] += time.perf_counter() - started
+                spent[part] += time.perf_counter() - started
 
         return call
 
     def statement(execute: Any, sql: Any, parameters: Any, many: bool, context: Any) -> Any:
-        return timed(execute)(sql, parameters, many, context)
+        return timed("SQL", execute)(sql, parameters, many, context)
 
-    reader = Client(SERVER_NAME="localhost")
-    server = embedding_server()
-    with connection.execute_wrapper(statement), patch.object(server, "call", timed(server.call)):
-        for number in range(requests + 10):
-            spent[0] = 0.0
+    reader, server = Client(SERVER_NAME="localhost"), embedding_server()
+    with (
+        connection.execute_wrapper(statement),
+        patch.object(server, "call", timed("embedding", server.call)),
+    ):
+        for number, content in enumerate(asked):
+            spent |= {"SQL": 0.0, "embedding": 0.0}
             started = time.perf_counter()
-            response = reader.post(
-                "/graphql", asking(f"{TEXT}, {number} weeks"), content_type="application/json"
-            )
-            wholes.append(time.perf_counter() - started)
-            parts.append(spent[0])
-            if (
-                response.status_code != 200
-                or b'"errors"' in response.content
-                or b'"degraded":true' in response.content
-            ):
-                raise SystemExit(f"not a full answer: {response.content[:300]!r}")
-    whole, part = (report.percentile(each[10:], 0.95) for each in (wholes, parts))  # the first ten warm up
-    result.figure(f"cold: p95 {1000 * whole:.1f} ms, of which SQL and embedding {1000 * part:.1f} ms")
+            response = reader.post("/graphql", content, content_type="application/json")
+            whole = time.perf_counter() - started
+            _must_be_full(response.content, status=response.status_code)
+            if number < WARM_UP:
+                continue
+            both = spent["SQL"] + spent["embedding"]
+            parts = {"whole": whole, **spent, "SQL and embedding": both, "rest": whole - both}
+            for name, value in parts.items():
+                seconds[name].append(value)
+            filtered = len(content["variables"]["filter"]) > 1  # openOnly is always there
+            seconds["filtered" if filtered else "unfiltered"].append(whole)
+    _report_cold(result, seconds)
+
+
+def _report_cold(result: report.Report, seconds: dict[str, list[float]]) -> None:
+    def milliseconds(name: str) -> str:
+        p50, p95 = (1000 * report.percentile(seconds[name], share) for share in (0.5, 0.95))
+        return f"{name} {p50:.1f} and {p95:.1f} ms"
+
+    result.figure(
+        f"{len(seconds['whole'])} cold requests, p50 and p95: "
+        + ", ".join(milliseconds(name) for name in ("whole", "SQL", "embedding", "rest"))
+    )
+    for name in ("unfiltered", "filtered"):
+        result.figure(f"{len(seconds[name])} of them {milliseconds(name)}")
+    whole, part = (report.percentile(seconds[name], 0.95) for name in ("whole", "SQL and embedding"))
     result.at_most("cold_p95_of_sql_and_embedding", whole / part, 3.0)
+
+
+def _must_be_full(body: bytes, *, status: int = 200) -> None:
+    if status != 200 or b'"errors"' in body or b'"degraded":true' in body:
+        raise SystemExit(f"not a full answer: {status} {body[:300]!r}")
 
 
 if __name__ == "__main__":

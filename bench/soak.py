@@ -1,126 +1,204 @@
-"""Many minutes of half the load that the server can bear, while the corpus is embedded anew.
+"""Many minutes of half the load that the server can bear, while postings are edited and embedded anew, without a pause.
 
 No answer may fail, the memory of no process may grow on, and the 95th percentile stays near that of the same load
 while nothing is embedded. The requests are recommendations for several profiles: hits until an invalidation, then not.
+Each run embeds one slice of the corpus that was edited before. Memory is what a process has to itself, so neither its
+program nor PostgreSQL's shared buffers. It is compared between the first and the last fifth of the time, by medians, as
+a share of what it was, or of 50 MiB where it was less. Not counted is the first quarter of the time, in which the
+caches fill: what is in them lives for a tenth of the time, but at least for a minute.
 """
 
+import statistics
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 
-from bench import load, report, scratch, serve
+from bench import corpus, load, report, scratch, serve
+
+if TYPE_CHECKING:
+    from jobrec_site.local.supervision import Supervisor
 
 CONNECTIONS = 4
 PROFILES = 20
+LEAST = 50 * 1024**2  # octets; a process of less may grow by a share that says nothing
+PROCESSES = ("sidecar", "embedding-server", "embed-worker", "write-worker", "web")
 
 
 def main() -> None:
-    parser = report.arguments(__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long the load lasts")
+    parser = corpus.arguments(__doc__)
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="how long the load lasts (quick: 15 seconds)"
+    )
+    parser.add_argument(
+        "--edited", type=int, help="postings of each run, instead of 1,000 (quick: 30); they stay edited"
+    )
     options = parser.parse_args()
-    seconds = 30.0 if options.quick else 60 * options.minutes
+    edited = options.edited or (30 if options.quick else 1_000)
+    seconds = 15.0 if options.quick else 60 * options.minutes
     result = report.start("Soak")
-    names = ("sidecar", "embedding-server", "embed-worker", "write-worker", "web")
-    with scratch.servers(None, **scratch.free_addresses(), RATE_LIMIT_ANONYMOUS="") as data:
-        serve.fill(data, postings=200 if options.quick else 5_000)
-        with serve.processes(data, *names) as (port, _):
-            serve.answer_of(port, serve.asking(serve.TEXT))
-            soak(result, port, seconds=seconds)
+    lasting = str(round(max(seconds / 10, 60)))
+    with (
+        corpus.servers(
+            result, options, RATE_LIMIT_ANONYMOUS="", CACHE_L1_TTL=lasting, CACHE_L2_TTL=lasting
+        ) as data,
+        serve.processes(data, *PROCESSES) as running,
+    ):
+        embedding = Reembedding(running.supervisor, rows=edited)
+        soak(result, running.web, embedding, seconds=seconds, warm_up=2.0 if options.quick else 5.0)
     report.end(result)
 
 
-def soak(result: report.Report, port: int, *, seconds: float) -> None:
-    requests = [load.post("/graphql", serve.asking(f"{serve.TEXT} {number}")) for number in range(PROFILES)]
-    load.run(port, requests, seconds=5, connections=CONNECTIONS)  # fills the caches
-    capacity = load.run(port, requests, seconds=5, connections=CONNECTIONS).rate
+def soak(
+    result: report.Report, port: int, embedding: "Reembedding", *, seconds: float, warm_up: float
+) -> None:
+    contents = [serve.asking(f"{serve.TEXT} {number}") for number in range(PROFILES)]
+    requests = [load.post("/graphql", content) for content in contents]
+    embedding.one()  # warms the workers up, and the caches then hold nothing
+    for content in contents:
+        serve.answer_of(port, content)
+    load.run(port, requests, seconds=warm_up, connections=CONNECTIONS)
+    capacity = load.run(port, requests, seconds=warm_up, connections=CONNECTIONS).rate
     idle = load.run(port, requests, seconds=seconds / 4, connections=CONNECTIONS, rate=capacity / 2)
-    embedding = Reembedding()
-    embedding.start()
-    memory = Memory()
-    busy = _soaked(port, requests, seconds, capacity / 2, memory)
-    embedding.end()
+    with ThreadPoolExecutor(1) as pool:
+        going_on = pool.submit(embedding.until_ended)
+        try:
+            with Memory().watched() as memory:
+                busy = load.run(port, requests, seconds=seconds, connections=CONNECTIONS, rate=capacity / 2)
+        finally:
+            embedding.ending.set()
+        runs = going_on.result()
     p95 = {name: report.percentile(each.latencies, 0.95) for name, each in (("idle", idle), ("busy", busy))}
     result.figure(
-        f"{busy.answers:,} answers at {busy.rate:,.0f}/s of {capacity:,.0f}/s, {embedding.runs} runs; p95 idle "
-        f"{1000 * p95['idle']:.1f} ms, busy {1000 * p95['busy']:.1f} ms"
+        f"{busy.answers:,} answers at {busy.rate:,.0f}/s of {capacity:,.0f}/s; {runs.count} runs of {embedding.rows:,} "
+        f"postings, one going on {runs.share:.0%} of the time; p95 idle {1000 * p95['idle']:.1f} ms, "
+        f"busy {1000 * p95['busy']:.1f} ms"
     )
-    result.figure("memory, from the middle to the end: " + memory.table())
-    result.at_least("soak_runs", embedding.runs, 1)
-    result.at_most("soak_failed_answers", busy.failed, 0)
+    result.figure("memory, from the first fifth to the last: " + memory.table())
+    result.at_least("soak_runs", runs.count, 1)
+    result.at_most("soak_failed_answers", idle.failed + busy.failed, 0)
     result.at_most("soak_memory_growth", memory.largest_growth(), 0.10)
     result.at_most("soak_p95_of_idle", p95["busy"] / p95["idle"], 2.0)
 
 
-def _soaked(port: int, requests: list[bytes], seconds: float, rate: float, memory: "Memory") -> load.Load:
-    """The load in slices, with a look at the memory of all processes between two of them."""
-    until = time.monotonic() + seconds
-    slices = []
-    while time.monotonic() < until:
-        slices.append(
-            load.run(port, requests, seconds=max(seconds / 20, 2), connections=CONNECTIONS, rate=rate)
-        )
-        memory.look()
-    return load.together(slices)
+@dataclass(frozen=True)
+class Runs:
+    """`share`: of the time, in which a run was going on."""
+
+    count: int
+    share: float
 
 
-class Reembedding(Thread):
-    """Edits all postings and embeds them, over and over."""
+class Reembedding:
+    """Edits one slice of the postings after the other and embeds it, from the first again after the last."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.runs = 0
-        self._ending = False
+    def __init__(self, supervisor: "Supervisor", *, rows: int) -> None:
+        from apps.postings.models import Posting
 
-    def run(self) -> None:
+        self.ending, self.rows, self._supervisor = Event(), rows, supervisor
+        ids = list(Posting.objects.order_by("pk").values_list("pk", flat=True))
+        self._slices = cycle(ids[start : start + rows] for start in range(0, len(ids), rows))
+
+    def one(self) -> float:
+        """Seconds of the run; returns when it is complete and the caches have heard of it."""
         from django.db import connection
 
-        while not self._ending:
-            with connection.cursor() as cursor:
-                cursor.execute("UPDATE postings_posting SET title = left(title, 400) || '.'")
-            scratch.manage("embed", "--kind=posting", "--wait", "--timeout=900")
-            self.runs += 1
-        connection.close()
+        from apps.embeddings.registry import default_model
 
-    def end(self) -> None:
-        """Lets the last run finish."""
-        self._ending = True
-        self.join()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE postings_posting SET title = left(title, 400) || '.' WHERE id = ANY (%s)",
+                [next(self._slices)],
+            )
+        started = time.perf_counter()
+        scratch.embed("posting", default_model(), self._supervisor)
+        return time.perf_counter() - started
+
+    def until_ended(self) -> Runs:
+        """One run after the other until `ending` is set; the last one is finished."""
+        from django.db import connection
+
+        started, seconds = time.perf_counter(), []
+        try:
+            while not self.ending.is_set():
+                seconds.append(self.one())
+        finally:
+            connection.close()
+        return Runs(len(seconds), sum(seconds) / (time.perf_counter() - started))
 
 
 class Memory:
-    """Resident memory of jobrec's processes, over time."""
+    """Memory of the servers and of jobrec's processes, over time: of all that this process had started before."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, str], list[int]] = {}
+        self._roots = psutil.Process().children()
+        self._seen: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._ending = Event()
 
-    def look(self) -> None:
-        for process in psutil.Process().children(recursive=True):
+    @contextmanager
+    def watched(self, every: float = 1.0) -> Iterator["Memory"]:
+        """Looks at them `every` so many seconds."""
+
+        def look() -> None:
+            while not self._ending.wait(every):
+                self._look()
+
+        looking = Thread(target=look)
+        looking.start()
+        try:
+            yield self
+        finally:
+            self._ending.set()
+            looking.join()
+
+    def _look(self) -> None:
+        for process in [each for root in self._roots for each in (root, *root.children(recursive=True))]:
             try:
-                line = process.cmdline()
-                name = next((word for word in reversed(line) if "=" not in word), process.name())
-                self._seen.setdefault((process.pid, name), []).append(process.memory_info().rss)
+                name, used = _name(process), process.memory_info()
             except psutil.Error:
                 continue  # ended meanwhile
+            own = used.rss - getattr(used, "shared", 0)  # not all systems tell the two apart
+            self._seen[process.pid, name].append(own)
 
     def growths(self) -> dict[str, float]:
-        """From the middle to the end, as a share, of each process that lived through both."""
+        """By name, the largest of those processes that lived all the time."""
         longest = max(len(values) for values in self._seen.values())
-        return {
-            f"{name} {pid}": max(values[-3:]) / max(values[longest // 2 - 1 : longest // 2 + 2]) - 1
-            for (pid, name), values in self._seen.items()
-            if len(values) == longest
-        }
+        warm = longest // 4
+        fifth = max((longest - warm) // 5, 1)
+        found: dict[str, float] = defaultdict(lambda: -1.0)
+        for (_, name), values in self._seen.items():
+            if len(values) == longest:
+                first, last = (
+                    statistics.median(values[warm : warm + fifth]),
+                    statistics.median(values[-fifth:]),
+                )
+                found[name] = max(found[name], (last - first) / max(first, LEAST))
+        return found
 
     def largest_growth(self) -> float:
         return max(self.growths().values())
 
     def table(self) -> str:
-        return ", ".join(f"{Path(name).name} {100 * share:+.1f} %" for name, share in self.growths().items())
+        return ", ".join(f"{name} {100 * share:+.1f} %" for name, share in sorted(self.growths().items()))
+
+
+def _name(process: psutil.Process) -> str:
+    """Of a program of jobrec its last argument: embedding_server, or embed for a worker."""
+    if process.name().startswith("postgres"):
+        return "postgres"
+    words = [word for word in process.cmdline() if word and "=" not in word]
+    return Path(words[-1]).name[:30] if words else process.name()
 
 
 if __name__ == "__main__":
