@@ -1,0 +1,35 @@
+"""Whether the filters' conditions are those that the indexes can answer."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from apps.embeddings.models import Kind
+from apps.recommendations.services import matching_rows
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "values", "indexes"),
+    [
+        (
+            Kind.POSTING,
+            {"location": "Oslo"},
+            ["posting_by_city", "posting_by_region", "posting_by_country"],
+        ),
+        (
+            Kind.CANDIDATE,
+            {"location": "Oslo"},
+            ["candidate_by_city", "candidate_by_region", "candidate_by_country"],
+        ),
+        (Kind.POSTING, {"job_family": "Nursing"}, ["posting_by_job_family"]),
+        (Kind.POSTING, {"company": "Fjord AS"}, ["company_by_name_any_case"]),
+        (Kind.POSTING, {"salary_min": 50_000}, ["posting_by_salary"]),
+    ],
+)
+def test_a_filter_has_an_index(kind: Kind, values: dict[str, Any], indexes: list[str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # of a table without rows it would be the cheapest
+    plan = matching_rows(kind, values).explain()
+    assert [name for name in indexes if f" {name} " not in plan] == []
