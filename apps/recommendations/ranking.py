@@ -106,15 +106,20 @@ def score(
 
 def normalised_weights(parts: Iterable[str], *, text_share: float) -> dict[str, float]:
     """The weights of the known parts, scaled to a sum of 1."""
-    known = {name: WEIGHTS[name] * (text_share if name == "text" else 1.0) for name in parts}
-    whole = sum(known.values())
-    return {name: weight / whole for name, weight in known.items()}
+    weights = _weights(parts, text_share=text_share)
+    whole = sum(weights.values())
+    return {name: weight / whole for name, weight in weights.items()}
 
 
 def total(parts: Mapping[str, float], *, text_share: float) -> float:
     """The score for parts as in an explanation; 0 where there are none."""
-    weights = normalised_weights(parts, text_share=text_share)
-    return sum(weights[name] * value for name, value in parts.items())
+    weights = _weights(parts, text_share=text_share)
+    whole = sum(weights.values()) or 1.0
+    return sum(weights[name] * value for name, value in parts.items()) / whole
+
+
+def _weights(parts: Iterable[str], *, text_share: float) -> dict[str, float]:
+    return {name: WEIGHTS[name] * text_share if name == "text" else WEIGHTS[name] for name in parts}
 
 
 def _clipped(cosine: float) -> float:
