@@ -53,9 +53,11 @@ def clean_cache(servers: Path) -> None:
     from apps.api.response_cache import responses
     from apps.caching import generations
     from apps.caching.two_level import cache
+    from apps.recommendations.services import lists
 
     generations.connection().flushdb()
     cache.clear_l1()
+    lists.clear_l1()
     responses.clear_l1()
 
 

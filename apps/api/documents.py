@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 
 from cachetools import LRUCache
@@ -26,7 +27,7 @@ from graphql import (
 
 from apps.api.errors import BadRequestError
 from apps.api.limits import check_shape, check_tokens, fragments_of
-from apps.api.public import NAMESPACES
+from apps.api.public import NAMESPACES, PERSONAL
 
 REMEMBERED = 500_000  # characters of queries: a parsed one takes some fifty times its length
 MAX_ERRORS = 10
@@ -59,10 +60,17 @@ class Operation:
         """What the answer depends on; None where it may differ from reader to reader, so must not be shared."""
         if not self.is_query:
             return None
-        fields = self._root_fields(self.node.selection_set)
-        if not fields <= NAMESPACES.keys():
+        if not self._fields <= NAMESPACES.keys():
             return None
-        return tuple(sorted({namespace for name in fields for namespace in NAMESPACES[name]}))
+        return tuple(sorted({namespace for name in self._fields for namespace in NAMESPACES[name]}))
+
+    def is_personal(self) -> bool:
+        """Whether its arguments may say something of a person."""
+        return not self._fields.isdisjoint(PERSONAL)
+
+    @cached_property
+    def _fields(self) -> set[str]:
+        return self._root_fields(self.node.selection_set)
 
     def _root_fields(self, selections: SelectionSetNode) -> set[str]:
         fields: set[str] = set()

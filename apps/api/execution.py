@@ -6,12 +6,12 @@ from django.http import HttpRequest
 from graphql import ExecutionContext, FieldNode, GraphQLObjectType, GraphQLResolveInfo, execute_sync
 from graphql.pyutils import Path
 
-from apps.api.documents import operation_of, schema
+from apps.api.documents import Operation, operation_of, schema
 from apps.api.errors import MethodNotAllowedError
 from apps.api.identity import identify
 from apps.api.limits import check_cost
 from apps.api.rates import admit
-from apps.api.requests import asked_of
+from apps.api.requests import Asked, asked_of
 from apps.api.responses import ApiResponse, answered
 from apps.skills.directory import SkillEntry
 
@@ -24,6 +24,11 @@ def respond(request: HttpRequest) -> ApiResponse:
     operation = operation_of(asked.query, asked.operation_name)
     if request.method == "GET" and not operation.is_query:
         raise MethodNotAllowedError("a mutation is sent with POST")
+    return executed(asked, operation, request)
+
+
+def executed(asked: Asked, operation: Operation, request: HttpRequest) -> ApiResponse:
+    """The answer for `request.user`, whom nobody counts. Raises LimitError where it would cost too much."""
     check_cost(schema(), operation.document, operation.node, asked.variables)
     result = execute_sync(
         schema(),
