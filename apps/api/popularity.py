@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -31,7 +30,7 @@ class Popularity:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counted: Counter[bytes] = Counter()
+        self._counted: dict[bytes, int] = {}
         self._pid = 0
 
     def count(self, asked: Asked) -> None:
@@ -42,8 +41,9 @@ class Popularity:
         if len(request) > LARGEST:
             return
         with self._lock:
-            if request in self._counted or len(self._counted) < KEPT:
-                self._counted[request] += 1
+            times = self._counted.get(request, 0)
+            if times or len(self._counted) < KEPT:
+                self._counted[request] = times + 1
             if self._pid != os.getpid():
                 self._pid = os.getpid()
                 threading.Thread(target=self._carry, name="popularity", daemon=True).start()
@@ -52,7 +52,7 @@ class Popularity:
         while True:
             time.sleep(CARRY_EVERY)
             with self._lock:
-                counted, self._counted = self._counted, Counter()
+                counted, self._counted = self._counted, {}
             if not counted:
                 continue
             try:
@@ -69,7 +69,7 @@ def most_asked(count: int) -> list[Asked]:
     return [Asked(*orjson.loads(request)) for request in ascending[::-1][:count]]
 
 
-def _add(counted: Counter[bytes]) -> None:
+def _add(counted: dict[bytes, int]) -> None:
     key = _key(datetime.now(UTC))
     with connection().pipeline(transaction=False) as pipeline:
         for request, times in counted.items():

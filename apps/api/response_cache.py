@@ -75,13 +75,13 @@ class ResponseCacheMiddleware:
         if not is_remembered(asked.query):
             admit(request)  # before the work of parsing and validating
         operation = operation_of(asked.query, asked.operation_name)
-        namespaces = operation.namespaces()
+        namespaces = operation.namespaces
         if namespaces is None:
             return self._get_response(request)
         found = _cached(asked, namespaces, lambda: self._get_response(request))
         if not isinstance(found, Kept):
             return found
-        if settings.CACHE_WARM_REQUESTS and not operation.is_personal():
+        if settings.CACHE_WARM_REQUESTS and not operation.is_personal:
             popularity.count(asked)
         return found.answer(request)
 
@@ -92,7 +92,7 @@ def warm(asked: Asked) -> bool:
     Raises InvalidDocumentError or ApiError where it cannot be executed.
     """
     operation = operation_of(asked.query, asked.operation_name)
-    namespaces = operation.namespaces()
+    namespaces = operation.namespaces
     if namespaces is None:
         return False
     reader = HttpRequest()
