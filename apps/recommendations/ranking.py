@@ -22,7 +22,7 @@ data: vector and text decide, the rest orders neighbours.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date
 
 WEIGHTS: Mapping[str, float] = {
     "vector": 0.42,
@@ -64,7 +64,7 @@ class Features:
     remote: bool = False
     salary_per_year: float | None = None
     salary_currency: str = ""
-    published_at: datetime | None = None
+    published_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Score:
 
 
 def score(
-    *, candidate: Features, posting: Features, nearness: Nearness, text_share: float, now: datetime
+    *, candidate: Features, posting: Features, nearness: Nearness, text_share: float, today: date
 ) -> Score:
     """The score of a pair. `text_share` is the part of its weight that the text score has, between 0 and 1."""
     parts = {
@@ -98,7 +98,7 @@ def score(
         "english": _english(candidate.english_level, posting.english_level),
         "location": _location(candidate, posting),
         "salary": _salary(candidate, posting),
-        "freshness": _freshness(posting.published_at, now),
+        "freshness": _freshness(posting.published_on, today),
     }
     known = {name: value for name, value in parts.items() if value is not None}
     return Score(total(known, text_share=text_share), known)
@@ -163,9 +163,9 @@ def _salary(candidate: Features, posting: Features) -> float | None:
     return min(1.0, paid / expected)
 
 
-def _freshness(published_at: datetime | None, now: datetime) -> float | None:
-    if published_at is None:
+def _freshness(published_on: date | None, today: date) -> float | None:
+    if published_on is None:
         return None
     # Whole days: within a day, the same question has the same answer.
-    days = max(0, (now.astimezone(UTC).date() - published_at.astimezone(UTC).date()).days)
+    days = max(0, (today - published_on).days)
     return float(0.5 ** (days / FRESHNESS_HALF_LIFE))

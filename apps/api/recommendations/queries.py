@@ -212,7 +212,7 @@ def _connection(
     matches = ranked.only(among([each.row_id for each in ranked.items], rows))
     snapshot = cursor.snapshot if cursor else ranked.snapshot
     page = page_of_matches(matches.items, snapshot=snapshot, first=first, after=cursor)
-    nodes = for_nodes(rows).in_bulk([match.row_id for match in page.items])
+    nodes = for_nodes(rows.order_by()).in_bulk([match.row_id for match in page.items])
     edges = [
         connection.Edge(node=nodes[match.row_id], cursor=place, score=match.score, explanation=match)
         for match, place in zip(page.items, page.cursors, strict=True)
