@@ -49,6 +49,9 @@ class Place:
     country: str = ""
 
 
+NOWHERE = Place()
+
+
 @dataclass(frozen=True)
 class Features:
     """What ranking looks at, of a candidate or of a posting.
@@ -150,10 +153,12 @@ def _location(candidate: Features, posting: Features) -> float | None:
     if posting.remote:
         return 1.0
     one, other = candidate.place, posting.place
+    if NOWHERE in (one, other):
+        return None
     for name, value in (("city", 1.0), ("region", 0.7), ("country", 0.4)):
         if getattr(one, name) and getattr(one, name) == getattr(other, name):
             return value
-    return 0.0 if one != Place() and other != Place() else None
+    return 0.0
 
 
 def _salary(candidate: Features, posting: Features) -> float | None:
