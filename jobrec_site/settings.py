@@ -171,6 +171,9 @@ CACHE_L1_TTL = env.int("CACHE_L1_TTL", default=60)  # seconds, in each web proce
 CACHE_L1_ENTRIES = env.int("CACHE_L1_ENTRIES", default=2_000)
 CACHE_L2_TTL = env.int("CACHE_L2_TTL", default=600)  # seconds, in Redis
 CACHE_L1_RESPONSES_MB = env.int("CACHE_L1_RESPONSES_MB", default=32)  # whole responses, in each web process
+# After its start and after each run the cache warmer answers what is asked most, so many requests, so many seconds.
+CACHE_WARM_REQUESTS = env.int("CACHE_WARM_REQUESTS", default=50)  # 0: nothing is counted, nothing warmed
+CACHE_WARM_SECONDS = env.float("CACHE_WARM_SECONDS", default=20.0)
 
 # --- gRPC ----------------------------------------------------------------------------------------------------
 # Sidecars to call after a run (all of them; one is enough while they share the cache), and this host's own.

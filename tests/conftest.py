@@ -53,10 +53,12 @@ def clean_cache(servers: Path) -> None:
     from apps.api.response_cache import responses
     from apps.caching import shared
     from apps.caching.two_level import cache
+    from apps.recommendations.services import lists
 
     shared.connection().flushdb()
     shared.breaker.reset()
     cache.clear_l1()
+    lists.clear_l1()
     responses.clear_l1()
 
 

@@ -1,8 +1,9 @@
 """Queries, parsed and validated once in each process."""
 
 import threading
-from dataclasses import dataclass
-from operator import itemgetter
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 
 from cachetools import LRUCache
 from django.conf import settings
@@ -26,14 +27,12 @@ from graphql import (
 
 from apps.api.errors import BadRequestError
 from apps.api.limits import check_shape, check_tokens, fragments_of
-from apps.api.public import NAMESPACES
+from apps.api.public import NAMESPACES, PERSONAL
 
 REMEMBERED = 500_000  # characters of queries: a parsed one takes some fifty times its length
 MAX_ERRORS = 10
 
 _lock = threading.Lock()
-# Each document with the length of its text.
-_remembered: LRUCache[str, tuple[DocumentNode, int]] = LRUCache(REMEMBERED, getsizeof=itemgetter(1))
 
 
 class InvalidDocumentError(Exception):
@@ -55,6 +54,7 @@ class Operation:
     def is_query(self) -> bool:
         return self.node.operation == OperationType.QUERY
 
+    @cached_property
     def namespaces(self) -> tuple[str, ...] | None:
         """What the answer depends on; None where it may differ from reader to reader, so must not be shared."""
         if not self.is_query:
@@ -63,6 +63,11 @@ class Operation:
         if not fields <= NAMESPACES.keys():
             return None
         return tuple(sorted({namespace for name in fields for namespace in NAMESPACES[name]}))
+
+    @cached_property
+    def is_personal(self) -> bool:
+        """Whether its arguments may say something of a person."""
+        return not PERSONAL.isdisjoint(self._root_fields(self.node.selection_set))
 
     def _root_fields(self, selections: SelectionSetNode) -> set[str]:
         fields: set[str] = set()
@@ -74,6 +79,18 @@ class Operation:
             elif isinstance(each, FragmentSpreadNode):
                 fields |= self._root_fields(fragments_of(self.document)[each.name.value].selection_set)
         return fields
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A valid document of `length` characters, and those of its operations that were asked for, by name."""
+
+    node: DocumentNode
+    length: int
+    operations: dict[str | None, Operation] = field(default_factory=dict)
+
+
+_remembered: LRUCache[str, _Document] = LRUCache(REMEMBERED, getsizeof=attrgetter("length"))
 
 
 def schema() -> GraphQLSchema:
@@ -93,21 +110,23 @@ def operation_of(query: str, name: str | None) -> Operation:
     Raises InvalidDocumentError, LimitError, or BadRequestError where the operation is not there.
     """
     document = _document(query)
-    node = get_operation_ast(document, name)
-    if node is None:
-        raise BadRequestError(
-            f"operationName: the query has no operation {name[:40]!r}"
-            if name
-            else "operationName: the query has none or several operations, name one"
-        )
-    return Operation(document, node)
+    if name not in document.operations:
+        node = get_operation_ast(document.node, name)
+        if node is None:
+            raise BadRequestError(
+                f"operationName: the query has no operation {name[:40]!r}"
+                if name
+                else "operationName: the query has none or several operations, name one"
+            )
+        document.operations[name] = Operation(document.node, node)
+    return document.operations[name]
 
 
-def _document(query: str) -> DocumentNode:
+def _document(query: str) -> _Document:
     with _lock:
         known = _remembered.get(query)
     if known is not None:
-        return known[0]
+        return known
     try:
         check_tokens(query)
         document = parse(query)
@@ -120,7 +139,8 @@ def _document(query: str) -> DocumentNode:
     errors = validate(schema(), document, rules, max_errors=MAX_ERRORS)
     if errors:
         raise InvalidDocumentError(errors)
+    valid = _Document(document, len(query))
     with _lock:
-        if len(query) <= REMEMBERED:
-            _remembered[query] = (document, len(query))
-    return document
+        if valid.length <= REMEMBERED:
+            _remembered[query] = valid
+    return valid

@@ -21,3 +21,6 @@ NAMESPACES: Mapping[str, tuple[str, ...]] = {
     "skillMatch": ("postings", "skills"),
     "topCompanies": ("postings",),
 }
+
+# What their arguments say of a person is not kept beyond the answer: such requests are not counted, nor warmed.
+PERSONAL = frozenset({"recommendedPostingsForProfile"})

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 
 from apps.api.documents import is_remembered, operation_of
+from apps.api.execution import executed
 from apps.api.identity import is_anonymous
+from apps.api.popularity import popularity
 from apps.api.rates import admit
 from apps.api.requests import Asked, asked_of
 from apps.api.responses import JSON, ApiResponse, spoken
@@ -71,21 +74,40 @@ class ResponseCacheMiddleware:
         asked = asked_of(request)
         if not is_remembered(asked.query):
             admit(request)  # before the work of parsing and validating
-        namespaces = operation_of(asked.query, asked.operation_name).namespaces()
+        operation = operation_of(asked.query, asked.operation_name)
+        namespaces = operation.namespaces
         if namespaces is None:
             return self._get_response(request)
-        found = _cached(asked, namespaces, lambda: self._computed(request))
-        return found.answer(request) if isinstance(found, Kept) else found
+        found = _cached(asked, namespaces, lambda: self._get_response(request))
+        if not isinstance(found, Kept):
+            return found
+        if settings.CACHE_WARM_REQUESTS and not operation.is_personal:
+            popularity.count(asked)
+        return found.answer(request)
 
-    def _computed(self, request: HttpRequest) -> Kept | HttpResponse:
-        response = self._get_response(request)
-        complete = isinstance(response, ApiResponse) and response.complete
-        return Kept.of(response.content) if complete else response
+
+def warm(asked: Asked) -> bool:
+    """Answers for an anonymous reader where neither level holds the answer yet. Whether it is held now.
+
+    Raises InvalidDocumentError or ApiError where it cannot be executed.
+    """
+    operation = operation_of(asked.query, asked.operation_name)
+    namespaces = operation.namespaces
+    if namespaces is None:
+        return False
+    reader = HttpRequest()
+    reader.user = AnonymousUser()
+    return isinstance(_cached(asked, namespaces, lambda: executed(asked, operation, reader)), Kept)
 
 
 def _cached(
-    asked: Asked, namespaces: tuple[str, ...], compute: Callable[[], Kept | HttpResponse]
+    asked: Asked, namespaces: tuple[str, ...], answer: Callable[[], HttpResponse]
 ) -> Kept | HttpResponse:
+    def compute() -> Kept | HttpResponse:
+        response = answer()
+        complete = isinstance(response, ApiResponse) and response.complete
+        return Kept.of(response.content) if complete else response
+
     return responses.get_or_compute(
         "response",
         {"query": asked.query, "variables": asked.variables, "operation": asked.operation_name},

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from apps.candidates.models import Candidate
+from apps.candidates.models import Candidate, CandidateSkill
 from apps.embeddings.models import CandidateEmbedding, Kind, PostingEmbedding
-from apps.postings.models import Posting
+from apps.postings.models import Posting, PostingSkill
 from apps.records.models import Record
 
 
@@ -16,6 +16,7 @@ class KindTables:
     model: type[Record]
     record: str
     embedding: str
+    skill_use: str
     key: str
     title: str
     body: str
@@ -34,6 +35,7 @@ TABLES = {
         model=Posting,
         record=Posting._meta.db_table,
         embedding=PostingEmbedding._meta.db_table,
+        skill_use=PostingSkill._meta.db_table,
         key="posting_id",
         title="title",
         body="description",
@@ -44,6 +46,7 @@ TABLES = {
         model=Candidate,
         record=Candidate._meta.db_table,
         embedding=CandidateEmbedding._meta.db_table,
+        skill_use=CandidateSkill._meta.db_table,
         key="candidate_id",
         title="headline",
         body="looking_for || E'\\n\\n' || resume",

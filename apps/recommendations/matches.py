@@ -1,9 +1,11 @@
 """A match and its explanation, as queries return them."""
 
 import hashlib
-from collections.abc import Container, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from typing import Self
+
+import orjson
 
 from apps.recommendations.ranking import Features, Score, normalised_weights
 
@@ -73,9 +75,7 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Matches:
-    """The best first. `degraded`: a part behind was gone, and something simpler answered. Serialisable, so that the
-    cache can hold it.
-    """
+    """The best first. `degraded`: a part behind was gone, and something simpler answered."""
 
     items: list[Match]
     degraded: bool
@@ -84,18 +84,20 @@ class Matches:
     @property
     def snapshot(self) -> str:
         """Names this very list: equal for equal matches in equal order."""
-        ranked = repr([(match.row_id, match.score) for match in self.items]).encode()
+        ranked = orjson.dumps([(match.row_id, match.score) for match in self.items])
         return hashlib.blake2b(ranked, digest_size=12).hexdigest()
 
     def only(self, row_ids: Container[int]) -> Self:
         """Those of the matches whose row is in `row_ids`."""
         return replace(self, items=[match for match in self.items if match.row_id in row_ids])
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def encode(self) -> bytes:
+        """As the second cache level holds them."""
+        return orjson.dumps(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
+    def decode(cls, stored: bytes) -> Self:
+        value = orjson.loads(stored)
         return cls(
             [Match(**item) for item in value["items"]], value["degraded"], Retrieval(**value["retrieval"])
         )

@@ -151,12 +151,12 @@ def _nearness(
 
 
 def _ranked(kind: Kind, seeker: Seeker, known: Mapping[int, Nearness], *, share: float) -> list[Match]:
-    now = timezone.now()
+    today = timezone.now().date()
     matches = []
     for row_id, features in features_of(kind, known).items():
         sides = {"candidate": seeker.features, "posting": features}
         if kind == Kind.CANDIDATE:
             sides = {"candidate": features, "posting": seeker.features}
-        result = score(**sides, nearness=known[row_id], text_share=share, now=now)
+        result = score(**sides, nearness=known[row_id], text_share=share, today=today)
         matches.append(Match.of(row_id, result, **sides, text_share=share))
     return sorted(matches, key=lambda each: (-each.score, each.row_id))

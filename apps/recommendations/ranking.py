@@ -22,7 +22,7 @@ data: vector and text decide, the rest orders neighbours.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date
 
 WEIGHTS: Mapping[str, float] = {
     "vector": 0.42,
@@ -49,6 +49,9 @@ class Place:
     country: str = ""
 
 
+NOWHERE = Place()
+
+
 @dataclass(frozen=True)
 class Features:
     """What ranking looks at, of a candidate or of a posting.
@@ -64,7 +67,7 @@ class Features:
     remote: bool = False
     salary_per_year: float | None = None
     salary_currency: str = ""
-    published_at: datetime | None = None
+    published_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Score:
 
 
 def score(
-    *, candidate: Features, posting: Features, nearness: Nearness, text_share: float, now: datetime
+    *, candidate: Features, posting: Features, nearness: Nearness, text_share: float, today: date
 ) -> Score:
     """The score of a pair. `text_share` is the part of its weight that the text score has, between 0 and 1."""
     parts = {
@@ -98,7 +101,7 @@ def score(
         "english": _english(candidate.english_level, posting.english_level),
         "location": _location(candidate, posting),
         "salary": _salary(candidate, posting),
-        "freshness": _freshness(posting.published_at, now),
+        "freshness": _freshness(posting.published_on, today),
     }
     known = {name: value for name, value in parts.items() if value is not None}
     return Score(total(known, text_share=text_share), known)
@@ -106,15 +109,20 @@ def score(
 
 def normalised_weights(parts: Iterable[str], *, text_share: float) -> dict[str, float]:
     """The weights of the known parts, scaled to a sum of 1."""
-    known = {name: WEIGHTS[name] * (text_share if name == "text" else 1.0) for name in parts}
-    whole = sum(known.values())
-    return {name: weight / whole for name, weight in known.items()}
+    weights = _weights(parts, text_share=text_share)
+    whole = sum(weights.values())
+    return {name: weight / whole for name, weight in weights.items()}
 
 
 def total(parts: Mapping[str, float], *, text_share: float) -> float:
     """The score for parts as in an explanation; 0 where there are none."""
-    weights = normalised_weights(parts, text_share=text_share)
-    return sum(weights[name] * value for name, value in parts.items())
+    weights = _weights(parts, text_share=text_share)
+    whole = sum(weights.values()) or 1.0
+    return sum(weights[name] * value for name, value in parts.items()) / whole
+
+
+def _weights(parts: Iterable[str], *, text_share: float) -> dict[str, float]:
+    return {name: WEIGHTS[name] * text_share if name == "text" else WEIGHTS[name] for name in parts}
 
 
 def _clipped(cosine: float) -> float:
@@ -145,10 +153,12 @@ def _location(candidate: Features, posting: Features) -> float | None:
     if posting.remote:
         return 1.0
     one, other = candidate.place, posting.place
+    if NOWHERE in (one, other):
+        return None
     for name, value in (("city", 1.0), ("region", 0.7), ("country", 0.4)):
         if getattr(one, name) and getattr(one, name) == getattr(other, name):
             return value
-    return 0.0 if one != Place() and other != Place() else None
+    return 0.0
 
 
 def _salary(candidate: Features, posting: Features) -> float | None:
@@ -158,9 +168,9 @@ def _salary(candidate: Features, posting: Features) -> float | None:
     return min(1.0, paid / expected)
 
 
-def _freshness(published_at: datetime | None, now: datetime) -> float | None:
-    if published_at is None:
+def _freshness(published_on: date | None, today: date) -> float | None:
+    if published_on is None:
         return None
     # Whole days: within a day, the same question has the same answer.
-    days = max(0, (now.astimezone(UTC).date() - published_at.astimezone(UTC).date()).days)
+    days = max(0, (today - published_on).days)
     return float(0.5 ** (days / FRESHNESS_HALF_LIFE))

@@ -78,10 +78,10 @@ def nearest(
         return Neighbours(search.exact(keys), "exact", len(few))
     wanted = spare(k, matching=estimated(matching), rows=search.rows())
     ef_search = min(max(settings.HNSW_EF_SEARCH, wanted), LARGEST_EF_SEARCH)
-    found = search.with_index(keys, ef_search, limit=wanted)
+    found = search.with_index(keys, ef_search, visited=wanted)
     if len(found) < k:
         return Neighbours(search.exact(keys), "hnsw+exact", len(few), ef_search)
-    return Neighbours(found[:k], "hnsw", len(few), ef_search)
+    return Neighbours(found, "hnsw", len(few), ef_search)
 
 
 def spare(k: int, *, matching: int, rows: int) -> int:
@@ -100,6 +100,16 @@ def cosines(kind: str, vector: str, *, model: EmbeddingModel, ids: list[int]) ->
     search = _Search(tables(kind), model, vector, len(ids))
     found = search.exact(SqlKeys("SELECT unnest(%s::bigint[])", [ids]))
     return {neighbour.row_id: neighbour.cosine for neighbour in found}
+
+
+def among(ids: list[int], matching: QuerySet[Any]) -> set[int]:
+    """Those of `ids` that are rows of `matching`."""
+    keys = keys_of(matching)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id FROM ({keys.sql}) AS matching(id) WHERE id = ANY (%s)", [*keys.parameters, ids]
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 @dataclass(frozen=True)
@@ -149,7 +159,7 @@ class _Search:
             [*keys.parameters, self._vector, self._vector, self._k],
         )
 
-    def with_index(self, keys: SqlKeys, ef_search: int, *, limit: int) -> list[Neighbour]:
+    def with_index(self, keys: SqlKeys, ef_search: int, *, visited: int) -> list[Neighbour]:
         self._fetch(
             f"SET LOCAL hnsw.ef_search = {ef_search}; SET LOCAL hnsw.iterative_scan = relaxed_order; "
             f"SET LOCAL hnsw.max_scan_tuples = {settings.HNSW_MAX_SCAN_TUPLES}; "
@@ -158,18 +168,22 @@ class _Search:
         )
         rows = self._neighbours(
             f"""
-            SELECT embedding.{self._names.key}, {self._distance} AS distance
-            FROM {self._names.embedding} AS embedding
-            WHERE embedding.model_id = {self._model.pk} AND embedding.{self._names.key} IN ({keys.sql})
-            ORDER BY {self._distance}
+            SELECT id, distance FROM (
+                SELECT embedding.{self._names.key}, {self._distance}
+                FROM {self._names.embedding} AS embedding
+                WHERE embedding.model_id = {self._model.pk} AND embedding.{self._names.key} IN ({keys.sql})
+                ORDER BY {self._distance}
+                LIMIT %s
+            ) AS visited(id, distance)
+            ORDER BY distance, id  -- the relaxed order is only nearly sorted
             LIMIT %s
             """,
-            [self._vector, *keys.parameters, self._vector, limit],
+            [self._vector, *keys.parameters, self._vector, visited, self._k],
         )
         self._fetch(
             "SET LOCAL enable_sort = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
         )
-        return sorted(rows, key=lambda row: (-row.cosine, row.row_id))  # the relaxed order is nearly sorted
+        return rows
 
     def _neighbours(self, sql: str, parameters: list[Any]) -> list[Neighbour]:
         return [Neighbour(row_id, 1.0 - distance) for row_id, distance in self._fetch(sql, parameters)]

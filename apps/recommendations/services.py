@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from apps.caching import tags
-from apps.caching.two_level import cache
+from apps.caching.two_level import Codec, TwoLevelCache
 from apps.candidates.filters import CandidateFilterSet
 from apps.candidates.models import Candidate
 from apps.embeddings.kinds import tables
@@ -19,6 +19,8 @@ from apps.recommendations.matching import match
 from apps.recommendations.profiles import Profile, stored_seeker, typed_seeker, without_place
 
 Filter = Mapping[str, Any]
+
+lists = TwoLevelCache(codec=Codec(encode=Matches.encode, decode=Matches.decode, weight=lambda _: 1))
 
 
 class FilterError(ValueError):
@@ -113,27 +115,26 @@ def _cached(
     is gone (see CACHE_L2_TTL), the list of now takes its place for the rest of the pages.
     """
 
-    def fresh() -> dict[str, Any]:
+    def fresh() -> Matches:
         model = EmbeddingModel.objects.active()
-        return cache.get_or_compute(
+        return lists.get_or_compute(
             name,
             arguments | {"model": model.pk if model else None},
             tags=(*tags.of_list(tables(kind).namespace), *tags.of_list("skills"), *about),
-            compute=lambda: compute(model).to_json(),
-            keep=lambda matches: not matches["degraded"],
+            compute=lambda: compute(model),
+            keep=lambda matches: not matches.degraded,
         )
 
-    def kept(named: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        return cache.get_or_compute(
+    def kept(named: str, compute: Callable[[], Matches]) -> Matches:
+        return lists.get_or_compute(
             f"{name} snapshot", arguments | {"snapshot": named}, tags=(), compute=compute
         )
 
     if snapshot is not None:
-        return Matches.from_json(kept(snapshot, fresh))
+        return kept(snapshot, fresh)
     found = fresh()
-    matches = Matches.from_json(found)
-    kept(matches.snapshot, lambda: found)
-    return matches
+    kept(found.snapshot, lambda: found)
+    return found
 
 
 def matching_rows(kind: Kind, values: Filter) -> QuerySet[Any]:

@@ -25,5 +25,5 @@ def skill_match(posting_id: int, *, candidate_id: int | None = None, skills: Seq
         held = candidate.skills
     sides = {"candidate": Features(skills=held), "posting": Features(skills=posting.skills)}
     # Skills alone: no text is compared, so it has no share.
-    result = score(**sides, nearness=Nearness(), text_share=0.0, now=timezone.now())
+    result = score(**sides, nearness=Nearness(), text_share=0.0, today=timezone.now().date())
     return Match.of(posting_id, result, **sides, text_share=0.0)

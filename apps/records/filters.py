@@ -1,6 +1,6 @@
 """What the filters of postings and candidates share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import django_filters as filters
@@ -58,6 +58,13 @@ class RecordFilterSet(filters.FilterSet):
         help_text="ISO 4217 code of the salary filter; USD by default",
     )
     skills = StringsFilter(method="has_skills", help_text="Has all of these skills; aliases are understood")
+
+    base_filters: dict[str, filters.Filter]
+
+    def __init__(self, data: Mapping[str, Any], queryset: QuerySet[Any]) -> None:
+        # Only those that are given a value: a filter set copies its filters, and all of them cost more than a query.
+        self.base_filters = {name: each for name, each in self.base_filters.items() if name in data}
+        super().__init__(data=data, queryset=queryset)
 
     def is_in(self, records: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return records.filter(_same("city", value) | _same("region", value) | _same("country", value))

@@ -32,7 +32,16 @@ class Ports:
 
 
 SERVERS = ("postgres", "valkey")
-APPLICATION = ("sidecar", "embedding-server", "embed-worker", "write-worker", "beat", "web", "flower")
+APPLICATION = (
+    "sidecar",
+    "embedding-server",
+    "embed-worker",
+    "write-worker",
+    "beat",
+    "web",
+    "cache-warmer",
+    "flower",
+)
 
 
 def servers(data: Path, *, postgres: bool = True, valkey: bool = True, fast: bool = False) -> list[Program]:
@@ -57,6 +66,7 @@ def application(ports: Ports, *, web_workers: int = 2) -> list[Program]:
         Program("write-worker", [*manage, "run_worker", "write"], stop_seconds=30),
         Program("beat", [*celery, "beat", "--loglevel=WARNING", "--pidfile="]),
         Program("web", web_command(ports.web, workers=web_workers), stop_seconds=15),
+        Program("cache-warmer", [*manage, "warm_caches"], stop_seconds=15),
         Program(
             "flower",
             [*celery, "flower", "--address=127.0.0.1", f"--port={ports.flower}", "--loglevel=WARNING"],

@@ -2,7 +2,8 @@ from functools import partial
 from typing import Any
 
 import graphene
-from django.db.models import QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, QuerySet
 
 from apps.api.access import require, require_for_candidate
 from apps.api.candidates.types import CandidateConnection, CandidateFilterInput, CandidateNode
@@ -11,7 +12,7 @@ from apps.api.filters import filter_values
 from apps.api.ids import primary_key
 from apps.api.paging import Order, moment, number, page_of_rows
 from apps.api.translation import translated
-from apps.candidates.models import Candidate
+from apps.candidates.models import Candidate, CandidateSkill
 from apps.recommendations.services import filtered
 from apps.records.counting import counted
 
@@ -30,8 +31,9 @@ class CandidateOrder(graphene.Enum):
 
 
 def for_nodes(candidates: QuerySet[Candidate]) -> QuerySet[Candidate]:
-    """With all that a page of nodes reads: two statements, whatever the size of the page."""
-    return candidates.prefetch_related("skill_uses")
+    """With all that a page of nodes reads, in one statement."""
+    uses = CandidateSkill.objects.filter(candidate=OuterRef("pk")).values("skill_id")
+    return candidates.annotate(skill_ids=ArraySubquery(uses))
 
 
 class CandidateQueries(graphene.ObjectType):

@@ -7,10 +7,10 @@ from graphene_django import DjangoObjectType
 from apps.api.connections import CountedConnection
 from apps.api.enums import EnglishLevelEnum, SalaryPeriodEnum
 from apps.api.filters import filter_input
-from apps.api.skills.types import SkillType
+from apps.api.skills.types import SkillType, skill_entries
 from apps.candidates.filters import CandidateFilterSet
 from apps.candidates.models import Candidate
-from apps.skills.directory import SkillEntry, entries_of
+from apps.skills.directory import SkillEntry
 
 
 class CandidateNode(DjangoObjectType):
@@ -45,8 +45,8 @@ class CandidateNode(DjangoObjectType):
     updated_at = graphene.DateTime(required=True, description="When it was last changed")
 
     @staticmethod
-    def resolve_skills(root: Candidate, _info: Any) -> list[SkillEntry]:
-        found = entries_of([use.skill_id for use in root.skill_uses.all()])  # prefetched, see `for_nodes`
+    def resolve_skills(root: Any, info: Any) -> list[SkillEntry]:
+        found = skill_entries(info, root.skill_ids)  # see `for_nodes`
         return sorted(found, key=lambda each: each.name.casefold())
 
 

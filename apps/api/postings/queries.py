@@ -2,7 +2,8 @@ from functools import partial
 from typing import Any
 
 import graphene
-from django.db.models import QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, QuerySet
 
 from apps.api.connections import connection_of
 from apps.api.filters import filter_values
@@ -10,7 +11,7 @@ from apps.api.ids import primary_key
 from apps.api.paging import Order, moment, number, page_of_rows
 from apps.api.postings.types import PostingConnection, PostingFilterInput, PostingNode
 from apps.api.translation import translated
-from apps.postings.models import Posting
+from apps.postings.models import Posting, PostingSkill
 from apps.recommendations.services import filtered
 from apps.records.counting import counted
 
@@ -30,8 +31,9 @@ class PostingOrder(graphene.Enum):
 
 
 def for_nodes(postings: QuerySet[Posting]) -> QuerySet[Posting]:
-    """With all that a page of nodes reads: three statements, whatever the size of the page."""
-    return postings.select_related("company").prefetch_related("skill_uses")
+    """With all that a page of nodes reads, in one statement."""
+    uses = PostingSkill.objects.filter(posting=OuterRef("pk")).values("skill_id")
+    return postings.select_related("company").annotate(skill_ids=ArraySubquery(uses))
 
 
 class PostingQueries(graphene.ObjectType):

@@ -8,10 +8,10 @@ from graphene_django import DjangoObjectType
 from apps.api.connections import CountedConnection
 from apps.api.enums import EmploymentTypeEnum, EnglishLevelEnum, PostingStatusEnum, SalaryPeriodEnum
 from apps.api.filters import filter_input
-from apps.api.skills.types import SkillType
+from apps.api.skills.types import SkillType, skill_entries
 from apps.postings.filters import PostingFilterSet
 from apps.postings.models import Company, Posting
-from apps.skills.directory import SkillEntry, entries_of
+from apps.skills.directory import SkillEntry
 
 
 class CompanyNode(DjangoObjectType):
@@ -71,8 +71,8 @@ class PostingNode(DjangoObjectType):
         return root.employment_type or None
 
     @staticmethod
-    def resolve_skills(root: Posting, _info: Any) -> list[SkillEntry]:
-        found = entries_of([use.skill_id for use in root.skill_uses.all()])  # prefetched, see `for_nodes`
+    def resolve_skills(root: Any, info: Any) -> list[SkillEntry]:
+        found = skill_entries(info, root.skill_ids)  # see `for_nodes`
         return sorted(found, key=lambda each: each.name.casefold())
 
     @staticmethod

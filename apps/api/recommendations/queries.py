@@ -21,6 +21,7 @@ from apps.embeddings.models import Kind
 from apps.recommendations import services
 from apps.recommendations.matches import Matches
 from apps.recommendations.profiles import Profile
+from apps.recommendations.retrieval import among
 from apps.records.counting import Count
 
 FIRST = graphene.Int(description="Size of the page, at most 100; 20 by default")
@@ -208,11 +209,10 @@ def _connection(
     values = filter_values(given)
     ranked = search(values, snapshot=cursor.snapshot if cursor else None)
     rows = services.matching_rows(kind, values)
-    there = set(rows.filter(pk__in=[each.row_id for each in ranked.items]).values_list("pk", flat=True))
-    matches = ranked.only(there)
+    matches = ranked.only(among([each.row_id for each in ranked.items], rows))
     snapshot = cursor.snapshot if cursor else ranked.snapshot
     page = page_of_matches(matches.items, snapshot=snapshot, first=first, after=cursor)
-    nodes = for_nodes(rows).in_bulk([match.row_id for match in page.items])
+    nodes = for_nodes(rows.order_by()).in_bulk([match.row_id for match in page.items])
     edges = [
         connection.Edge(node=nodes[match.row_id], cursor=place, score=match.score, explanation=match)
         for match, place in zip(page.items, page.cursors, strict=True)

@@ -8,9 +8,9 @@ from apps.api.candidates.types import CandidateNode
 from apps.api.connections import CountedConnection
 from apps.api.enums import EnglishLevelEnum, InteractionActionEnum
 from apps.api.postings.types import PostingNode
-from apps.api.skills.types import SkillType
+from apps.api.skills.types import SkillType, skill_entries
 from apps.recommendations.matches import Match, Retrieval
-from apps.skills.directory import SkillEntry, entries_of
+from apps.skills.directory import SkillEntry
 
 EXPLAIN = "embeddings.view_embeddingrun"  # who watches the runs watches retrieval too
 
@@ -112,16 +112,16 @@ class Explanation(graphene.ObjectType):
         ]
 
     @staticmethod
-    def resolve_matched_skills(root: Match, _info: Any) -> list[SkillEntry]:
-        return entries_of(root.matched_skills)
+    def resolve_matched_skills(root: Match, info: Any) -> list[SkillEntry]:
+        return skill_entries(info, root.matched_skills)
 
     @staticmethod
-    def resolve_missing_skills(root: Match, _info: Any) -> list[SkillEntry]:
-        return entries_of(root.missing_skills)
+    def resolve_missing_skills(root: Match, info: Any) -> list[SkillEntry]:
+        return skill_entries(info, root.missing_skills)
 
     @staticmethod
-    def resolve_extra_skills(root: Match, _info: Any) -> list[SkillEntry]:
-        return entries_of(root.extra_skills)
+    def resolve_extra_skills(root: Match, info: Any) -> list[SkillEntry]:
+        return skill_entries(info, root.extra_skills)
 
 
 class MatchEdge:

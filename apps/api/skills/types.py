@@ -1,9 +1,21 @@
+from collections.abc import Iterable
 from typing import Any
 
 import graphene
 from graphql_relay import to_global_id
 
-from apps.skills.directory import SkillEntry
+from apps.skills.directory import SkillEntry, directory
+
+_DIRECTORY = "_jobrec_skills"
+
+
+def skill_entries(info: Any, ids: Iterable[int]) -> list[SkillEntry]:
+    """Entries in the order of `ids`, without skills that are gone. A request asks once for the directory."""
+    known: dict[int, SkillEntry] | None = getattr(info.context, _DIRECTORY, None)
+    if known is None:
+        known = directory()
+        setattr(info.context, _DIRECTORY, known)
+    return [known[each] for each in ids if each in known]
 
 
 class SkillType(graphene.ObjectType):

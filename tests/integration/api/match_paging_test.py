@@ -75,12 +75,12 @@ def test_while_rows_are_inserted_edited_and_closed_none_comes_twice_and_none_tha
 def test_where_the_list_is_gone_paging_goes_on_in_the_list_of_now(recruiter: Api, clean_cache: None) -> None:
     from django.core.cache import caches
 
-    from apps.caching.two_level import cache
+    from apps.recommendations.services import lists
 
     reader = Reader(recruiter)
     reader.read()
     caches["default"].clear()
-    cache.clear_l1()
+    lists.clear_l1()
     while reader.more:
         reader.read()
     assert sorted(reader.found) == sorted(f"p{number}" for number in range(30))

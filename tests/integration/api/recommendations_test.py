@@ -178,8 +178,8 @@ def test_the_number_of_statements_of_a_hit_is_fixed(recruiter: Api) -> None:
             each["sql"] for each in statements if "auth_" not in each["sql"] and "session" not in each["sql"]
         ]
         own = [each for each in sql if "candidates_candidate" in each and "user_id" in each]
-        # The active model, the rows that still match, those of the page, their skills.
-        assert len(sql) - len(own) == 4
+        # The active model, the rows that still match, those of the page with their skills.
+        assert len(sql) - len(own) == 3
 
 
 def test_a_candidate_sees_itself_only(db: None) -> None:

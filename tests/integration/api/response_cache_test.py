@@ -28,13 +28,13 @@ QUERY = "query($first: Int) { postings(first: $first) { totalCount edges { node 
 def executed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The operations that GraphQL executed."""
     names: list[Any] = []
-    bare = graphql.execute
+    bare = graphql.execute_sync
 
     def execute(*arguments: Any, **options: Any) -> Any:
         names.append(options["operation_name"])
         return bare(*arguments, **options)
 
-    monkeypatch.setattr(execution, "execute", execute)
+    monkeypatch.setattr(execution, "execute_sync", execute)
     return names
 
 
@@ -143,9 +143,9 @@ def test_many_readers_make_one_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*arguments: Any, **options: Any) -> Any:
         assert release.wait(10)
         executed.append(options["operation_name"])
-        return graphql.execute(*arguments, **options)
+        return graphql.execute_sync(*arguments, **options)
 
-    monkeypatch.setattr(execution, "execute", slow)
+    monkeypatch.setattr(execution, "execute_sync", slow)
     content = {"query": "{ __typename }"}
     answers: list[bytes] = []
     threads = [threading.Thread(target=lambda: answers.append(post(content).content)) for _ in range(6)]

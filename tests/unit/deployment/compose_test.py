@@ -91,7 +91,7 @@ def test_addresses_name_services_and_their_ports(compose: dict[str, Any]) -> Non
 
 def test_every_service_is_watched(compose: dict[str, Any]) -> None:
     unwatched = {name for name, service in compose["services"].items() if "healthcheck" not in service}
-    assert unwatched == {"migrate", "beat", "flower"}
+    assert unwatched == {"migrate", "beat", "flower", "cache-warmer"}
 
 
 def test_the_broker_never_evicts(compose: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,11 +15,11 @@ from apps.recommendations.ranking import (
     total,
 )
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
+TODAY = date(2026, 11, 23)
 
 
 def scored(candidate: Features, posting: Features, nearness: Nearness, text_share: float = 1.0) -> Score:
-    return score(candidate=candidate, posting=posting, nearness=nearness, text_share=text_share, now=NOW)
+    return score(candidate=candidate, posting=posting, nearness=nearness, text_share=text_share, today=TODAY)
 
 
 def parts_of(candidate: Features, posting: Features, cosine: float | None = 0.5) -> dict[str, float]:
@@ -78,9 +78,9 @@ def test_salary_is_compared_in_one_currency_only() -> None:
 
 
 def test_freshness_halves_every_thirty_days() -> None:
-    old = Features(published_at=NOW - timedelta(days=60))
+    old = Features(published_on=TODAY - timedelta(days=60))
     assert parts_of(Features(), old)["freshness"] == pytest.approx(0.25)
-    future = Features(published_at=NOW + timedelta(days=3))
+    future = Features(published_on=TODAY + timedelta(days=3))
     assert parts_of(Features(), future)["freshness"] == 1.0
 
 
@@ -112,7 +112,7 @@ def test_a_score_lies_between_0_and_1_and_follows_from_its_parts(
             english_level=english[side],
             salary_per_year=salary[side],
             salary_currency="USD",
-            published_at=NOW - timedelta(days=age),
+            published_on=TODAY - timedelta(days=age),
         )
         for side in (0, 1)
     ]

@@ -1,0 +1,93 @@
+"""Which anonymous requests are asked most: counted in each web process, summed up in Redis, day by day.
+
+Requests about a person are not counted (apps/api/public.py), so that nothing of them is kept.
+"""
+
+import logging
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import orjson
+from redis import Redis
+
+from apps.api.requests import Asked
+from apps.caching.shared import CacheUnavailableError, ask
+
+logger = logging.getLogger(__name__)
+
+KEY = "jobrec:asked:"
+KEPT = 1_000  # requests of a day
+LARGEST = 2_000  # octets of a request
+CARRY_EVERY = 2.0  # seconds
+YESTERDAY = 0.5  # weight of the day before
+
+
+class Popularity:
+    """Threads may share it. Its own thread starts with the first count, so after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counted: dict[bytes, int] = {}
+        self._pid = 0
+
+    def count(self, asked: Asked) -> None:
+        """Costs no round trip: a thread carries the counts to Redis."""
+        request = orjson.dumps(
+            [asked.query, asked.variables, asked.operation_name], option=orjson.OPT_SORT_KEYS
+        )
+        if len(request) > LARGEST:
+            return
+        with self._lock:
+            times = self._counted.get(request, 0)
+            if times or len(self._counted) < KEPT:
+                self._counted[request] = times + 1
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                threading.Thread(target=self._carry, name="popularity", daemon=True).start()
+
+    def _carry(self) -> None:
+        while True:
+            time.sleep(CARRY_EVERY)
+            with self._lock:
+                counted, self._counted = self._counted, {}
+            if not counted:
+                continue
+            try:
+                _add(counted)
+            except CacheUnavailableError as error:
+                logger.warning("what was asked is not counted: %s", error)
+
+
+def most_asked(count: int) -> list[Asked]:
+    """The `count` requests that were asked most yesterday and today, the first of them most.
+
+    Raises CacheUnavailableError.
+    """
+    now = datetime.now(UTC)
+    days = {_key(now): 1.0, _key(now - timedelta(days=1)): YESTERDAY}
+    ascending = cast("list[bytes]", ask(lambda redis: redis.zunion(days)))
+    return [Asked(*orjson.loads(request)) for request in ascending[::-1][:count]]
+
+
+def _add(counted: dict[bytes, int]) -> None:
+    key = _key(datetime.now(UTC))
+
+    def add(redis: Redis) -> None:
+        with redis.pipeline(transaction=False) as pipeline:
+            for request, times in counted.items():
+                pipeline.zincrby(key, times, request)
+            pipeline.zremrangebyrank(key, 0, -KEPT - 1)
+            pipeline.expire(key, timedelta(days=2))
+            pipeline.execute()
+
+    ask(add)
+
+
+def _key(moment: datetime) -> str:
+    return f"{KEY}{moment.date().isoformat()}"
+
+
+popularity = Popularity()

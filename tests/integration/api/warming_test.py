@@ -1,0 +1,117 @@
+"""Real processes: what is asked most is answered from the second cache level before anybody asks again."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from apps.api.warming import claim
+from apps.caching import client
+from tests.stack import Stack, wait_until
+
+QUERY = "query($first: Int) { postings(first: $first, orderBy: LAST_CHANGED) { edges { node { title } } } }"
+POPULAR = {"query": QUERY, "variables": {"first": 1}}
+
+
+@pytest.fixture(scope="module")
+def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    stack = Stack(servers, folder, CACHE_L1_TTL="3600", CACHE_L2_TTL="3600")
+    try:
+        stack.create()
+        sample = folder / "postings.jsonl"
+        stack.manage("generate_sample", "postings", "--count=20", f"--out={sample}")
+        stack.manage("import_postings", str(sample))
+        stack.start("sidecar", "web")
+        yield stack
+    finally:
+        stack.close()
+
+
+@pytest.fixture
+def cache(stack: Stack) -> Any:
+    return redis.Redis.from_url(stack.redis_urls[2])
+
+
+def ask(stack: Stack, content: Any = POPULAR) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{stack.ports.web}/graphql",
+        json.dumps(content).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def titles(answer: Any) -> list[str]:
+    return [edge["node"]["title"] for edge in answer["data"]["postings"]["edges"]]
+
+
+def passes(stack: Stack) -> list[str]:
+    """What the warmer says of its passes, such as "1 of 1"."""
+    lines = stack.log("cache-warmer").splitlines()
+    return [line.split(": ")[-1].split(" answers")[0] for line in lines if "answers are warm" in line]
+
+
+def change(stack: Stack, title: str) -> None:
+    """As after a run: the rows are others, and the sidecar is told."""
+    stack.sql("UPDATE postings_posting SET title = %s, updated_at = now() WHERE id = 1", [title])
+    tell(stack)
+
+
+def tell(stack: Stack) -> None:
+    client.invalidate(f"127.0.0.1:{stack.ports.invalidation}", ["postings"], reason="test")
+
+
+@contextmanager
+def no_postings(stack: Stack) -> Iterator[None]:
+    """Whatever would read postings fails meanwhile."""
+    stack.sql("ALTER TABLE postings_posting RENAME TO elsewhere")
+    try:
+        yield
+    finally:
+        stack.sql("ALTER TABLE elsewhere RENAME TO postings_posting")
+
+
+def test_after_a_start_and_after_an_invalidation_the_popular_answer_is_there(
+    stack: Stack, cache: Any
+) -> None:
+    ask(stack)
+    wait_until(lambda: cache.keys("jobrec:asked:*"), "the request is counted")
+    change(stack, "Changed before the start")
+    stack.start("cache-warmer")
+    wait_until(lambda: passes(stack) == ["1 of 1"], "a pass at the start")
+    with no_postings(stack):
+        assert titles(ask(stack)) == ["Changed before the start"]
+    change(stack, "Changed by a run")
+    wait_until(lambda: passes(stack) == ["1 of 1"] * 2, "a pass after the invalidation")
+    with no_postings(stack):
+        assert titles(ask(stack)) == ["Changed by a run"]
+        assert "errors" in ask(stack, POPULAR | {"variables": {"first": 2}})  # which nobody had asked
+
+
+def test_what_fails_while_it_is_warmed_changes_nothing(stack: Stack, cache: Any) -> None:
+    day = max(cache.keys("jobrec:asked:*"))
+    cache.zadd(day, {json.dumps(["{ noSuchField }", {}, None]): 1000.0})
+    before = len(passes(stack))
+    change(stack, "Second change")
+    wait_until(lambda: passes(stack)[before:] == ["1 of 2"], "the others are warmed")
+    with no_postings(stack):
+        tell(stack)
+        wait_until(lambda: passes(stack)[before:] == ["1 of 2", "0 of 2"], "a pass in vain")
+    assert titles(ask(stack)) == ["Second change"]  # the error was not kept
+    assert stack.supervisor is not None
+    assert stack.supervisor.state("cache-warmer") == "RUNNING"
+
+
+def test_by_hand(stack: Stack) -> None:
+    assert "1 of 2 answers are warm" in stack.manage("warm_caches", "--once")
+
+
+def test_one_process_of_all_warms_for_a_generation(clean_cache: None) -> None:
+    assert [claim((1, 2)), claim((1, 2)), claim((1, 3))] == [True, False, True]
