@@ -47,9 +47,8 @@ def django_db_modify_db_settings(servers: Path) -> None:
     """pytest-django's hook before it creates the test database."""
 
 
-@pytest.fixture
-def clean_cache(servers: Path) -> None:
-    """Both cache levels of this process, empty."""
+def empty_caches() -> None:
+    """Both cache levels of this process forget everything."""
     from apps.api.response_cache import responses
     from apps.caching import shared
     from apps.caching.two_level import cache
@@ -57,9 +56,13 @@ def clean_cache(servers: Path) -> None:
 
     shared.connection().flushdb()
     shared.breaker.reset()
-    cache.clear_l1()
-    lists.clear_l1()
-    responses.clear_l1()
+    for each in (cache, lists, responses):
+        each.clear_l1()
+
+
+@pytest.fixture
+def clean_cache(servers: Path) -> None:
+    empty_caches()
 
 
 @pytest.fixture(scope="session")

@@ -14,31 +14,29 @@ from django.test.utils import CaptureQueriesContext
 from graphql import GraphQLObjectType, GraphQLOutputType
 from graphql.type import get_named_type
 
-from apps.api.response_cache import responses
 from apps.api.schema import schema
-from apps.caching import shared
-from apps.caching.two_level import cache
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun
 from apps.recommendations.text_index import index_texts
+from tests.conftest import empty_caches
 from tests.integration.api.conftest import Api, key
 
 # Arguments, and the statements of an answer that no cache knows. Two of them are the session and its user.
 QUERIES: dict[str, tuple[str, int]] = {
-    "candidate": ("id: $candidate", 7),
-    "candidates": ("first: $first", 7),
+    "candidate": ("id: $candidate", 6),
+    "candidates": ("first: $first", 6),
     "categoryDistribution": ('skills: ["Python", "PostgreSQL"]', 5),
     "dashboard": ("kind: POSTING, first: $first", 7),
     "deadLetters": ("first: $first", 4),
     "embeddingRuns": ("first: $first", 4),
-    "posting": ("id: $posting", 6),
-    "postings": ("first: $first", 7),
-    "recommendedCandidates": ("postingId: $posting, first: $first", 27),
-    "recommendedPostings": ("candidateId: $candidate, first: $first", 29),
-    "recommendedPostingsForProfile": ('profile: {text: "postings", skills: ["Python"]}, first: $first', 26),
-    "searchCandidates": ('text: "candidate", skills: ["Python"], first: $first', 26),
-    "searchPostings": ('text: "posting", skills: ["Python"], first: $first', 26),
+    "posting": ("id: $posting", 5),
+    "postings": ("first: $first", 6),
+    "recommendedCandidates": ("postingId: $posting, first: $first", 26),
+    "recommendedPostings": ("candidateId: $candidate, first: $first", 28),
+    "recommendedPostingsForProfile": ('profile: {text: "postings", skills: ["Python"]}, first: $first', 25),
+    "searchCandidates": ('text: "candidate", skills: ["Python"], first: $first', 25),
+    "searchPostings": ('text: "posting", skills: ["Python"], first: $first', 25),
     "searchStatistics": ('kind: POSTING, skills: ["Python"], first: $first', 6),
-    "similarPostings": ("postingId: $posting, first: $first", 27),
+    "similarPostings": ("postingId: $posting, first: $first", 26),
     "skillCategories": ("", 4),
     "skillMatch": ("postingId: $posting, candidateId: $candidate", 7),
     "topCompanies": ("first: $first", 3),
@@ -86,9 +84,7 @@ def _statements(reader: Api, name: str, arguments: str, **known: Any) -> int:
         f"query{f'({declared})' if declared else ''} "
         f"{{ {name}{f'({arguments})' if arguments else ''} {_selection(query.fields[name].type)} }}"
     )
-    shared.connection().flushdb()
-    cache.clear_l1()
-    responses.clear_l1()
+    empty_caches()
     with CaptureQueriesContext(connection) as statements:
         reader.data(document, **used)
     return len(statements)
