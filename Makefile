@@ -91,13 +91,16 @@ clean:  ## Removes the virtual environment and caches; keeps .data
 	@echo "setting up .venv (once)"
 	@$(PYTHON) -m venv .venv
 
+# pip compiles on one core, which is half of its work; this takes all. A few packages hold files for another Python only,
+# which are left uncompiled.
 define install
 	@echo "installing $(1) (once, a few minutes)"
-	@$(RUN) -m pip install --quiet --progress-bar off -r $(1) -c requirements/constraints.txt || { \
+	@$(RUN) -m pip install --quiet --progress-bar off --no-compile -r $(1) -c requirements/constraints.txt || { \
 		echo; echo "Installing $(1) failed, see above."; \
 		command -v cc gcc clang >/dev/null || \
 			echo "No C compiler was found: if a package had to be compiled, install one (Debian: build-essential)."; \
 		exit 1; }
+	@$(RUN) -m compileall -qq -j 0 .venv/lib || true
 endef
 
 REQUIREMENTS := requirements/base.txt requirements/worker.txt requirements/constraints.txt

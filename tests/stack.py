@@ -127,7 +127,7 @@ class Stack:
             env=os.environ | self.environment | dict(environment),
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=250,
             check=False,
         )
         assert done.returncode == status, (
@@ -176,7 +176,7 @@ class Stack:
         wait_until(ready, "the web server answers")
 
 
-def wait_until(condition: Callable[[], Any], what: str, *, timeout: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, *, timeout: float = 120) -> Any:
     """The first true value of `condition`. Fails with `what` after `timeout` seconds."""
     until = time.monotonic() + timeout
     while not (value := condition()):

@@ -30,7 +30,7 @@ def loaded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     for kind in ("postings", "candidates"):
         stack.manage(f"import_{kind}", str(folder / f"{kind}.jsonl"))
     stack.start("sidecar", "embed-worker", "write-worker", "beat")
-    stack.notes["output"] = stack.manage("embed", "--wait", "--timeout=150")
+    stack.notes["output"] = stack.manage("embed", "--wait", "--timeout=240")
     return stack
 
 

@@ -67,7 +67,7 @@ def test_what_is_embedded_is_not_embedded_again_after_everything_was_killed(stac
         "SELECT id, embedded_at FROM embeddings_embeddingchunk WHERE state IN ('embedded', 'written') ORDER BY id"
     )
     stack.start("write-worker", "beat", "embed-worker")
-    wait_until(lambda: stack.sql(CURRENT) == [{"n": ROWS}], "every row has a current vector", timeout=120)
+    wait_until(lambda: stack.sql(CURRENT) == [{"n": ROWS}], "every row has a current vector", timeout=240)
     ids = [row["id"] for row in kept]
     again = stack.sql(
         "SELECT id, embedded_at FROM embeddings_embeddingchunk WHERE id = ANY (%s) ORDER BY id", [ids]
@@ -100,7 +100,7 @@ def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
     wait_until(lambda: states(stack).get("planned"), "the run is planned")
     assert "is paused" in stack.manage("embed", "--pause")
     stack.signal("embed-worker", SIGCONT)
-    assert "no run is open" not in stack.manage("embed", "--resume", "--wait", "--timeout=100")
+    assert "no run is open" not in stack.manage("embed", "--resume", "--wait", "--timeout=200")
     assert stack.sql(CURRENT) == [{"n": ROWS}]
 
 
@@ -112,5 +112,5 @@ def test_a_cancelled_run_ends_and_the_next_one_does_its_work(stack: Stack) -> No
     assert "is cancelled" in stack.manage("embed", "--cancel")
     assert "no run is open" in stack.manage("embed", "--resume")
     stack.signal("embed-worker", SIGCONT)
-    stack.manage("embed", "--kind=posting", "--wait", "--timeout=100")
+    stack.manage("embed", "--kind=posting", "--wait", "--timeout=200")
     assert stack.sql(CURRENT) == [{"n": ROWS}]
