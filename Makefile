@@ -25,8 +25,12 @@ demo: .venv/local  ## The same main job on a throw-away database: prints recomme
 	@$(RUN) -m jobrec_site.local demo
 
 .PHONY: test
-test: lint .venv/browser  ## Lint, types, contracts, drift checks and the whole test suite
-	@$(BIN)/pytest
+test: .venv/dev  ## Lint, types, contracts, drift checks and the whole test suite
+	@$(MAKE) --jobs=2 --no-print-directory lint .venv/browser
+	@$(BIN)/pytest $(AT_ONCE)
+
+# Two processes, each with embedded servers and a database of its own; the tests of a module stay together.
+AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: .venv/dev  ## Formatting, lint, types, import contracts, drift of migrations, schema and stubs
@@ -87,13 +91,16 @@ clean:  ## Removes the virtual environment and caches; keeps .data
 	@echo "setting up .venv (once)"
 	@$(PYTHON) -m venv .venv
 
+# pip compiles on one core, which is half of its work; this takes all. A few packages hold files for another Python only,
+# which are left uncompiled.
 define install
 	@echo "installing $(1) (once, a few minutes)"
-	@$(RUN) -m pip install --quiet --progress-bar off -r $(1) -c requirements/constraints.txt || { \
+	@$(RUN) -m pip install --quiet --progress-bar off --no-compile -r $(1) -c requirements/constraints.txt || { \
 		echo; echo "Installing $(1) failed, see above."; \
 		command -v cc gcc clang >/dev/null || \
 			echo "No C compiler was found: if a package had to be compiled, install one (Debian: build-essential)."; \
 		exit 1; }
+	@$(RUN) -m compileall -qq -j 0 .venv/lib || true
 endef
 
 REQUIREMENTS := requirements/base.txt requirements/worker.txt requirements/constraints.txt
@@ -103,9 +110,11 @@ REQUIREMENTS := requirements/base.txt requirements/worker.txt requirements/const
 	@$(RUN) -m jobrec_site.local.graphiql
 	@touch $@
 
-.venv/dev: .venv/local requirements/dev.txt
+# Holds all of requirements/local.txt: pip is asked once for both.
+.venv/dev: .venv/bin/python requirements/dev.txt requirements/local.txt $(REQUIREMENTS)
 	$(call install,requirements/dev.txt)
-	@touch $@
+	@$(RUN) -m jobrec_site.local.graphiql
+	@touch .venv/local $@
 
 # Chromium for the tests of pages. Without it, and without the right to install it, those tests are skipped.
 .venv/browser: .venv/dev

@@ -19,6 +19,11 @@ if os.environ.get("CI"):
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        embedded.postgres_user()  # once, before processes that test side by side would both create it
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Path]:
     """PostgreSQL and Valkey on the run's data folder."""

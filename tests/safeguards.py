@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import report
 from jobrec_site.local.programs import ROOT
 
-LEDGER_TESTS = "tests/integration/embeddings/ledger_test.py"
+LEDGER_TESTS = "tests/integration/embeddings"
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,28 @@ SAFEGUARDS = (
         "apps/embeddings/ledger.py",
         "record.id = embedded.id AND record.content_hash = embedded.hash",
         "record.id = embedded.id",
-        f"{LEDGER_TESTS}::test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text",
+        f"{LEDGER_TESTS}/ledger_test.py::test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text",
     ),
     Safeguard(
         "the lease, when a chunk is taken",
         "apps/embeddings/leases.py",
         'EmbeddingChunk.objects.filter(free, left, pk=chunk_id, run_id__in=running.values("pk"))',
         "EmbeddingChunk.objects.filter(pk=chunk_id)",
-        f"{LEDGER_TESTS}::test_of_many_workers_one_gets_the_lease",
+        f"{LEDGER_TESTS}/leases_test.py::test_of_many_workers_one_gets_the_lease",
     ),
     Safeguard(
         "the lease, when vectors are stored",
         "apps/embeddings/ledger.py",
         "WHERE id = %(chunk)s AND lease = %(lease)s AND state = 'leased'",
         "WHERE id = %(chunk)s AND (lease = %(lease)s OR true)",
-        f"{LEDGER_TESTS}::test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused",
+        f"{LEDGER_TESTS}/leases_test.py::test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused",
     ),
     Safeguard(
         "the compare-and-set finish",
         "apps/embeddings/ledger.py",
         "EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING)\n        .exclude(",
         "EmbeddingRun.objects.filter(pk=run_id)\n        .exclude(",
-        f"{LEDGER_TESTS}::test_of_many_finishers_one_finishes",
+        f"{LEDGER_TESTS}/ledger_test.py::test_of_many_finishers_one_finishes",
     ),
     Safeguard(
         "the sweeper",

@@ -2,14 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -24,6 +26,7 @@ from jobrec_site.local.programs import ROOT, Program, application
 from jobrec_site.local.supervision import Supervisor
 
 DATABASE = "jobrec_stack"
+TEMPLATE = "jobrec_stack_template"
 
 
 class Stack:
@@ -50,24 +53,21 @@ class Stack:
             "SWEEP_PATIENCE": "2",
             "REEMBED_EVERY": "3600",
             "EMBEDDING_LEASE": "10",
+            "WEB_STATEMENT_TIMEOUT": "3",
             **settings,
         }
         self._servers = servers
         self.programs = {program.name: program for program in application(self.ports)}
         self._folder = folder
         self.supervisor: Supervisor | None = None
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
         self.notes: dict[str, Any] = {}  # what a fixture has to tell its tests
 
     def create(self, *extra: Program) -> None:
         """Makes the database and starts supervisord; no process yet."""
-        with psycopg.connect(
-            embedded_database_url(self._servers, name="postgres"), autocommit=True
-        ) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        embedded.create_database(self._servers, DATABASE)
+        self._create_database()
         for url in self.redis_urls:
             redis.Redis.from_url(url).flushdb()
-        self.manage("migrate", "--verbosity=0")
         programs = [*self.programs.values(), *extra]
         with_environment = [
             Program(**(vars(each) | {"environment": self.environment | each.environment}))
@@ -75,6 +75,16 @@ class Stack:
         ]
         self.supervisor = Supervisor(self._folder, with_environment)
         self.supervisor.start()
+
+    def _create_database(self) -> None:
+        """A copy of one that is migrated once for all stacks of the test run."""
+        if embedded.create_database(self._servers, TEMPLATE):
+            template = {"DATABASE_URL": embedded_database_url(self._servers, name=TEMPLATE)}
+            self.manage("migrate", "--verbosity=0", environment=template)
+        postgres = embedded_database_url(self._servers, name="postgres")
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}")
 
     def start(self, *names: str) -> None:
         """Starts processes and waits until those that serve do so."""
@@ -92,22 +102,32 @@ class Stack:
         for name in names:
             self.supervisor.halt(name)
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        assert self.supervisor is not None
+        pid = self.supervisor.pid(name)
+        assert pid, f"{name} does not run"  # 0 would be everybody here
+        os.kill(pid, number)
+
     def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
         if self.supervisor is not None:
             self.supervisor.stop()
 
     def log(self, name: str) -> str:
         return (self._folder / "log" / f"{name}.log").read_text(errors="replace")
 
-    def manage(self, *arguments: str, status: int = 0) -> str:
+    def manage(
+        self, *arguments: str, status: int = 0, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
         """Runs a management command; its output, after checking its exit status."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=os.environ | self.environment,
+            env=os.environ | self.environment | dict(environment),
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=250,
             check=False,
         )
         assert done.returncode == status, (
@@ -116,20 +136,34 @@ class Stack:
         return done.stdout + done.stderr
 
     def sql(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
-        with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as connection:
-            cursor = connection.execute(query, parameters)
-            return cursor.fetchall() if cursor.description else []
+        if self._connection is None:
+            self._connection = psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row)
+        cursor = self._connection.execute(query, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def embed_every_two_seconds(self) -> None:
+        """Beat reads its schedule from the database: an operator changes it there."""
+        self.sql(
+            "UPDATE django_celery_beat_periodictask SET interval_id = "
+            "(SELECT id FROM django_celery_beat_intervalschedule WHERE every = 2) "
+            "WHERE task = 'workers.tasks.start_runs'"
+        )
+        self.sql("UPDATE django_celery_beat_periodictasks SET last_update = now()")
 
     def graphql(self, query: str, *, port: int | None = None, **variables: Any) -> Any:
+        """The data of the answer, after checking that it has no errors."""
+        answer = self.answer(query, port=port, **variables)
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def answer(self, query: str, *, port: int | None = None, **variables: Any) -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port or self.ports.web}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
             {"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as response:
-            answer = json.load(response)
-        assert "errors" not in answer, answer
-        return answer["data"]
+            return json.load(response)
 
     def wait_for_web(self, port: int | None = None) -> None:
         def ready() -> bool:
@@ -142,7 +176,7 @@ class Stack:
         wait_until(ready, "the web server answers")
 
 
-def wait_until(condition: Callable[[], Any], what: str, *, timeout: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, *, timeout: float = 120) -> Any:
     """The first true value of `condition`. Fails with `what` after `timeout` seconds."""
     until = time.monotonic() + timeout
     while not (value := condition()):

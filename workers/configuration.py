@@ -11,6 +11,10 @@ imports = ["workers.tasks"]
 # Each with an exchange of its own: without one, all would be bound to the default queue's.
 task_queues = [Queue(name, Exchange(name), routing_key=name) for name in ("embed", "write", "control")]
 task_default_queue = "control"
+task_routes = {
+    "workers.tasks.embed_chunk": {"queue": "embed"},
+    "workers.tasks.write_wave": {"queue": "write"},
+}
 task_create_missing_queues = False  # a misspelt queue is an error, not a queue that nobody reads
 
 # A message counts as done when the work is done; a worker that dies leaves it to another. Every task may run twice.

@@ -1,4 +1,7 @@
-"""The tasks: doors to the services, with their queue and what they retry. Each may run twice, and twice at once."""
+"""The tasks: doors to the services, with what they retry. Each may run twice, and twice at once.
+
+Their queues are in workers.configuration.
+"""
 
 import logging
 from typing import Any
@@ -28,7 +31,7 @@ RETRY: dict[str, Any] = {
 }
 
 
-@shared_task(queue="control", **RETRY)
+@shared_task(**RETRY)
 def start_runs(kinds: list[str] | None = None, *, reason: str = "schedule") -> list[int]:
     """Starts a run for each kind and model that has pending rows and no open run. Returns the runs.
 
@@ -43,7 +46,7 @@ def start_runs(kinds: list[str] | None = None, *, reason: str = "schedule") -> l
     return started
 
 
-@shared_task(queue="control", **RETRY)
+@shared_task(**RETRY)
 def plan_run(run_id: int) -> None:
     """Writes a run's chunks and sends its first waves. What has to be embedded has words to be indexed too."""
     run = planning.plan_run(run_id)
@@ -51,14 +54,14 @@ def plan_run(run_id: int) -> None:
     index_texts.delay(run.kind)
 
 
-@shared_task(queue="control", ignore_result=True, **RETRY)
+@shared_task(ignore_result=True, **RETRY)
 def index_texts(kind: str) -> None:
     """Indexes the words of pending rows for full-text search, so many at a time that other tasks get their turn."""
     if not text_index.index_texts(kind, limit=TEXTS_AT_A_TIME).complete:
         index_texts.delay(kind)
 
 
-@shared_task(bind=True, queue="embed", ignore_result=False, **RETRY)
+@shared_task(bind=True, ignore_result=False, **RETRY)
 def embed_chunk(self: "Task[Any, Any]", chunk_id: int) -> int:
     """Header of a wave's chord. Ends normally whatever happens to the chunk: the ledger says what did."""
     from workers import chunks  # brings torch, which no other task needs
@@ -76,7 +79,7 @@ def embed_chunk(self: "Task[Any, Any]", chunk_id: int) -> int:
     return chunk_id
 
 
-@shared_task(queue="write", **RETRY)
+@shared_task(**RETRY)
 def write_wave(run_id: int, wave: int) -> None:
     """Body of a wave's chord: writes what was embedded, then lets the run go on."""
     for chunk_id in ledger.embedded_chunks(run_id, wave):
@@ -84,7 +87,7 @@ def write_wave(run_id: int, wave: int) -> None:
     advance_run(run_id)
 
 
-@shared_task(queue="control", **RETRY)
+@shared_task(**RETRY)
 def prepare_serving(run_id: int) -> None:
     """After a run: builds the index of a model that is complete, and activates the first model."""
     if lifecycle.prepare_serving(run_id):
@@ -92,13 +95,13 @@ def prepare_serving(run_id: int) -> None:
     invalidate_run.delay(run_id)
 
 
-@shared_task(queue="control", **RETRY | {"autoretry_for": (*TRANSIENT, TransientRpcError)})
+@shared_task(**RETRY | {"autoretry_for": (*TRANSIENT, TransientRpcError)})
 def invalidate_run(run_id: int) -> None:
     """Final task of a run: tells every sidecar. What is not acknowledged stays recorded for the sweeper."""
     invalidation.deliver(run_id)
 
 
-@shared_task(queue="control", ignore_result=True)
+@shared_task(ignore_result=True)
 def sweep() -> None:
     """Sends again what the ledger says is overdue."""
     sweeping.settle()
@@ -121,7 +124,7 @@ def sweep() -> None:
         logger.warning("sent again what was overdue: %s", overdue)
 
 
-@shared_task(queue="control", **RETRY)
+@shared_task(**RETRY)
 def prune() -> None:
     """Deletes what the ledger has kept for long enough."""
     pruning.prune()

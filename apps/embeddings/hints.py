@@ -36,13 +36,13 @@ def plan_soon(run_ids: Iterable[int]) -> None:
 
 def write_soon(run_id: int, wave: int) -> None:
     """After the current transaction commits, has what is embedded of the wave written, and its run finished at its end."""
-    _send("workers.tasks.write_wave", args=[run_id, wave], queue="write")
+    _send("workers.tasks.write_wave", args=[run_id, wave])
 
 
-def _send(task: str, *, queue: str = "control", **options: Any) -> None:
+def _send(task: str, **options: Any) -> None:
     def send() -> None:
         try:
-            current_app.send_task(task, queue=queue, retry=False, **options)
+            current_app.send_task(task, retry=False, **options)
         except OperationalError as error:
             logger.warning("%s was not sent, the schedule will find what is to be done: %s", task, error)
 

@@ -11,13 +11,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Program:
-    """One process. `stop_seconds` is how long it may take to end in order before it is killed."""
+    """One process. `stop_seconds` is how long it may take to end in order before it is killed.
+
+    `others_need_it`: it is stopped only when those that may be talking to it have ended.
+    """
 
     name: str
     arguments: list[str]
     user: str | None = None
     stop_signal: str = "TERM"
     stop_seconds: int = 10
+    others_need_it: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -90,5 +94,10 @@ def web_command(port: int, *, host: str = "127.0.0.1", workers: int = 2) -> list
 
 def _server(command: Command, *, stop_signal: str = "TERM") -> Program:
     return Program(
-        command.name, command.arguments, user=command.user, stop_signal=stop_signal, stop_seconds=20
+        command.name,
+        command.arguments,
+        user=command.user,
+        stop_signal=stop_signal,
+        stop_seconds=20,
+        others_need_it=True,
     )

@@ -19,6 +19,7 @@ from jobrec_site.local.programs import ROOT, Program
 
 STARTED = frozenset({"RUNNING"})
 GIVEN_UP = frozenset({"FATAL", "EXITED"})
+STOPPING = "STOPPING"
 
 
 class ProgramError(Exception):
@@ -83,20 +84,32 @@ class Supervisor:
         return "\n".join(f"    {line}" for line in text) or "    (its log is empty)"
 
     def stop(self) -> None:
-        """Stops every program, the last started first, then supervisord. Returns when all have ended."""
+        """Stops the programs together, then the servers they need, then supervisord. Returns when all have ended."""
         if self._process is None:
             return
-        for name in reversed(list(self._programs)):
-            try:
-                self._rpc().stopProcess(name, True)
-            except (OSError, Fault):  # supervisord is gone, or the program was not running
-                continue
+        programs = self._programs.values()
+        self._stop_together([each.name for each in programs if not each.others_need_it])
+        self._stop_together([each.name for each in programs if each.others_need_it])
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process = None
+
+    def _stop_together(self, names: Iterable[str]) -> None:
+        stopping = []
+        for name in names:
+            try:
+                self._rpc().stopProcess(name, False)
+            except (OSError, Fault):  # supervisord is gone, or the program was not running
+                continue
+            stopping.append(name)
+        try:
+            while any(self.state(name) == STOPPING for name in stopping):  # at most for their `stop_seconds`
+                time.sleep(0.1)
+        except OSError:  # supervisord is gone, and took them with it or left them for good
+            return
 
     def _rpc(self) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")

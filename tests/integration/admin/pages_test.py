@@ -16,9 +16,6 @@ from apps.postings.models import Posting
 from jobrec_site.roles import create_missing_roles
 from tests.integration.admin.conftest import fill, member_of
 
-# Celery 5.7 warns of the tasks' `queue` when the page of a schedule lists them.
-pytestmark = pytest.mark.filterwarnings(r"ignore:\s+The 'queue' task attribute")
-
 TABLES: list[Any] = [model._meta for model in admin.site._registry if model._meta.app_label != "auth"] + [
     User._meta,
     Group._meta,

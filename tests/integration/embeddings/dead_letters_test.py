@@ -9,6 +9,7 @@ from apps.embeddings import dead_letters, ledger, planning
 from apps.embeddings.dead_letters import Failure
 from apps.embeddings.models import DeadLetter, EmbeddingRun, Invalidation
 from apps.embeddings.reading import read_texts
+from apps.postings.models import Posting
 from tests.integration.embeddings.factories import (
     current_ids,
     embedded,
@@ -144,3 +145,16 @@ def test_the_command_lists_shows_replays_and_discards(
         call_command("dead_letters", "replay", "99999")
     with pytest.raises(Exception, match="say which"):
         call_command("dead_letters", "replay")
+
+
+def test_clearing_looks_at_what_the_row_is_now() -> None:
+    edited, deleted, as_it_was = make_postings(3)
+    model = make_model()
+    lease = lease_of(planned_run(model).chunks.get())
+    texts, _ = read_texts(lease)
+    ledger.store_vectors(lease, [], [Failure(text, "encode", "no", "") for text in texts])
+    assert dead_letters.clear_outdated() == 0
+    Posting.objects.filter(pk=edited.pk).update(title="Better")
+    Posting.objects.filter(pk=deleted.pk).delete()
+    assert dead_letters.clear_outdated() == 2
+    assert [letter.row_id for letter in DeadLetter.objects.open()] == [as_it_was.pk]

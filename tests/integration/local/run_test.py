@@ -51,7 +51,7 @@ def test_demo_recommends_and_leaves_nothing_behind() -> None:
         env=environment(JOBREC_TEST_MARK=mark),
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -189,7 +189,7 @@ def test_ctrl_c_stops_everything_and_the_second_start_is_quick_and_keeps_the_dat
     children = psutil.Process(running.process.pid).children(recursive=True)
     assert len(children) >= 9
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(60) == 0
+    assert running.process.wait(120) == 0
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     again = subprocess.Popen(
         [*COMMAND, "run", *SMALL],

@@ -1,6 +1,5 @@
 """The embedding gRPC server as its own process, protected by a token."""
 
-import os
 import re
 import signal
 import urllib.request
@@ -182,8 +181,7 @@ def test_sigterm_lets_calls_under_way_finish(server: Stack, channel: grpc.Channe
     before = metric(server, begun)
     answers = stream(channel, [["nurse", "welder"]] * 20_000)
     wait_until(lambda: metric(server, begun) > before, "a chunk is being encoded")
-    assert server.supervisor is not None
-    os.kill(server.supervisor.pid("embedding-server"), signal.SIGTERM)
+    server.signal("embedding-server", signal.SIGTERM)
     answered: list[int] = []
     with pytest.raises(grpc.RpcError) as error:
         answered.extend(answer.chunk for answer in answers)

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import psutil
+import psycopg
 import pytest
 
 from tests.stack import Stack, wait_until
@@ -28,7 +30,7 @@ def loaded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     for kind in ("postings", "candidates"):
         stack.manage(f"import_{kind}", str(folder / f"{kind}.jsonl"))
     stack.start("sidecar", "embed-worker", "write-worker", "beat")
-    stack.notes["output"] = stack.manage("embed", "--wait", "--timeout=150")
+    stack.notes["output"] = stack.manage("embed", "--wait", "--timeout=240")
     return stack
 
 
@@ -107,12 +109,7 @@ def test_an_edit_in_plain_sql_makes_its_row_pending_and_the_schedule_embeds_it(l
         "UPDATE postings_posting SET description = 'Completely different: a lighthouse keeper' WHERE id = 1"
     )
     assert loaded.sql(CURRENT) == [{"n": 359}]
-    # Beat reads its schedule from the database: an operator changes it there.
-    loaded.sql(
-        "UPDATE django_celery_beat_periodictask SET interval_id = (SELECT id FROM django_celery_beat_intervalschedule "
-        "WHERE every = 2) WHERE task = 'workers.tasks.start_runs'"
-    )
-    loaded.sql("UPDATE django_celery_beat_periodictasks SET last_update = now()")
+    loaded.embed_every_two_seconds()
     wait_until(lambda: loaded.sql(CURRENT) == [{"n": 360}], "the edited row is embedded again")
     assert (
         loaded.sql("SELECT vector::text AS v FROM embeddings_postingembedding WHERE posting_id = 1") != before
@@ -141,6 +138,22 @@ def test_recommendations_fit(loaded: Stack, tmp_path: Path) -> None:
     for edge in data["edges"]:
         parts = edge["explanation"]["parts"]
         assert edge["score"] == pytest.approx(sum(part["value"] * part["weight"] for part in parts), abs=1e-5)
+
+
+def test_a_statement_that_takes_too_long_is_ended_and_the_web_processes_live_on(loaded: Stack) -> None:
+    assert loaded.supervisor is not None
+    web = psutil.Process(loaded.supervisor.pid("web"))
+    before = {child.pid for child in web.children()}
+    with psycopg.connect(loaded.database_url) as other:
+        other.execute("LOCK TABLE postings_posting")  # until the end of the transaction
+        [error] = loaded.answer("{ postings(first: 1) { totalCount } }")["errors"]
+    assert error["message"] == "took longer than 3 s: narrow the query down"
+    assert error["extensions"] == {"code": "TIMED_OUT", "limit": "WEB_STATEMENT_TIMEOUT", "bound": 3.0}
+    for first in range(1, 9):  # different questions, since an answer is cached; enough for both processes
+        assert loaded.graphql(f"{{ postings(first: {first}) {{ totalCount }} }}") == {
+            "postings": {"totalCount": 360}
+        }
+    assert {child.pid for child in web.children()} == before
 
 
 def test_without_the_embedding_server_words_and_skills_answer(loaded: Stack) -> None:

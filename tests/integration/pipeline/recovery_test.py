@@ -1,9 +1,8 @@
 """Restart from the checkpoint, lost messages, and two of everything, with real processes."""
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
 import redis
@@ -30,11 +29,11 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         EMBEDDING_CHUNK_SIZE="40",
         EMBEDDING_WAVE_SIZE="2",
         EMBEDDING_WINDOWS="1",
-        REEMBED_EVERY="2",
     )
     second_beat = Program("beat-2", stack.programs["beat"].arguments)
     try:
         stack.create(second_beat)
+        stack.embed_every_two_seconds()
         sample = folder / "postings.jsonl"
         stack.manage("generate_sample", "postings", f"--count={ROWS}", f"--out={sample}")
         stack.manage("import_postings", str(sample))
@@ -56,20 +55,19 @@ def flush_broker(stack: Stack) -> None:
 def test_what_is_embedded_is_not_embedded_again_after_everything_was_killed(stack: Stack) -> None:
     stack.start("write-worker", "embed-worker")
     stack.manage("embed", "--kind=posting")
-    assert stack.supervisor is not None
     # Without a writer, so that vectors wait in the ledger when the worker is killed.
     wait_until(lambda: states(stack).get("leased"), "a chunk is being embedded")
-    os.kill(stack.supervisor.pid("write-worker"), signal.SIGSTOP)
+    stack.signal("write-worker", SIGSTOP)
     wait_until(lambda: states(stack).get("embedded", 0) >= 2, "vectors wait in the ledger")
     for name in ("embed-worker", "write-worker"):
-        os.kill(stack.supervisor.pid(name), signal.SIGKILL)
-        stack.supervisor.halt(name)
+        stack.signal(name, SIGKILL)
+        stack.halt(name)
     flush_broker(stack)
     kept = stack.sql(
         "SELECT id, embedded_at FROM embeddings_embeddingchunk WHERE state IN ('embedded', 'written') ORDER BY id"
     )
     stack.start("write-worker", "beat", "embed-worker")
-    wait_until(lambda: stack.sql(CURRENT) == [{"n": ROWS}], "every row has a current vector", timeout=120)
+    wait_until(lambda: stack.sql(CURRENT) == [{"n": ROWS}], "every row has a current vector", timeout=240)
     ids = [row["id"] for row in kept]
     again = stack.sql(
         "SELECT id, embedded_at FROM embeddings_embeddingchunk WHERE id = ANY (%s) ORDER BY id", [ids]
@@ -95,23 +93,24 @@ def test_two_beats_start_one_run_for_an_edit(stack: Stack) -> None:
 
 
 def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
-    stack.halt("beat", "embed-worker")
+    stack.halt("beat")
+    stack.signal("embed-worker", SIGSTOP)  # quicker than an end and a new start, which have a test above
     stack.sql("UPDATE postings_posting SET title = 'Edited twice' WHERE id <= 50")
     stack.manage("embed", "--kind=posting")
     wait_until(lambda: states(stack).get("planned"), "the run is planned")
     assert "is paused" in stack.manage("embed", "--pause")
-    stack.start("embed-worker")
-    assert "no run is open" not in stack.manage("embed", "--resume", "--wait", "--timeout=100")
+    stack.signal("embed-worker", SIGCONT)
+    assert "no run is open" not in stack.manage("embed", "--resume", "--wait", "--timeout=200")
     assert stack.sql(CURRENT) == [{"n": ROWS}]
 
 
 def test_a_cancelled_run_ends_and_the_next_one_does_its_work(stack: Stack) -> None:
-    stack.halt("embed-worker")
+    stack.signal("embed-worker", SIGSTOP)
     stack.sql("UPDATE postings_posting SET title = 'Edited thrice' WHERE id <= 50")
     stack.manage("embed", "--kind=posting")
     wait_until(lambda: states(stack).get("planned"), "the run is planned")
     assert "is cancelled" in stack.manage("embed", "--cancel")
     assert "no run is open" in stack.manage("embed", "--resume")
-    stack.start("embed-worker")
-    stack.manage("embed", "--kind=posting", "--wait", "--timeout=100")
+    stack.signal("embed-worker", SIGCONT)
+    stack.manage("embed", "--kind=posting", "--wait", "--timeout=200")
     assert stack.sql(CURRENT) == [{"n": ROWS}]

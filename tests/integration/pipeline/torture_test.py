@@ -7,11 +7,14 @@ import pytest
 
 from jobrec_site.local.programs import ROOT
 
+# Valkey, the write worker and PostgreSQL are killed. Poison kills the embed worker whatever the seed.
+SEED = "34"
+
 
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_when_processes_are_killed() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.torture", "--quick"],
+        [sys.executable, "-m", "tests.torture", "--quick", "--seed", SEED],
         cwd=ROOT,
         capture_output=True,
         text=True,

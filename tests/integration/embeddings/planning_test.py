@@ -1,0 +1,85 @@
+"""How pending rows become chunks and waves, and who may send them."""
+
+from typing import Any
+
+import pytest
+
+from apps.embeddings import ledger, planning
+from apps.embeddings.models import EmbeddingChunk
+from tests.integration.embeddings.concurrency import in_threads
+from tests.integration.embeddings.factories import make_model, make_postings, planned_run
+
+pytestmark = pytest.mark.django_db
+at_once = pytest.mark.django_db(transaction=True)
+
+
+def test_a_plan_holds_every_pending_row_once_the_longest_first() -> None:
+    postings = make_postings(35)
+    run = planned_run(make_model())
+    chunks = list(run.chunks.order_by("number"))
+    assert (run.rows, run.waves, run.state) == (35, 2, "running")
+    assert [chunk.rows for chunk in chunks] == [10, 10, 10, 5]
+    assert [chunk.wave for chunk in chunks] == [0, 0, 1, 1]
+    assert sorted(row_id for chunk in chunks for row_id in chunk.row_ids) == sorted(
+        each.pk for each in postings
+    )
+    assert chunks[0].row_ids == [each.pk for each in reversed(postings[-10:])]
+
+
+def test_long_texts_make_smaller_chunks() -> None:
+    model = make_model(windows=8)
+    make_postings(20, description="x" * 12_000)
+    sizes = [chunk.rows for chunk in planned_run(model).chunks.order_by("number")]
+    # 10 rows of 2 windows may stand in a chunk, so 2 or 3 rows of 8 windows.
+    assert sum(sizes) == 20
+    assert set(sizes) <= {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("rows", "octets", "chunks"),
+    [
+        (48, 12_000, [3] * 16),
+        (20, 1_000, [20]),  # less than a batch: more chunks would only be more messages
+    ],
+)
+def test_a_small_run_is_cut_so_that_all_slots_of_the_workers_end_together(
+    settings: Any, rows: int, octets: int, chunks: list[int]
+) -> None:
+    settings.EMBEDDING_CHUNK_SIZE = 250
+    make_postings(rows, description="x" * octets)
+    run = planned_run(make_model(windows=8))
+    assert [chunk.rows for chunk in run.chunks.order_by("number")] == chunks
+
+
+def test_copies_of_a_text_stand_in_one_chunk_up_to_a_chunkful() -> None:
+    make_postings(7, description="x" * 50)
+    make_postings(8, title="Same", description="y" * 40)
+    make_postings(25, title="Many", description="z" * 30)
+    sizes = [chunk.rows for chunk in planned_run(make_model()).chunks.order_by("number")]
+    # 7 different and all 8 equal ones; of the 25 equal ones two chunkfuls and the rest.
+    assert sizes == [15, 10, 10, 5]
+
+
+def test_planning_twice_writes_chunks_once() -> None:
+    make_postings(5)
+    run = planned_run(make_model())
+    planning.plan_run(run.pk)
+    assert run.chunks.count() == 1
+
+
+def test_waves_are_claimed_in_order_and_only_so_many_are_in_flight() -> None:
+    make_postings(75)  # 8 chunks, 4 waves
+    run = planned_run(make_model())
+    assert planning.claim_waves(run.pk) == [0, 1]
+    assert planning.claim_waves(run.pk) == []
+    for chunk_id in ledger.chunks_of_wave(run.pk, 0):
+        EmbeddingChunk.objects.filter(pk=chunk_id).update(state="written")
+    assert planning.claim_waves(run.pk) == [2]
+
+
+@at_once
+def test_each_wave_is_claimed_by_one_caller() -> None:
+    make_postings(75)
+    run = planned_run(make_model())
+    claims = in_threads(5, lambda: planning.claim_waves(run.pk))
+    assert sorted(wave for claim in claims for wave in claim) == [0, 1]

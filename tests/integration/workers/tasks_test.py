@@ -1,0 +1,50 @@
+"""Where the tasks' messages go, at a real broker."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+
+from workers import tasks
+from workers.app import app
+
+TASKS: list[tuple[Any, list[Any], str]] = [
+    (tasks.start_runs, [], "control"),
+    (tasks.plan_run, [1], "control"),
+    (tasks.index_texts, ["posting"], "control"),
+    (tasks.embed_chunk, [1], "embed"),
+    (tasks.write_wave, [1, 0], "write"),
+    (tasks.prepare_serving, [1], "control"),
+    (tasks.invalidate_run, [1], "control"),
+    (tasks.sweep, [], "control"),
+    (tasks.prune, [], "control"),
+]
+
+
+@pytest.fixture
+def broker(servers: Path) -> Iterator["redis.Redis"]:
+    connection = redis.Redis.from_url(settings.REDIS_BROKER_URL)
+    connection.flushdb()
+    yield connection
+    connection.flushdb()
+
+
+def test_every_task_is_listed_here() -> None:
+    assert {name for name in app.tasks if not name.startswith("celery.")} == {
+        task.name for task, _, _ in TASKS
+    }
+
+
+@pytest.mark.parametrize(("task", "arguments", "queue"), TASKS, ids=[task.name for task, _, _ in TASKS])
+def test_a_task_goes_to_its_queue(broker: "redis.Redis", task: Any, arguments: list[Any], queue: str) -> None:
+    task.apply_async(args=arguments)
+    app.send_task(task.name, args=arguments)  # as the web tier does, which need not know the task
+    waiting = {
+        name: [json.loads(message)["headers"]["task"] for message in broker.lrange(name, 0, -1)]
+        for name in ("embed", "write", "control")
+    }
+    assert waiting == {"embed": [], "write": [], "control": []} | {queue: [task.name] * 2}
