@@ -53,6 +53,7 @@ class Stack:
             "SWEEP_PATIENCE": "2",
             "REEMBED_EVERY": "3600",
             "EMBEDDING_LEASE": "10",
+            "EMBEDDING_NICE": "0",  # what other tests do meanwhile shall not go first
             "WEB_STATEMENT_TIMEOUT": "3",
             **settings,
         }

@@ -77,6 +77,7 @@ class Harness:
             "SWEEP_EVERY": "3",
             "SWEEP_PATIENCE": "5",
             "EMBEDDING_LEASE": "20",
+            "EMBEDDING_NICE": "0",  # whatever else runs shall not go first
         }
         self._stage = Stage(folder, ports)
 
