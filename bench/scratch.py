@@ -38,17 +38,7 @@ def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
     os.environ |= {"JOBREC_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "jobrec_site.settings", **settings}
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     commands = [embedded.prepare_postgres(data), embedded.prepare_valkey(data)]
-    started = [
-        subprocess.Popen(
-            each.arguments,
-            user=each.user,
-            group=each.user,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for each in commands
-    ]
+    started = [command.start() for command in commands]
     try:
         embedded.wait_for_postgres(data)
         embedded.wait_for_valkey(data)

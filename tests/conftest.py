@@ -1,7 +1,6 @@
 """Embedded servers for the whole run, started with the first test that needs them."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,17 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Path]:
     """PostgreSQL and Valkey on the run's data folder."""
-    started = [
-        subprocess.Popen(
-            command.arguments,
-            user=command.user,
-            group=command.user,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for command in (embedded.prepare_postgres(DATA, fast=True), embedded.prepare_valkey(DATA, fast=True))
-    ]
+    commands = embedded.prepare_postgres(DATA, fast=True), embedded.prepare_valkey(DATA, fast=True)
+    started = [command.start() for command in commands]
     embedded.wait_for_postgres(DATA)
     embedded.wait_for_valkey(DATA)
     yield DATA

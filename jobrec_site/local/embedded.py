@@ -33,6 +33,17 @@ class Command:
     arguments: list[str]
     user: str | None = None
 
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Starts it, its output thrown away; for tests and benchmarks, which have no process manager for it."""
+        return subprocess.Popen(
+            self.arguments,
+            user=self.user,
+            group=self.user,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
 
 def postgres_folder(data: Path) -> Path:
     return data / "postgres"

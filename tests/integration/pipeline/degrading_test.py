@@ -26,15 +26,7 @@ class Cache:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = embedded.prepare_valkey(self.folder, fast=True)
-        self.process = subprocess.Popen(
-            command.arguments,
-            user=command.user,
-            group=command.user,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self.process = embedded.prepare_valkey(self.folder, fast=True).start()
         embedded.wait_for_valkey(self.folder)
 
     def signal(self, number: signal.Signals) -> None:
