@@ -91,8 +91,7 @@ clean:  ## Removes the virtual environment and caches; keeps .data
 	@echo "setting up .venv (once)"
 	@$(PYTHON) -m venv .venv
 
-# pip compiles on one core, which is half of its work; this takes all. A few packages hold files for another Python only,
-# which are left uncompiled.
+# --no-compile: compiling all that is installed is half of pip's work, and most of it is never imported.
 define install
 	@echo "installing $(1) (once, a few minutes)"
 	@$(RUN) -m pip install --quiet --progress-bar off --no-compile -r $(1) -c requirements/constraints.txt || { \
@@ -100,7 +99,6 @@ define install
 		command -v cc gcc clang >/dev/null || \
 			echo "No C compiler was found: if a package had to be compiled, install one (Debian: build-essential)."; \
 		exit 1; }
-	@$(RUN) -m compileall -qq -j 0 .venv/lib || true
 endef
 
 REQUIREMENTS := requirements/base.txt requirements/worker.txt requirements/constraints.txt
