@@ -18,6 +18,7 @@ os.environ["REDIS_URL"] = embedded_redis_url(DATA)
 for number, name in enumerate(("REDIS_BROKER_URL", "REDIS_RESULT_URL", "REDIS_CACHE_URL")):
     os.environ[name] = redis_database(os.environ["REDIS_URL"], number)
 os.environ["DEBUG"] = "0"
+os.environ["CORS_ALLOWED_ORIGINS"] = "https://jobs.example.org"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 from jobrec_site.settings import *  # noqa: E402, F403  the environment had to be set before
