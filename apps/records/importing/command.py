@@ -104,9 +104,10 @@ class ImportCommand(BaseCommand):
             try:
                 with (
                     _bar(path, hidden=options["no_progress"]) as bar,
-                    open_rows(path, file_format=options["file_format"], progress=loader.has_read) as rows,
+                    open_rows(
+                        path, file_format=options["file_format"], progress=_show(bar, loader.tally)
+                    ) as rows,
                 ):
-                    loader.on_progress = _show(bar, loader.tally)
                     loader.run(rows)
             except ImportFileError as error:
                 raise CommandError(f"{error}\n{_sentence(path, loader.tally)}", returncode=2) from error

@@ -4,8 +4,6 @@ import csv
 import gzip
 import io
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,7 @@ from django.db import connection
 from pyarrow import parquet
 
 from apps.candidates.models import Candidate
-from apps.postings.inputs import PostingInput
 from apps.postings.models import Posting
-from apps.records.importing import loader
 from apps.records.models import EnglishLevel
 
 pytestmark = pytest.mark.django_db
@@ -316,27 +312,6 @@ def test_unusable_files(tmp_path: Path, name: str, content: bytes | None, messag
     assert error.value.returncode == 2
     # What could be read is there.
     assert Posting.objects.count() == (1 if name.endswith(".gz") else 0)
-
-
-def test_a_reader_that_is_killed_is_told_and_what_it_had_read_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    importer = os.getpid()
-
-    def found_skills(form: PostingInput, _finder: Any) -> list[int]:
-        if form.title == "too much":
-            assert os.getpid() != importer  # it is read in a process of its own
-            os.kill(os.getpid(), signal.SIGKILL)
-        return []
-
-    monkeypatch.setattr(loader, "BATCH", 2)
-    monkeypatch.setattr(PostingInput, "found_skills", found_skills)
-    titles = ["one", "two", "three", "four", "five", "too much", "seven"]
-    rows = [POSTING | {"external_id": title, "title": title} for title in titles]
-    with pytest.raises(CommandError, match=r"was killed.*\n.*4 rows: 4 new") as error:
-        run("import_postings", write_as(tmp_path / "p.jsonl", rows))
-    assert error.value.returncode == 2
-    assert set(Posting.objects.values_list("title", flat=True)) == set(titles[:4])
 
 
 def test_map_and_source(tmp_path: Path) -> None:
