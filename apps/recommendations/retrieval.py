@@ -5,7 +5,8 @@ exact scan is both faster and right: exact where few rows match, the HNSW index 
 and exact again where the index returned too few.
 
 Few is what costs an exact scan no more than the index. With `m` of `n` rows matching, an exact scan compares m vectors;
-a walk along the index meets a matching row every n/m rows, so visits k × n/m of them. They are equal at m = √(k × n).
+a walk along the index meets a matching row every n/m rows, so visits k × n/m of them, or a few times as many since it
+looks for some to spare. They are equal at m = √(WALK × k × n), where WALK says how much dearer the walk is.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from apps.records.counting import estimated
 # Fewer rows than that are compared one by one whatever the table's size: it takes a few milliseconds.
 ALWAYS_EXACT = 1_000
 LARGEST_EF_SEARCH = 1_000  # pgvector takes no more
+# On 1,000,000 vectors (bench/filters.py) 17,848 and 25,571 matching rows took the walk two to four times as long as an
+# exact scan, and 85,020 half as long.
+WALK = 4
 SPARE_FILTERED, SPARE_UNFILTERED = 3, 16  # times the rows needed, see `spare`
 
 
@@ -70,7 +74,7 @@ def nearest(
     """Up to `k` rows of `matching` that have a vector of `model`, by cosine. `vector` is in text form."""
     search = _Search(tables(kind), model, vector, k)
     keys = keys_of(matching)
-    exact_up_to = max(ALWAYS_EXACT, int(sqrt(k * search.rows())))
+    exact_up_to = max(ALWAYS_EXACT, int(sqrt(WALK * k * search.rows())))
     few = search.first(keys, exact_up_to + 1)
     if len(few) <= exact_up_to:
         return Neighbours(search.exact(SqlKeys("SELECT unnest(%s::bigint[])", [few])), "exact", len(few))
