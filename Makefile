@@ -91,7 +91,7 @@ clean:  ## Removes the virtual environment and caches; keeps .data
 	@echo "setting up .venv (once)"
 	@$(PYTHON) -m venv .venv
 
-# --no-compile: compiling all that is installed is half of pip's work, and most of it is never imported.
+# --no-compile: most of what is installed is never imported.
 define install
 	@echo "installing $(1) (once, a few minutes)"
 	@$(RUN) -m pip install --quiet --progress-bar off --no-compile -r $(1) -c requirements/constraints.txt || { \

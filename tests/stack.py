@@ -136,6 +136,11 @@ class Stack:
         )
         return done.stdout + done.stderr
 
+    def import_sample(self, *, postings: int) -> None:
+        file = self._folder / "postings.jsonl"
+        self.manage("generate_sample", "postings", f"--count={postings}", f"--out={file}")
+        self.manage("import_postings", str(file))
+
     def sql(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
         if self._connection is None:
             self._connection = psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row)

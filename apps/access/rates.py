@@ -28,7 +28,7 @@ def allowance(rate: str, who: str) -> int | None:
             return None
         resets_at = ask(lambda _: _limiter().get_window_stats(item, who).reset_time)
     except CacheUnavailableError as error:
-        logger.warning("requests are not counted: %s", error)
+        logger.debug("requests are not counted: %s", error)
         return None
     return max(1, math.ceil(resets_at - time.time()))
 

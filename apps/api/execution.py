@@ -44,7 +44,7 @@ def executed(asked: Asked, operation: Operation, request: HttpRequest) -> ApiRes
 class _Execution(ExecutionContext):
     """Completes a skill once for each place of the query that selects it.
 
-    A page of matches names the same few skills hundreds of times, which was half of what it cost to answer.
+    A page of matches names the same few skills hundreds of times.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -58,7 +58,7 @@ class Popularity:
             try:
                 _add(counted)
             except CacheUnavailableError as error:
-                logger.warning("what was asked is not counted: %s", error)
+                logger.debug("what was asked is not counted: %s", error)
 
 
 def most_asked(count: int) -> list[Asked]:

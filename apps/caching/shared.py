@@ -2,9 +2,11 @@
 
 Where it does not answer at all, each question would wait for its timeout, and an answer to a reader asks several. Three
 that failed in a row open the circuit for five seconds: then one waits again, and the others do without. A subscription
-that comes back (mirror.py) closes it at once.
+that comes back (mirror.py) closes it at once. Each question that was asked in vain is logged here, so that callers, who
+do without, need not.
 """
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -12,6 +14,8 @@ from circuitbreaker import CircuitBreaker
 from django_redis import get_redis_connection
 from redis import Redis
 from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
 
 AnswerT = TypeVar("AnswerT")
 
@@ -36,6 +40,7 @@ def ask(question: Callable[[Redis], AnswerT]) -> AnswerT:
         with breaker:
             return question(connection())
     except RedisError as error:
+        logger.warning("the shared cache does not answer: %s", error)
         raise CacheUnavailableError(f"shared cache: {error}") from error
 
 

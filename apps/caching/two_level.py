@@ -150,7 +150,7 @@ class TwoLevelCache:
         try:
             found = ask(lambda redis: redis.get(key))
         except CacheUnavailableError as error:
-            logger.warning("second cache level cannot be read: %s", error)
+            logger.debug("second cache level cannot be read: %s", error)
             return None
         return None if found is None else Answer(self._codec.decode(cast("bytes", found)), "l2")
 
@@ -158,7 +158,7 @@ class TwoLevelCache:
         try:
             ask(lambda redis: redis.set(key, self._codec.encode(value), ex=settings.CACHE_L2_TTL))
         except CacheUnavailableError as error:
-            logger.warning("second cache level cannot be written: %s", error)
+            logger.debug("second cache level cannot be written: %s", error)
 
 
 def _computed(compute: Callable[[], ValueT], keep: Callable[[ValueT], bool]) -> Answer:

@@ -25,7 +25,7 @@ from apps.records.counting import estimated
 # Fewer rows than that are compared one by one whatever the table's size: it takes a few milliseconds.
 ALWAYS_EXACT = 1_000
 LARGEST_EF_SEARCH = 1_000  # pgvector takes no more
-# Measured by bench/filters.py at 1,000,000 rows: for 17,852 matching ones a walk took 550 ms, an exact scan 112 ms.
+# bench/filters.py --rows 1000000 prints strategy and time of each selectivity: below this the exact scan is the faster one.
 WALK = 4
 SPARE_FILTERED, SPARE_UNFILTERED = 3, 16  # times the rows needed, see `spare`
 
@@ -91,8 +91,7 @@ def spare(k: int, *, matching: int, rows: int) -> int:
     """How many rows to ask the index for, so that the first `k` are the right ones.
 
     Recall depends on how many rows the walk meets, matching or not. Where few match it meets many anyway; where all
-    match, it would stop after `k`. On 1,000,000 vectors of the hardest kind (bench/filters.py) recall@200 rises from
-    0.76 to 0.95 without a filter, and from 0.91 to 0.97 with one that leaves a tenth.
+    match, it would stop after `k`. bench/filters.py --hardest prints the recall on vectors of the hardest kind.
     """
     share = min(1.0, matching / max(rows, 1))
     return int(k * max(SPARE_FILTERED, SPARE_UNFILTERED * share))

@@ -119,7 +119,7 @@ class RecordInput(BaseModel):
 
     def columns(self) -> dict[str, Any]:
         """Values by model field, the skills apart."""
-        values = self.__dict__.copy()  # iterating over the model takes ten times as long
+        values = self.__dict__.copy()  # iterating over the model is slow
         del values["skills"]
         return values
 

@@ -24,9 +24,7 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     stack = Stack(servers, folder, CACHE_L1_TTL="3600", CACHE_L2_TTL="3600")
     try:
         stack.create()
-        sample = folder / "postings.jsonl"
-        stack.manage("generate_sample", "postings", "--count=20", f"--out={sample}")
-        stack.manage("import_postings", str(sample))
+        stack.import_sample(postings=20)
         stack.start("sidecar", "web")
         yield stack
     finally:

@@ -53,9 +53,7 @@ def stack(servers: Path, cache: Cache, tmp_path_factory: pytest.TempPathFactory)
     stack = Stack(servers, folder, REDIS_CACHE_URL=url, CACHE_L1_TTL="3", CACHE_L2_TTL="3")
     try:
         stack.create()
-        sample = folder / "postings.jsonl"
-        stack.manage("generate_sample", "postings", "--count=40", f"--out={sample}")
-        stack.manage("import_postings", str(sample))
+        stack.import_sample(postings=40)
         stack.start("sidecar", "web")
         yield stack
     finally:

@@ -29,9 +29,7 @@ def two_servers(servers: Path, tmp_path_factory: pytest.TempPathFactory):
     second_web = Program("web-2", web_command(other.web, workers=2))
     try:
         stack.create(second_sidecar, second_web)
-        sample = folder / "postings.jsonl"
-        stack.manage("generate_sample", "postings", "--count=60", f"--out={sample}")
-        stack.manage("import_postings", str(sample))
+        stack.import_sample(postings=60)
         stack.start("sidecar", "embed-worker", "write-worker", "web", "sidecar-2", "web-2")
         stack.wait_for_web(other.web)
         wait_until(lambda: is_serving(f"127.0.0.1:{other.invalidation}"), "the second sidecar serves")

@@ -26,8 +26,7 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     stack = Stack(servers, folder, EMBEDDING_CHUNK_SIZE="10", EMBEDDING_LEASE="600")
     try:
         stack.create()
-        stack.manage("generate_sample", "postings", "--count=120", f"--out={folder}/postings.jsonl")
-        stack.manage("import_postings", f"{folder}/postings.jsonl")
+        stack.import_sample(postings=120)
         stack.start("sidecar", "write-worker")
         yield stack
     finally:

@@ -34,9 +34,7 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     try:
         stack.create(second_beat)
         stack.embed_every_two_seconds()
-        sample = folder / "postings.jsonl"
-        stack.manage("generate_sample", "postings", f"--count={ROWS}", f"--out={sample}")
-        stack.manage("import_postings", str(sample))
+        stack.import_sample(postings=ROWS)
         stack.start("sidecar")
         yield stack
     finally:

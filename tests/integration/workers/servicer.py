@@ -1,0 +1,73 @@
+"""An encoder that a test lets go on step by step, and what calls its server."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from proto import embedding_pb2
+from workers.encoding.batcher import Batcher, Limits
+from workers.encoding.encoder import Role
+from workers.encoding.errors import TransientEncoderError
+from workers.served_models import UnknownModelError
+
+PATIENCE = 20  # seconds
+MODEL = embedding_pb2.ModelVersion(name="m", revision="r")
+
+
+class Encoder:
+    """Notes what it is given, and encodes a text as its length; holds each call until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.calls: queue.Queue[list[str]] = queue.Queue()
+        self.gate = threading.Semaphore(0)
+        self.broken = False
+
+    def encode(self, texts: Sequence[str], role: str) -> Any:
+        self.calls.put(list(texts))
+        assert self.gate.acquire(timeout=PATIENCE)
+        if "poison" in texts or self.broken:
+            raise ValueError("cannot encode poison")
+        if "memory" in texts:
+            raise TransientEncoderError("no memory for one window")
+        return np.array([[len(text), 1] for text in texts], np.float32)
+
+
+class Models:
+    """In the place of the registry: one model of two dimensions."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.batcher = Batcher(
+            encoder.encode, slots=1, limits=Limits(texts=4, characters=1000, wait=0.01, queue=3)
+        )
+        self.name, self.revision, self.dimensions = "m", "r", 2
+
+    def waiting(self, role: Role = "query") -> int:
+        """Texts that wait and that somebody still wants."""
+        lane = self.batcher._waiting[role]
+        return sum(len(call.left) for call in list(lane) if not call.future.done())
+
+    def find(self, name: str, revision: str) -> "Models":
+        if (name, revision) != ("m", "r"):
+            raise UnknownModelError(f"no model {name}@{revision} is registered")
+        return self
+
+
+def embed(stub: Any, *texts: str, timeout: float = PATIENCE) -> Any:
+    return stub.Embed.future(embedding_pb2.EmbedRequest(texts=texts, model=MODEL), timeout=timeout)
+
+
+def failure(call: Any) -> tuple[str, str]:
+    """(status, details) of a call that fails."""
+    with pytest.raises(grpc.RpcError) as error:
+        call.result(PATIENCE) if hasattr(call, "result") else next(call)
+    return error.value.code().name, error.value.details() or ""
+
+
+def iter_queue(calls: "queue.Queue[list[str]]") -> Iterator[list[str]]:
+    while not calls.empty():
+        yield calls.get()
