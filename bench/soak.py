@@ -1,11 +1,12 @@
 """Many minutes of half the load that the server can bear, while postings are edited and embedded anew, without a pause.
 
 No answer may fail, the memory of no process may grow on, and the 95th percentile stays near that of the same load
-while nothing is embedded. The requests are recommendations for several profiles: hits until an invalidation, then not.
-Each run embeds one slice of the corpus that was edited before. Memory is what a process has to itself, so neither its
+while nothing is embedded. The requests are what many ask alike: SEARCHES by words, with reasons. All processes run that
+serve, with the settings that they have by default. Each run embeds one slice of the corpus that was edited before, and
+invalidates all answers at its end. Memory is what a process has to itself, so neither its
 program nor PostgreSQL's shared buffers. It is compared between the first and the last fifth of the time, by medians, as
 a share of what it was, or of 50 MiB where it was less. Not counted is the first quarter of the time, in which the
-caches fill: what is in them lives for a tenth of the time, but at least for a minute.
+caches fill.
 """
 
 import statistics
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,10 +31,19 @@ from bench import corpus, load, report, scratch, serve
 if TYPE_CHECKING:
     from jobrec_site.local.supervision import Supervisor
 
-CONNECTIONS = 4
-PROFILES = 20
+CONNECTIONS = 16
+SEARCHES = 20
+QUERY = """query Search($text: String, $filter: PostingFilter) {
+  searchPostings(text: $text, filter: $filter, first: 20) {
+    totalCount degraded pageInfo { hasNextPage endCursor }
+    edges {
+      cursor score node { id title company { name } city country remote skills { name } salaryMin salaryMax publishedAt }
+      explanation { vectorScore textScore skillCoverage matchedSkills { name } missingSkills { name } }
+    }
+  }
+}"""
 LEAST = 50 * 1024**2  # octets; a process of less may grow by a share that says nothing
-PROCESSES = ("sidecar", "embedding-server", "embed-worker", "write-worker", "web")
+PROCESSES = ("sidecar", "embedding-server", "embed-worker", "write-worker", "web", "cache-warmer")
 
 
 def main() -> None:
@@ -48,11 +58,8 @@ def main() -> None:
     edited = options.edited or (30 if options.quick else 1_000)
     seconds = 15.0 if options.quick else 60 * options.minutes
     result = report.start("Soak")
-    lasting = str(round(max(seconds / 10, 60)))
     with (
-        corpus.servers(
-            result, options, RATE_LIMIT_ANONYMOUS="", CACHE_L1_TTL=lasting, CACHE_L2_TTL=lasting
-        ) as data,
+        corpus.servers(result, options, RATE_LIMIT_ANONYMOUS="") as data,
         serve.processes(data, *PROCESSES) as running,
     ):
         embedding = Reembedding(running.supervisor, rows=edited)
@@ -63,7 +70,7 @@ def main() -> None:
 def soak(
     result: report.Report, port: int, embedding: "Reembedding", *, seconds: float, warm_up: float
 ) -> None:
-    contents = [serve.asking(f"{serve.TEXT} {number}") for number in range(PROFILES)]
+    contents = searches()
     requests = [load.post("/graphql", content) for content in contents]
     embedding.one()  # warms the workers up, and the caches then hold nothing
     for content in contents:
@@ -90,6 +97,16 @@ def soak(
     result.at_most("soak_failed_answers", idle.failed + busy.failed, 0)
     result.at_most("soak_memory_growth", memory.largest_growth(), 0.10)
     result.at_most("soak_p95_of_idle", p95["busy"] / p95["idle"], 2.0)
+
+
+def searches() -> list[dict[str, Any]]:
+    """Requests with the titles of postings from all over the corpus as words."""
+    from apps.postings.models import Posting
+
+    titles = list(Posting.objects.order_by("title").values_list("title", flat=True).distinct())
+    some = titles[:: max(len(titles) // SEARCHES, 1)][:SEARCHES]
+    filters = {"openOnly": corpus.mostly_open()}
+    return [{"query": QUERY, "variables": {"text": title, "filter": filters}} for title in some]
 
 
 @dataclass(frozen=True)

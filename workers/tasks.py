@@ -97,7 +97,13 @@ def prepare_serving(run_id: int) -> None:
 
 @shared_task(**RETRY | {"autoretry_for": (*TRANSIENT, TransientRpcError)})
 def invalidate_run(run_id: int) -> None:
-    """Final task of a run: tells every sidecar. What is not acknowledged stays recorded for the sweeper."""
+    """Final task of a run: tells every sidecar. What is not acknowledged stays recorded for the sweeper.
+
+    It comes back every second while the cache warmer prepares what is asked most.
+    """
+    if invalidation.is_being_prepared(run_id):
+        invalidate_run.apply_async([run_id], countdown=1)
+        return
     invalidation.deliver(run_id)
 
 

@@ -39,3 +39,13 @@ def invalidate(
         lambda stub: stub.Invalidate, request, deadline=settings.INVALIDATE_DEADLINE
     )
     return Acknowledgement(address, dict(answer.generations), answer.processes_reached)
+
+
+def prepare(address: str, namespaces: Sequence[str], *, run_id: str) -> bool:
+    """Says that an Invalidate will follow; whether answers are being computed ahead of it, which is to be waited for.
+
+    Raises TransientRpcError, CircuitOpenError or PermanentRpcError.
+    """
+    request = invalidation_pb2.PrepareRequest(namespaces=namespaces, run_id=run_id)
+    answer = sidecar(address).call(lambda stub: stub.Prepare, request, deadline=settings.INVALIDATE_DEADLINE)
+    return answer.preparing

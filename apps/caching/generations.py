@@ -16,6 +16,7 @@ KEY = "jobrec:generation:"
 # Longer than any cached answer lives: a row's generation may be forgotten only after the answers that carry it.
 ROW_TTL = 7 * 24 * 3600  # seconds
 RUN_TTL = 24 * 3600  # seconds for which a repeated run_id is known
+PREPARED = "jobrec:prepared-for:"
 
 
 def channel() -> str:
@@ -23,20 +24,22 @@ def channel() -> str:
     return f"jobrec:invalidations:{connection().connection_pool.connection_kwargs.get('db', 0)}"
 
 
-# KEYS: run key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL, tags.
-# Returns {processes reached, generation, …}; a repeated run_id raises nothing.
+# KEYS: run key, prepared key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL, tags.
+# Returns {processes reached, generation, …}; a repeated run_id raises nothing. A tag takes the generation that answers
+# were prepared for, unless it was raised since: then what was prepared may be stale, and is never found.
 _RAISE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+local prepared = tonumber(redis.call('GET', KEYS[2]) or '0')
 local repeated = ARGV[1] ~= '' and redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[4]) == false
 local answer = {0}
 local message = {}
-for i = 2, #KEYS do
-    local tag = ARGV[i + 3]
+for i = 3, #KEYS do
+    local tag = ARGV[i + 2]
     local old = tonumber(redis.call('GET', KEYS[i]) or '0')
     local generation = old
     if not repeated then
-        generation = math.max(now, old + 1)
+        generation = prepared > old and prepared or math.max(now, old + 1)
         local text = string.format('%.0f', generation)
         if string.find(tag, ':%d+$') then
             redis.call('SET', KEYS[i], text, 'EX', ARGV[3])
@@ -45,7 +48,7 @@ for i = 2, #KEYS do
         end
         message[tag] = text
     end
-    answer[i] = string.format('%.0f', generation)
+    answer[i - 1] = string.format('%.0f', generation)
 end
 if not repeated then answer[1] = redis.call('PUBLISH', ARGV[2], cjson.encode(message)) end
 return answer
@@ -78,7 +81,7 @@ def raise_tags(tags: Sequence[str], *, run_id: str = "") -> tuple[dict[str, int]
     Returns the generation of each tag and the number of processes reached. Idempotent by `run_id`.
     Raises CacheUnavailableError.
     """
-    keys = [f"jobrec:invalidated-by:{run_id}", *(KEY + tag for tag in tags)]
+    keys = [f"jobrec:invalidated-by:{run_id}", PREPARED + run_id, *(KEY + tag for tag in tags)]
     answer = tell(_script(_RAISE, keys, [run_id, channel(), ROW_TTL, RUN_TTL, *tags]))
     return dict(zip(tags, map(int, answer[1:]), strict=True)), int(answer[0])
 
@@ -87,6 +90,12 @@ def read_tags(tags: Sequence[str]) -> dict[str, int]:
     """The generation of each tag. Raises CacheUnavailableError."""
     answer = ask(_script(_READ, [KEY + tag for tag in tags], tags))
     return dict(zip(tags, map(int, answer), strict=True))
+
+
+def upcoming() -> int:
+    """A generation for answers that are computed now and found once it is raised. Raises CacheUnavailableError."""
+    seconds, microseconds = ask(lambda redis: redis.time())
+    return int(seconds) * 1_000_000 + int(microseconds)
 
 
 def parse_message(data: bytes) -> dict[str, int]:

@@ -8,7 +8,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from cachetools import LRUCache
@@ -24,6 +27,10 @@ POLL = 2.0  # seconds between looks at the subscription's health
 RECONNECT = 0.5  # seconds
 
 
+# Generations that are not raised yet, for answers that are computed ahead of that.
+_ahead: ContextVar[Mapping[str, int]] = ContextVar("ahead", default=MappingProxyType({}))
+
+
 class GenerationMirror:
     """Threads may share it. Its own thread starts with the first lookup, so after a fork."""
 
@@ -37,16 +44,27 @@ class GenerationMirror:
     def of(self, tags: Iterable[str]) -> tuple[int, ...]:
         """The generation of each tag, 0 where Redis is gone and the tag was never seen."""
         self._ensure_listener()
-        names = list(tags)
+        names, ahead = list(tags), _ahead.get()
         with self._lock:
-            known = {name: self._known.get(name) for name in names}
-        unknown = [name for name in names if known[name] is None or not self._subscribed.is_set()]
+            known = {name: ahead.get(name) or self._known.get(name) for name in names}
+        unknown = [
+            name for name in names if known[name] is None or not (name in ahead or self._subscribed.is_set())
+        ]
         if unknown:
             try:
                 known |= self.learn(generations.read_tags(unknown))
             except CacheUnavailableError as error:
                 logger.debug("generations of %s: %s", unknown, error)
         return tuple(known[name] or 0 for name in names)
+
+    @contextmanager
+    def ahead(self, upcoming: Mapping[str, int]) -> Iterator[None]:
+        """Within it, in this thread, the tags of `upcoming` have the generations that they will be raised to."""
+        token = _ahead.set(upcoming)
+        try:
+            yield
+        finally:
+            _ahead.reset(token)
 
     def learn(self, news: dict[str, int]) -> dict[str, int]:
         """Takes over generations; an older one never replaces a newer one, in whatever order they arrive."""

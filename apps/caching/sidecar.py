@@ -5,6 +5,7 @@ import logging
 import grpc
 
 from apps.caching import generations, tags
+from apps.caching.preparing import prepare
 from apps.caching.shared import CacheUnavailableError
 from apps.rpc.server import RunningServer, start_server
 from proto import invalidation_pb2, invalidation_pb2_grpc
@@ -18,12 +19,7 @@ class CacheInvalidationServicer(invalidation_pb2_grpc.CacheInvalidationServicer)
     def Invalidate(  # noqa: N802  named by the .proto
         self, request: invalidation_pb2.InvalidateRequest, context: grpc.ServicerContext
     ) -> invalidation_pb2.InvalidateResponse:
-        if not request.namespaces:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "namespaces: at least one is needed")
-        try:
-            changed = tags.changed(request.namespaces, request.ids)
-        except ValueError as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"namespaces: {error}")
+        changed = _changed(request, context)
         try:
             raised, reached = generations.raise_tags(changed, run_id=request.run_id)
         except CacheUnavailableError as error:
@@ -39,6 +35,31 @@ class CacheInvalidationServicer(invalidation_pb2_grpc.CacheInvalidationServicer)
         return invalidation_pb2.InvalidateResponse(
             generations={name: raised[name] for name in request.namespaces}, processes_reached=reached
         )
+
+    def Prepare(  # noqa: N802  named by the .proto
+        self, request: invalidation_pb2.PrepareRequest, context: grpc.ServicerContext
+    ) -> invalidation_pb2.PrepareResponse:
+        if not request.run_id:
+            context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "run_id: it names the Invalidate that will follow"
+            )
+        changed = _changed(request, context)
+        try:
+            return invalidation_pb2.PrepareResponse(preparing=prepare(changed, run_id=request.run_id))
+        except CacheUnavailableError as error:
+            context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+
+
+def _changed(
+    request: invalidation_pb2.InvalidateRequest | invalidation_pb2.PrepareRequest,
+    context: grpc.ServicerContext,
+) -> list[str]:
+    if not request.namespaces:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "namespaces: at least one is needed")
+    try:
+        return tags.changed(request.namespaces, request.ids)
+    except ValueError as error:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"namespaces: {error}")
 
 
 def start(address: str) -> RunningServer:

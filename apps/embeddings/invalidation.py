@@ -8,10 +8,42 @@ from django.utils import timezone
 
 from apps.caching import client
 from apps.embeddings.kinds import tables
-from apps.embeddings.models import Invalidation
+from apps.embeddings.models import EmbeddingRun, Invalidation
 from apps.rpc.errors import RpcError
 
 logger = logging.getLogger(__name__)
+
+
+def leave_to_run(kind: str) -> bool:
+    """Lets a run over `kind` that is going on tell the caches at its end of what else changed; whether there is one."""
+    with transaction.atomic():
+        going_on = EmbeddingRun.objects.filter(
+            kind=kind, state__in=(EmbeddingRun.State.PLANNED, EmbeddingRun.State.RUNNING)
+        )
+        run = going_on.select_for_update().first()  # so that it does not end meanwhile
+        if run is None:
+            return False
+        Invalidation.objects.bulk_create([Invalidation(run=run)], ignore_conflicts=True)
+    return True
+
+
+def is_being_prepared(run_id: int) -> bool:
+    """Whether popular answers are being computed ahead of the run's invalidation, which asks for that the first time.
+
+    False once they are there, or where nobody computes them: then nothing is to be waited for.
+    """
+    record = _undelivered(run_id)
+    if record is None:
+        return False
+    preparing = False
+    for address in settings.INVALIDATION_ADDRESSES:
+        if address in record.acknowledged_by:
+            continue
+        try:
+            preparing |= client.prepare(address, _namespaces(record), run_id=_name(record))
+        except RpcError as error:
+            logger.info("%s prepares nothing for run %d: %s", address, run_id, error)
+    return preparing
 
 
 def deliver(run_id: int) -> None:
@@ -20,9 +52,7 @@ def deliver(run_id: int) -> None:
     Nothing to do where the run wrote nothing. Raises the last RpcError where a sidecar could not be told; those
     that could are recorded, so that the next delivery calls only the others.
     """
-    record = (
-        Invalidation.objects.select_related("run__model").filter(run_id=run_id, acknowledged_at=None).first()
-    )
+    record = _undelivered(run_id)
     if record is None:
         return
     failed: RpcError | None = None
@@ -33,8 +63,8 @@ def deliver(run_id: int) -> None:
         try:
             answer = client.invalidate(
                 address,
-                [tables(record.run.kind).namespace],
-                run_id=f"run-{run_id}-{record.pk}",  # a run that was reopened has a new record
+                _namespaces(record),
+                run_id=_name(record),
                 reason=f"{record.run} with {record.run.model}",
             )
         except RpcError as error:
@@ -45,6 +75,19 @@ def deliver(run_id: int) -> None:
     _record(record, acknowledged, failed)
     if failed is not None:
         raise failed
+
+
+def _undelivered(run_id: int) -> Invalidation | None:
+    records = Invalidation.objects.select_related("run__model")
+    return records.filter(run_id=run_id, acknowledged_at=None).first()
+
+
+def _namespaces(record: Invalidation) -> list[str]:
+    return [tables(record.run.kind).namespace]
+
+
+def _name(record: Invalidation) -> str:
+    return f"run-{record.run_id}-{record.pk}"  # a run that was reopened has a new record
 
 
 def _record(record: Invalidation, acknowledged: set[str], failed: RpcError | None) -> None:

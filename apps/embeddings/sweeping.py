@@ -76,6 +76,7 @@ def find_overdue(*, queued: int) -> Overdue:
         invalidate=list(
             Invalidation.objects.filter(acknowledged_at=None)
             .exclude(run__state__in=EmbeddingRun.OPEN_STATES)
+            .exclude(run__finished_at__gte=late)
             .values_list("run_id", flat=True)
         ),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from apps.caching.services import invalidate_on_commit
+from apps.embeddings.invalidation import leave_to_run
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import Kind
 from apps.recommendations.models import CandidateText, PostingText, RecordText
@@ -41,7 +42,8 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
     """Writes the words of up to `limit` pending records of `kind`.
 
     Idempotent, and safe to run twice at once: where another call is at work on the kind, this one leaves it to that
-    one. Answers that read the words are invalidated. Must not run in a transaction.
+    one. Answers that read the words are invalidated, by the run over `kind` that is going on, at its end, where there is
+    one. Must not run in a transaction.
     """
     names = tables(kind)
     last, rows = 0, 0
@@ -64,7 +66,7 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
                 cursor.execute(f"ANALYZE {text_table(kind)}")
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [text_table(kind)])
-    if rows:
+    if rows and not leave_to_run(kind):
         invalidate_on_commit([names.namespace])
     return Indexed(rows, complete=rows < limit)
 

@@ -88,6 +88,9 @@ def web_command(port: int, *, host: str = "127.0.0.1", workers: int = 2) -> list
         str(port),
         "--workers",
         str(workers),
+        # Each has a connection to the database; more than the cores can serve only wait for each other.
+        "--blocking-threads",
+        "16",
         "jobrec_site.wsgi:application",
     ]
 

@@ -2,6 +2,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,9 @@ from django.db import close_old_connections
 from apps.api.popularity import most_asked
 from apps.api.requests import Asked
 from apps.api.warming import Warmed, claim, generations, warm_all
+from apps.caching import generations as generations_in_redis
+from apps.caching.mirror import mirror
+from apps.caching.preparing import Announcements, Upcoming, prepared, take
 from apps.caching.shared import CacheUnavailableError
 from jobrec_site.statements import limit_statements
 
@@ -25,8 +29,8 @@ NICE = 10  # requests go first
 
 class Command(BaseCommand):
     help = (
-        "Fills the second cache level with the answers to what anonymous readers ask most: at its start, and whenever a "
-        "run or an edit has invalidated them. One process is enough; further ones are harmless. Until SIGTERM or Ctrl-C."
+        "Fills the second cache level with the answers to what anonymous readers ask most: at its start, before a run "
+        "invalidates them, and after an edit did. One process is enough; further ones are harmless. Until SIGTERM or Ctrl-C."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -52,25 +56,41 @@ class Command(BaseCommand):
 
 
 def _follow(stop: threading.Event) -> None:
+    announcements = Announcements()
     warmed_for: tuple[int, ...] = ()
-    pause = LOOK_EVERY
-    while not stop.wait(pause):
-        pause, current = LOOK_EVERY, generations()
-        if current == warmed_for:
-            continue
+    rested_at = 0.0
+    while not stop.is_set():
         try:
+            upcoming = announcements.next(timeout=LOOK_EVERY)
+            if upcoming is not None:
+                _prepare(upcoming, stop)
+                continue
+            current = generations()
+            if current == warmed_for or time.monotonic() < rested_at:
+                continue
             popular = most_asked(settings.CACHE_WARM_REQUESTS)
             if popular and claim(current):
-                pause = max(LOOK_EVERY, REST * _warm(popular, stop).seconds)
+                rested_at = REST * _warm(popular, stop).seconds + time.monotonic()
         except CacheUnavailableError as error:
-            pause = RETRY_EVERY
             logger.warning("nothing is warmed: %s", error)
+            stop.wait(RETRY_EVERY)
         else:
             warmed_for = current
+    announcements.close()
 
 
-def _warm(popular: Sequence[Asked], stop: threading.Event) -> Warmed:
+def _prepare(upcoming: Upcoming, stop: threading.Event) -> None:
+    """Answers what is asked most ahead of an invalidation: then it is there when that comes."""
+    if not take(upcoming):
+        return
+    generation = generations_in_redis.upcoming()
+    with mirror.ahead(dict.fromkeys(upcoming.tags, generation)):
+        _warm(most_asked(settings.CACHE_WARM_REQUESTS), stop, of=f"for {upcoming.run_id} ")
+    prepared(upcoming, generation)
+
+
+def _warm(popular: Sequence[Asked], stop: threading.Event, *, of: str = "") -> Warmed:
     close_old_connections()
     warmed = warm_all(popular, seconds=settings.CACHE_WARM_SECONDS, stopped=stop.is_set)
-    logger.info("%d of %d answers are warm, %.1f s", warmed.held, warmed.asked, warmed.seconds)
+    logger.info("%d of %d answers %sare warm, %.1f s", warmed.held, warmed.asked, of, warmed.seconds)
     return warmed

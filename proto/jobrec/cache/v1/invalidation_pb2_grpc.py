@@ -41,6 +41,11 @@ class CacheInvalidationStub:
                 request_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateRequest.SerializeToString,
                 response_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateResponse.FromString,
                 _registered_method=True)
+        self.Prepare = channel.unary_unary(
+                '/jobrec.cache.v1.CacheInvalidation/Prepare',
+                request_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareRequest.SerializeToString,
+                response_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareResponse.FromString,
+                _registered_method=True)
 
 
 class CacheInvalidationServicer:
@@ -57,6 +62,15 @@ class CacheInvalidationServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Prepare(self, request, context):
+        """Says that an Invalidate of the same namespaces, ids and run_id will follow, so that the answers asked most can be
+        computed ahead of it. Called again every second or so until it answers that nothing is being prepared (any more).
+        INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CacheInvalidationServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -64,6 +78,11 @@ def add_CacheInvalidationServicer_to_server(servicer, server):
                     servicer.Invalidate,
                     request_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateRequest.FromString,
                     response_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateResponse.SerializeToString,
+            ),
+            'Prepare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Prepare,
+                    request_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareRequest.FromString,
+                    response_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,6 +114,33 @@ class CacheInvalidation:
             '/jobrec.cache.v1.CacheInvalidation/Invalidate',
             proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateRequest.SerializeToString,
             proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Prepare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobrec.cache.v1.CacheInvalidation/Prepare',
+            proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareRequest.SerializeToString,
+            proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,11 @@ class CacheInvalidationStub:
     Idempotent by run_id: a repeated call returns the generations of the first one and raises nothing.
     INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
     """
+    Prepare: _grpc.UnaryUnaryMultiCallable[_invalidation_pb2.PrepareRequest, _invalidation_pb2.PrepareResponse]
+    """Says that an Invalidate of the same namespaces, ids and run_id will follow, so that the answers asked most can be
+    computed ahead of it. Called again every second or so until it answers that nothing is being prepared (any more).
+    INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+    """
 
 @_typing.type_check_only
 class CacheInvalidationAsyncStub(CacheInvalidationStub):
@@ -52,6 +57,11 @@ class CacheInvalidationAsyncStub(CacheInvalidationStub):
     """Raises the generation of each namespace once and tells every web process.
     Idempotent by run_id: a repeated call returns the generations of the first one and raises nothing.
     INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+    """
+    Prepare: _aio.UnaryUnaryMultiCallable[_invalidation_pb2.PrepareRequest, _invalidation_pb2.PrepareResponse]  # type: ignore[assignment]
+    """Says that an Invalidate of the same namespaces, ids and run_id will follow, so that the answers asked most can be
+    computed ahead of it. Called again every second or so until it answers that nothing is being prepared (any more).
+    INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
     """
 
 class CacheInvalidationServicer(metaclass=_abc_1.ABCMeta):
@@ -68,6 +78,17 @@ class CacheInvalidationServicer(metaclass=_abc_1.ABCMeta):
         """Raises the generation of each namespace once and tells every web process.
         Idempotent by run_id: a repeated call returns the generations of the first one and raises nothing.
         INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+        """
+
+    @_abc_1.abstractmethod
+    def Prepare(
+        self,
+        request: _invalidation_pb2.PrepareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invalidation_pb2.PrepareResponse, _abc.Awaitable[_invalidation_pb2.PrepareResponse]]:
+        """Says that an Invalidate of the same namespaces, ids and run_id will follow, so that the answers asked most can be
+        computed ahead of it. Called again every second or so until it answers that nothing is being prepared (any more).
+        INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
         """
 
 def add_CacheInvalidationServicer_to_server(servicer: CacheInvalidationServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
