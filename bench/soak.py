@@ -2,7 +2,8 @@
 
 No answer may fail, the memory of no process may grow on, and the 95th percentile stays near that of the same load
 while nothing is embedded. The requests are what many ask alike: SEARCHES by words, with reasons. All processes run that
-serve, with the settings that they have by default. Each run embeds one slice of the corpus that was edited before, and
+serve, with the settings that they have by default, but for EMBEDDING_CORES, which leaves the web half of the cores, as
+the runbook advises where one machine does all. Each run embeds one slice of the corpus that was edited before, and
 invalidates all answers at its end. Memory is what a process has to itself, so neither its
 program nor PostgreSQL's shared buffers. It is compared between the first and the last fifth of the time, by medians, as
 a share of what it was, or of 50 MiB where it was less. Not counted is the first quarter of the time, in which the
@@ -55,11 +56,14 @@ def main() -> None:
         "--edited", type=int, help="postings of each run, instead of 1,000 (quick: 30); they stay edited"
     )
     options = parser.parse_args()
+    from workers.encoding.hardware import usable_cores
+
     edited = options.edited or (30 if options.quick else 1_000)
     seconds = 15.0 if options.quick else 60 * options.minutes
     result = report.start("Soak")
+    half = str(max(usable_cores() // 2, 1))
     with (
-        corpus.servers(result, options, RATE_LIMIT_ANONYMOUS="") as data,
+        corpus.servers(result, options, RATE_LIMIT_ANONYMOUS="", EMBEDDING_CORES=half) as data,
         serve.processes(data, *PROCESSES) as running,
     ):
         embedding = Reembedding(running.supervisor, rows=edited)
@@ -91,6 +95,12 @@ def soak(
         f"{busy.answers:,} answers at {busy.rate:,.0f}/s of {capacity:,.0f}/s; {runs.count} runs of {embedding.rows:,} "
         f"postings, one going on {runs.share:.0%} of the time; p95 idle {1000 * p95['idle']:.1f} ms, "
         f"busy {1000 * p95['busy']:.1f} ms"
+    )
+    tenth = max(len(busy.latencies) // 10, 1)
+    tenths = [busy.latencies[number * tenth :][:tenth] for number in range(10)]
+    result.figure(
+        "p95 in ms of each tenth of the answers: "
+        + ", ".join(f"{1000 * report.percentile(each, 0.95):.1f}" for each in tenths)
     )
     result.figure("memory, from the first fifth to the last: " + memory.table())
     result.at_least("soak_runs", runs.count, 1)

@@ -20,6 +20,7 @@ def hardware() -> Hardware:
         device=settings.EMBEDDING_DEVICE,
         dtype=settings.EMBEDDING_DTYPE,
         batch_tokens=settings.EMBEDDING_BATCH_TOKENS,
+        cores=settings.EMBEDDING_CORES,
     )
 
 
