@@ -1,13 +1,17 @@
 """From rows of a file to records: mapped, validated, written in batches; what cannot be written is rejected."""
 
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 import orjson
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, connection
 from pydantic import ValidationError
 
 from apps.records.importing.errors import ImportFileError, Rejected
@@ -20,6 +24,7 @@ from apps.skills.finder import SkillFinder
 from apps.skills.services import current_finder
 
 BATCH = 1_000  # rows in one transaction
+WRITERS = 2  # batches at a time: while one is copied, PostgreSQL works on the other
 BATCH_CHARACTERS = 8_000_000  # …fewer where they are long, which bounds memory
 
 
@@ -54,13 +59,24 @@ class Loader:
     on_reject: Callable[[Rejected], None]
     tally: Tally = field(default_factory=Tally)
     _finder: SkillFinder = field(default_factory=current_finder)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # of the tally and the rejects
 
     def run(self, rows: Iterable[SourceRow | Rejected]) -> Tally:
-        """Writes every valid row. A row that the database refuses costs no other row of its batch."""
-        for batch in _one_ahead(self._batches(rows)):
-            forms = last_of_each_key([line.form for line in batch])
-            self.tally.repeated += len(batch) - len(forms)
-            self._write(forms, {(line.form.source, line.form.external_id): line.number for line in batch})
+        """Writes every valid row. A row that the database refuses costs no other row of its batch.
+
+        Batches are written over connections of their own, in the caller's transaction where there is one.
+        """
+        with _writers() as writers:
+            for batch, writer in zip(_one_ahead(self._batches(rows)), cycle(writers)):
+                forms = last_of_each_key([line.form for line in batch])
+                lines = {(line.form.source, line.form.external_id): line.number for line in batch}
+                with self._lock:
+                    self.tally.repeated += len(batch) - len(forms)
+                writer.wait()
+                for other in writers:  # a row that is named again must come after
+                    if not other.keys.isdisjoint(lines):
+                        other.wait()
+                writer.start(lines.keys(), self._write, forms, lines)
         return self.tally
 
     def _batches(self, rows: Iterable[SourceRow | Rejected]) -> Iterator[list[Line]]:
@@ -110,13 +126,54 @@ class Loader:
             self._write(forms[:half], lines)
             self._write(forms[half:], lines)
             return
-        self.tally.inserted += len(upserted.inserted)
-        self.tally.updated += len(upserted.updated)
-        self.tally.unchanged += len(upserted.unchanged)
+        with self._lock:
+            self.tally.inserted += len(upserted.inserted)
+            self.tally.updated += len(upserted.updated)
+            self.tally.unchanged += len(upserted.unchanged)
 
     def _reject(self, rejected: Rejected) -> None:
-        self.tally.rejected += 1
-        self.on_reject(rejected)
+        with self._lock:
+            self.tally.rejected += 1
+            self.on_reject(rejected)
+
+
+class _Writer:
+    """Writes one batch at a time, in a thread of its own, so over a connection of its own; at once without `pool`."""
+
+    def __init__(self, pool: ThreadPoolExecutor | None) -> None:
+        self.keys: AbstractSet[tuple[str, str]] = frozenset()
+        self._pool = pool
+        self._going_on: Future[None] | None = None
+
+    def start(self, keys: AbstractSet[tuple[str, str]], write: Callable[..., None], *arguments: Any) -> None:
+        if self._pool is None:
+            write(*arguments)
+            return
+        self.keys = keys
+        self._going_on = self._pool.submit(write, *arguments)
+
+    def wait(self) -> None:
+        """Raises what the writing raised."""
+        going_on, self._going_on, self.keys = self._going_on, None, frozenset()
+        if going_on is not None:
+            going_on.result()
+
+
+@contextmanager
+def _writers() -> Iterator[list[_Writer]]:
+    """WRITERS of them; what they have begun is finished before they go, also where the caller raises."""
+    if connection.in_atomic_block:
+        yield [_Writer(None)]
+        return
+    with ExitStack() as stack:
+        writers = []
+        for number in range(WRITERS):
+            pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"write-{number}"))
+            stack.callback(pool.submit, connection.close)
+            writers.append(_Writer(pool))
+        for writer in writers:
+            stack.callback(writer.wait)
+        yield writers
 
 
 def _one_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:

@@ -76,6 +76,19 @@ def no_postings(stack: Stack) -> Iterator[None]:
         stack.sql("ALTER TABLE elsewhere RENAME TO postings_posting")
 
 
+def prepare(stack: Stack, run_id: str) -> bool:
+    return client.prepare(f"127.0.0.1:{stack.ports.invalidation}", ["postings"], run_id=run_id)
+
+
+def prepared(stack: Stack, run_id: str) -> None:
+    assert prepare(stack, run_id), "a warmer listens"
+    wait_until(lambda: not prepare(stack, run_id), "it has answered")
+
+
+def test_without_a_warmer_nobody_waits(stack: Stack) -> None:
+    assert not prepare(stack, "nobody")
+
+
 def test_after_a_start_and_after_an_invalidation_the_popular_answer_is_there(
     stack: Stack, cache: Any
 ) -> None:
@@ -105,6 +118,25 @@ def test_what_fails_while_it_is_warmed_changes_nothing(stack: Stack, cache: Any)
     assert titles(ask(stack)) == ["Second change"]  # the error was not kept
     assert stack.supervisor is not None
     assert stack.supervisor.state("cache-warmer") == "RUNNING"
+
+
+def test_what_a_run_changed_is_answered_before_it_is_invalidated(stack: Stack) -> None:
+    address = f"127.0.0.1:{stack.ports.invalidation}"
+    [old] = titles(ask(stack))
+    stack.sql("UPDATE postings_posting SET title = 'Prepared' WHERE id = 1")
+    prepared(stack, "run-1")
+    assert titles(ask(stack)) == [old]
+    client.invalidate(address, ["postings"], run_id="run-1")
+    with no_postings(stack):
+        assert titles(ask(stack)) == ["Prepared"]
+
+
+def test_what_was_prepared_before_an_edit_is_never_found(stack: Stack) -> None:
+    address = f"127.0.0.1:{stack.ports.invalidation}"
+    prepared(stack, "run-2")
+    change(stack, "Edited meanwhile")
+    client.invalidate(address, ["postings"], run_id="run-2")
+    assert titles(ask(stack)) == ["Edited meanwhile"]
 
 
 def test_by_hand(stack: Stack) -> None:

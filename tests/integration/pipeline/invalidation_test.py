@@ -88,3 +88,16 @@ def test_the_sidecar_says_what_is_wrong_with_a_call(two_servers: Stack) -> None:
             with pytest.raises(grpc.RpcError, match=message) as error:
                 stub.Invalidate(invalidation_pb2.InvalidateRequest(namespaces=namespaces), timeout=5)
             assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_what_is_asked_most_is_ready_when_the_run_is_told(two_servers: Stack) -> None:
+    two_servers.start("cache-warmer")
+    everywhere(two_servers)
+    wait_until(lambda: "answers are warm" in two_servers.log("cache-warmer"), "the requests were counted")
+    two_servers.sql("UPDATE postings_posting SET status = 'closed' WHERE external_id = 'sample-p-0000008'")
+    two_servers.sql("UPDATE postings_posting SET title = 'Fresher' WHERE external_id = 'sample-p-0000009'")
+    two_servers.manage("embed", "--kind=posting", "--wait", "--timeout=60")
+    [record] = two_servers.sql("SELECT * FROM embeddings_invalidation ORDER BY id DESC LIMIT 1")
+    name = f"run-{record['run_id']}-{record['id']}"
+    assert f"1 of 1 answers for {name} are warm" in two_servers.log("cache-warmer")
+    assert all("sample-p-0000008" not in each for each in everywhere(two_servers))

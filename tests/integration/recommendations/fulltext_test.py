@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from apps.embeddings.models import Invalidation
+from apps.embeddings.registry import default_model
+from apps.embeddings.runs import request_run
 from apps.postings.inputs import PostingInput
 from apps.postings.models import Posting
 from apps.postings.services import upsert_postings
@@ -47,6 +50,16 @@ def test_words_are_pending_until_they_are_those_of_the_row() -> None:
     with connection.cursor() as cursor:  # in plain SQL, as somebody may do it
         cursor.execute("DELETE FROM postings_posting WHERE external_id = 'a'")
     assert PostingText.objects.count() == 2
+
+
+def test_new_words_are_told_by_the_run_that_goes_on(django_capture_on_commit_callbacks: Any) -> None:
+    with django_capture_on_commit_callbacks() as alone:
+        put({"external_id": "a", "title": "Welder"})
+    run, _ = request_run("posting", default_model(), reason="test")
+    with django_capture_on_commit_callbacks() as beside_a_run:
+        put({"external_id": "b", "title": "Baker"})
+    assert len(beside_a_run) == len(alone) - 1  # the edit itself is still told at once
+    assert Invalidation.objects.get().run == run
 
 
 def test_each_row_is_searched_in_its_own_language() -> None:
