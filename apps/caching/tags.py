@@ -23,14 +23,19 @@ def of_row(namespace: str, row_id: int) -> tuple[str, ...]:
     return (f"{_known(namespace)}:*", f"{namespace}:{row_id}")
 
 
+MANY = 100  # rows; more are not named one by one
+
+
 def changed(namespaces: Iterable[str], ids: Iterable[int] = (), *, lists: bool = True) -> list[str]:
-    """Tags to raise when rows changed: those `ids`, or all of the namespaces where `ids` is empty.
+    """Tags to raise when rows changed: those `ids`, or all of the namespaces where `ids` is empty or names MANY.
 
     Without `lists`, only the tags of the rows.
 
     Raises ValueError for an unknown namespace.
     """
     named = sorted({int(row_id) for row_id in ids})
+    if len(named) > MANY:
+        named = []
     tags: list[str] = []
     for namespace in sorted({_known(name) for name in namespaces}):
         if lists:

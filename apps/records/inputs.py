@@ -129,9 +129,10 @@ class RecordInput(BaseModel):
 
     def found_skills(self, finder: SkillFinder) -> list[int]:
         """Ids of the skills named in the text; searched once."""
-        if self._found is None:
+        private = self.__pydantic_private__  # where `self._found` looks, too, by a long way round
+        if private is None or private["_found"] is None:
             self._found = finder.find(self.text())
-        return self._found
+        return self._found if private is None else private["_found"]
 
 
 def field_names(form: type[RecordInput]) -> frozenset[str]:

@@ -32,6 +32,11 @@ class Upserted:
         return self.inserted + self.updated
 
 
+def _array(ids: Sequence[int]) -> str:
+    """In PostgreSQL's text form: psycopg would look at each element's type."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
 class RecordTable:
     """The statements for one kind of record, built once from its model."""
 
@@ -54,7 +59,8 @@ class RecordTable:
                 f"COPY {self.incoming} ({', '.join(self.columns)}, stated, found) FROM STDIN"
             ) as copy:
                 for row in rows:
-                    copy.write_row([*(row.values[name] for name in self.columns), row.stated, row.found])
+                    values = map(row.values.__getitem__, self.columns)
+                    copy.write_row([*values, _array(row.stated), _array(row.found)])
             cursor.execute(self._upsert_records())
             written = dict(cursor.fetchall())
             cursor.execute(self._matched())

@@ -31,6 +31,9 @@ class ImportCommand(BaseCommand):
 
     form: ClassVar[type[RecordInput]]
     presets: ClassVar[Path]
+    requires_system_checks: ClassVar[
+        list[str]
+    ] = []  # those load all that serves; an import need not wait for it
 
     def write(self) -> Callable[..., Upserted]:
         raise NotImplementedError
