@@ -129,10 +129,14 @@ class RecordInput(BaseModel):
 
     def found_skills(self, finder: SkillFinder) -> list[int]:
         """Ids of the skills named in the text; searched once."""
-        private = self.__pydantic_private__  # where `self._found` looks, too, by a long way round
-        if private is None or private["_found"] is None:
-            self._found = finder.find(self.text())
-        return self._found if private is None else private["_found"]
+        private: dict[str, Any] = (
+            self.__pydantic_private__ or {}
+        )  # where `self._found` looks, by a long way round
+        found: list[int] | None = private.get("_found")
+        if found is None:
+            found = finder.find(self.text())
+            self._found = found
+        return found
 
 
 def field_names(form: type[RecordInput]) -> frozenset[str]:

@@ -31,9 +31,8 @@ class ImportCommand(BaseCommand):
 
     form: ClassVar[type[RecordInput]]
     presets: ClassVar[Path]
-    requires_system_checks: ClassVar[
-        list[str]
-    ] = []  # those load all that serves; an import need not wait for it
+    # They load all that serves: an import need not wait for them.
+    requires_system_checks = ()
 
     def write(self) -> Callable[..., Upserted]:
         raise NotImplementedError
