@@ -66,11 +66,16 @@ WORDS = """
 
 
 def multiply(
-    rows: int, model: "EmbeddingModel", *, centres: vectors.Stored, cosines: tuple[float, float]
+    rows: int,
+    model: "EmbeddingModel",
+    *,
+    centres: vectors.Stored,
+    cosines: tuple[float, float],
+    apart: vectors.Vectors | None,
 ) -> None:
     """Copies all postings, which have words, until there are `rows`.
 
-    The vectors of copies lie around those that `centres` holds for each posting. To be done before the index over
+    The vectors of copies lie around those that `centres` holds for each posting (see vectors.around). To be done before the index over
     vectors is built. Needs a superuser of the database.
     """
     from django.db import connection
@@ -88,7 +93,7 @@ def multiply(
         for copy in range(1, -(-rows // there)):
             count, shift = min(there, rows - copy * there), copy * last
             _copy_rows({"copy": copy, "rows": count, "shift": shift})
-            made = vectors.around(centres.vectors[:count], cosines, random)
+            made = vectors.around(centres.vectors[:count], cosines, random, apart=apart)
             vectors.store("posting", model, (centres.ids[:count] + shift).tolist(), made)
     with connection.cursor() as cursor:
         cursor.execute(

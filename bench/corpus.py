@@ -3,8 +3,8 @@
 Either the announcements of ../shared/data (where they are not there: as many generated ones), or --rows generated
 postings: BASE of them made and imported one by one, the others copied from those in SQL (bench/copies.py). The real
 worker embeds the candidates and a part of the postings, from all over them. The others get vectors around those of
-their job family: turned away from one of them by chance, to a cosine between 0.55 and 0.95. Equal texts have equal
-vectors.
+their job family: turned away from one of them by chance, to a cosine between 0.55 and 0.95, in a direction in which two
+embedded ones differ. Equal texts have equal vectors.
 
 A corpus of a million takes some minutes to make: with --folder it is kept, and taken from there the next time.
 """
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 NOTE = "corpus.json"
 KINDS = ("candidate", "posting")
 BASE = 20_000
+SPREAD_OF = 20_000  # vectors, by chance
 REAL_ROWS, QUICK_ROWS = 47_320, 4_000
 # Vectors that are hardest to tell apart: one centre for each job family, and all of the family as far from it as
 # noise of 0.6 of its length takes them, in any direction. Texts lie in few directions.
@@ -132,6 +133,7 @@ class _Making:
     options: argparse.Namespace
     hardest: bool
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    embedded: vectors.Vectors = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     def run(self, result: report.Report) -> Corpus:
         from apps.candidates.models import Candidate
@@ -153,6 +155,7 @@ class _Making:
         self._indexes()
         activate(default_model(), force=True)
         took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
+        result.figure(self._spread(default_model()))
         result.figure(f"corpus made in {sum(self.seconds.values()):.0f} s: {took}")
         return Corpus(
             Posting.objects.count(),
@@ -199,6 +202,7 @@ class _Making:
         model = default_model()
         with self._timed("vectors"):
             centres = _hardest_centres(model) if self.hardest else _embedded_centres(model)
+            self.embedded = vectors.read(model).vectors
             for kind in KINDS:
                 drop_index(model, kind)
                 vectors.fill(kind, model, centres)
@@ -208,7 +212,14 @@ class _Making:
                 if self.hardest:
                     own = vectors.Stored(own.ids, centres.of(_families(own.ids), np.random.default_rng(0)))
                     cosines = centres.cosines
-                copies.multiply(rows, model, centres=own, cosines=cosines)
+                copies.multiply(rows, model, centres=own, cosines=cosines, apart=centres.apart)
+
+    def _spread(self, model: "EmbeddingModel") -> str:
+        """In how many directions vectors differ: those that the model made, and all."""
+        every = vectors.read(model).vectors
+        some = every[np.random.default_rng(2).choice(len(every), min(len(every), SPREAD_OF), replace=False)]
+        own = f"{vectors.directions(self.embedded):.0f} of the embedded ones, " if len(self.embedded) else ""
+        return f"directions in which vectors differ, of {model.dimensions}: {own}{vectors.directions(some):.0f} of all"
 
     def _indexes(self) -> None:
         from django.db import connection
@@ -226,7 +237,7 @@ class _Making:
 def _embedded_centres(model: "EmbeddingModel") -> vectors.Centres:
     """The postings that are embedded so far."""
     found = vectors.read(model)
-    return vectors.Centres(found.vectors, _families(found.ids))
+    return vectors.Centres(found.vectors, _families(found.ids), apart=np.unique(found.vectors, axis=0))
 
 
 def _hardest_centres(model: "EmbeddingModel") -> vectors.Centres:

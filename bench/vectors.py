@@ -23,12 +23,14 @@ SAME = 1e-5  # a row as near as the k-th, up to the arithmetic, is as good as it
 class Centres:
     """Vectors of length 1 that others are put around, at a cosine within `cosines`.
 
-    Each belongs to a group of rows, as vectors of one profession lie together.
+    Each belongs to a group of rows, as vectors of one profession lie together. `apart`: vectors of a model, the others
+    are turned in directions in which two of these differ; without them in any direction.
     """
 
     vectors: Vectors
     groups: Sequence[str]
     cosines: tuple[float, float] = COSINES
+    apart: Vectors | None = None
 
     def of(self, groups: Sequence[str], random: np.random.Generator) -> Vectors:
         """A centre for a row of each group: one of the group, or where it has none any."""
@@ -40,13 +42,30 @@ class Centres:
         return self.vectors[chosen]
 
 
-def around(centres: Vectors, cosines: tuple[float, float], random: np.random.Generator) -> Vectors:
-    """Each of `centres`, turned away by chance to a cosine within `cosines`. All are of length 1."""
-    away = random.standard_normal(centres.shape, np.float32)
+def around(
+    centres: Vectors, cosines: tuple[float, float], random: np.random.Generator, *, apart: Vectors | None
+) -> Vectors:
+    """Each of `centres`, turned away by chance to a cosine within `cosines`. All are of length 1.
+
+    Vectors of texts lie in few of all directions: they are turned as far as two of `apart` differ, which a model made.
+    Without these they are turned in any direction, which no index over neighbours is made for.
+    """
+    if apart is None:
+        away = random.standard_normal(centres.shape, np.float32)
+    else:
+        one, other = random.integers(len(apart), size=(2, len(centres)))
+        other = np.where(one == other, (other + 1) % len(apart), other)
+        away = apart[one] - apart[other]
     away -= (away * centres).sum(axis=1, keepdims=True) * centres
     away /= np.linalg.norm(away, axis=1, keepdims=True)
     cosine = random.uniform(*cosines, size=(len(centres), 1)).astype(np.float32)
     return np.asarray(cosine * centres + np.sqrt(1 - cosine**2) * away, np.float32)
+
+
+def directions(vectors: Vectors) -> float:
+    """In how many directions vectors differ: (Σ variance)² ÷ Σ variance², as many as dimensions where all weigh the same."""
+    variances = np.linalg.eigvalsh(np.cov(vectors, rowvar=False))
+    return float(variances.sum() ** 2 / (variances**2).sum())
 
 
 def normalised(vectors: Vectors) -> Vectors:
@@ -130,7 +149,8 @@ def fill(kind: str, model: "EmbeddingModel", centres: Centres) -> None:
         )
         rows = cursor.fetchall()
     random = np.random.default_rng(0)
-    made = around(centres.of([row[1] for row in rows], random), centres.cosines, random)
+    around_these = centres.of([row[1] for row in rows], random)
+    made = around(around_these, centres.cosines, random, apart=centres.apart)
     store(kind, model, [bytes(row[0]) for row in rows], made, by="content_hash")
 
 

@@ -27,7 +27,7 @@ def test_vectors_lie_around_a_centre_of_their_group_at_the_cosines_asked_for() -
     centres = vectors.Centres(np.eye(3, 64, dtype=np.float32), ["nurse", "driver", "nurse"], (0.6, 0.9))
     random = np.random.default_rng(1)
     chosen = centres.of(["driver", "nurse", "pilot"] * 50, random)
-    made = vectors.around(chosen, centres.cosines, random)
+    made = vectors.around(chosen, centres.cosines, random, apart=None)
     which = chosen.argmax(axis=1).reshape(50, 3)
     assert set(which[:, 0]) == {1}
     assert set(which[:, 1]) == {0, 2}
@@ -35,3 +35,14 @@ def test_vectors_lie_around_a_centre_of_their_group_at_the_cosines_asked_for() -
     cosines = (made * chosen).sum(axis=1)
     assert (cosines.min(), cosines.max()) == pytest.approx((0.6, 0.9), abs=0.01)
     assert np.linalg.norm(made, axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_vectors_are_turned_only_as_those_of_a_model_differ() -> None:
+    random = np.random.default_rng(1)
+    apart = vectors.normalised(np.eye(8, 64, dtype=np.float32) + 1)  # in eight of 64 dimensions, and one more
+    centres = apart[random.integers(len(apart), size=2_000)]
+    made = vectors.around(centres, (0.6, 0.9), random, apart=apart)
+    cosines = (made * centres).sum(axis=1)
+    assert (cosines.min(), cosines.max()) == pytest.approx((0.6, 0.9), abs=0.01)
+    assert vectors.directions(made) < 9
+    assert vectors.directions(vectors.around(centres, (0.6, 0.9), random, apart=None)) > 30
