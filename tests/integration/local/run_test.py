@@ -130,6 +130,22 @@ def test_a_port_that_is_taken_is_named(running: Running, tmp_path: Path) -> None
     assert "WEB_PORT" in done.stderr
 
 
+def test_a_command_without_a_database_says_how_to_start_one(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "models", "list"],
+        cwd=ROOT,
+        env=environment(JOBREC_DATA_DIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("PostgreSQL does not answer: ")
+    assert "`make run`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_data_folder_of_another_postgres_is_refused(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("16\n")
