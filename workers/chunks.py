@@ -21,6 +21,7 @@ from workers.encoding.encoder import ModelVersion, Vectors
 from workers.encoding.errors import EncoderBrokenError, ModelLoadError, TransientEncoderError
 from workers.encoding.isolation import BadText, encode_isolating
 from workers.encoding.loaded import encoder_of, hardware
+from workers.encoding.memory import give_back
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,10 @@ def _encode(lease: Lease, texts: Sequence[Text]) -> tuple[dict[int, Vectors], li
         with EncoderApart(version, hardware(), on_wait=heartbeat.beat) as apart:
             return encode_isolating(apart.encode, plain, suspect=True)
     encoder = encoder_of(version)
-    return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)
+    try:
+        return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)
+    finally:
+        give_back()
 
 
 class Heartbeat:

@@ -109,7 +109,9 @@ class Batcher:
             if role == "query" and waiting and waiting + len(texts) > self._limits.queue:
                 raise QueueFullError(f"{waiting} texts wait already, at most {self._limits.queue} may")
             self._waiting[role].append(call)
-            self._changed.notify_all()
+            # A slot that waits for its share of the callers need not look at each one that comes back.
+            if role == "document" or not waiting or waiting + len(texts) >= self._share:
+                self._changed.notify_all()
         return call.future
 
     def close(self) -> None:
