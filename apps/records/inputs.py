@@ -129,9 +129,8 @@ class RecordInput(BaseModel):
 
     def found_skills(self, finder: SkillFinder) -> list[int]:
         """Ids of the skills named in the text; searched once."""
-        private: dict[str, Any] = (
-            self.__pydantic_private__ or {}
-        )  # where `self._found` looks, by a long way round
+        # Reading `self._found` comes here as well, by a long way round.
+        private: dict[str, Any] = self.__pydantic_private__ or {}
         found: list[int] | None = private.get("_found")
         if found is None:
             found = finder.find(self.text())

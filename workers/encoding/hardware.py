@@ -28,13 +28,17 @@ MOST_SLOTS = 4
 
 
 def detect(*, device: str = "auto", dtype: str = "auto", batch_tokens: int = 0, cores: int = 0) -> Hardware:
-    """The hardware for settings as in `EMBEDDING_…`; `cores` bounds those of a CPU, 0: all there are. Raises ValueError for a device or dtype that torch lacks."""
+    """The hardware for settings as in `EMBEDDING_…`; `cores` bounds those of a CPU, 0: all that may be used.
+
+    Raises ValueError for a device or dtype that torch lacks.
+    """
     if device == "auto":
         device = (
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
     on_cpu = torch.device(device).type == "cpu"
-    cores = min(usable_cores(), cores or usable_cores())
+    usable = usable_cores()
+    cores = min(usable, cores or usable)
     slots = min(cores, MOST_SLOTS) if on_cpu else 1
     return Hardware(
         device=device,
