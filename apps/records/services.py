@@ -16,7 +16,9 @@ from apps.skills.services import add_unlisted, current_finder, resolve_stated
 
 def with_skills(inputs: Sequence[RecordInput], finder: SkillFinder) -> list[RecordRow]:
     """One row for each input. Stated skills that the dictionary lacks are created as unlisted ones."""
-    unknown = {name for form in inputs for name in resolve_stated(form.skills, finder=finder)[1]}
+    unknown = {
+        name for form in inputs if form.skills for name in resolve_stated(form.skills, finder=finder)[1]
+    }
     if unknown:
         add_unlisted(unknown)
         finder = current_finder()
@@ -25,7 +27,9 @@ def with_skills(inputs: Sequence[RecordInput], finder: SkillFinder) -> list[Reco
 
 def _row(form: RecordInput, finder: SkillFinder) -> RecordRow:
     stated, _ = resolve_stated(form.skills, finder=finder)
-    found = [skill_id for skill_id in form.found_skills(finder) if skill_id not in stated]
+    found = form.found_skills(finder)
+    if stated:
+        found = [skill_id for skill_id in found if skill_id not in stated]
     return RecordRow(form.columns(), stated, found)
 
 

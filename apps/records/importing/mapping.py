@@ -44,7 +44,13 @@ class FieldSource:
         """The field's raw value in `row`, None where it has none."""
         if self.sections:
             return _markdown(row, self.sections) or None
-        value = next((row[name] for name in self.columns if row.get(name) not in (None, "", [])), None)
+        for name in self.columns:
+            value = row.get(name)
+            if value not in (None, "", []):
+                return self._replaced(value) if self.values or self.pattern else value
+        return None
+
+    def _replaced(self, value: Any) -> Any:
         if isinstance(value, str):
             stripped = value.strip()
             if stripped.casefold() in self.values:
