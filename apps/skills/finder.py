@@ -25,6 +25,7 @@ SEPARATORS = _separators()
 ASCII_SEPARATORS = bytes(ord(SEPARATORS.get(code, chr(code))) for code in range(128)) + bytes(range(128, 256))
 OTHER_SEPARATORS = {chr(code): sign for code, sign in SEPARATORS.items() if code > 127}
 OTHER_SEPARATOR = re.compile(f"[{re.escape(''.join(OTHER_SEPARATORS))}]")
+SPACES = re.compile(b"  +")
 # After a match these go on with the word: "C" is not in "C++", nor "ASP" in "ASP.NET".
 GOES_ON = frozenset("+#_.")
 
@@ -46,17 +47,17 @@ class SkillFinder:
 
     def __init__(self, terms: Iterable[Term]) -> None:
         terms = list(terms)
-        self._by_name = {_fold(_words(term.text)): term.skill_id for term in terms}
-        self._findable = [term for term in terms if term.findable]
+        self._by_name = {_name(term.text): term.skill_id for term in terms}
+        self._findable = [term for term in terms if term.findable and _name(term.text)]
         self._cased = [_is_acronym(term.text) for term in self._findable]
         # Each term begins with the space before its first word: no hit can begin inside a word.
         self._automaton = AhoCorasick(
-            [_fold(_words(term.text)) for term in self._findable], implementation=Implementation.ContiguousNFA
+            [_name(term.text) for term in self._findable], implementation=Implementation.ContiguousNFA
         )
 
     def find(self, text: str) -> list[int]:
         """Ids of the skills in `text`, each once, in the order in which they first stand there."""
-        words = _words(text) + " "
+        words = _words(text)
         folded = _fold(words)
         hits = [
             (start, -end, number)
@@ -75,17 +76,22 @@ class SkillFinder:
 
     def resolve(self, name: str) -> int | None:
         """The skill that `name` means, whatever its case, hyphens and spacing, or None."""
-        return self._by_name.get(_fold(_words(name)))
+        return self._by_name.get(_name(name))
+
+
+def _name(term: str) -> str:
+    """What stands in folded words where they name the term; empty where it has no letter and no digit."""
+    return _fold(_words(term)).removesuffix(" ")
 
 
 def _words(text: str) -> str:
-    """The words of `text`, each after one space, with ` |` where a phrase ends."""
+    """The words of `text`, one space before and after each, with `|` behind the last word of a phrase."""
     # A chain of C-level passes over octets, which is faster than one regular expression for all of it.
     if not text.isascii():
         text = OTHER_SEPARATOR.sub(lambda found: OTHER_SEPARATORS[found[0]], text)
-    spaced = f"{text} ".encode("utf-8", "surrogatepass").translate(ASCII_SEPARATORS)
-    words = spaced.replace(b"|", b" | ").replace(b". ", b" | ").split()
-    return f" {b' '.join(words).decode('utf-8', 'surrogatepass')}"
+    spaced = f" {text} ".encode("utf-8", "surrogatepass").translate(ASCII_SEPARATORS)
+    spaced = spaced.replace(b". ", b"| ").replace(b".|", b"|").replace(b"|", b"| ")
+    return SPACES.sub(b" ", spaced).replace(b" |", b"|").decode("utf-8", "surrogatepass")
 
 
 def _fold(text: str) -> str:
