@@ -14,6 +14,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
+from workers.encoding import packing
 from workers.encoding.batches import plan_batches
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware
@@ -65,6 +66,7 @@ class Encoder:
                 f"{version.name} yields {dimensions} dimensions, but is registered with {version.dimensions}: "
                 f"set EMBEDDING_DIMENSIONS={dimensions}, or add the model with --dimensions {dimensions}"
             )
+        self._packs = packing.can_pack(self._model, self._padded)
 
     def encode(
         self, texts: Sequence[str], *, role: Role = "document", on_batch: Callable[[], None] = lambda: None
@@ -135,12 +137,20 @@ class Encoder:
 
     @torch.inference_mode()
     def _forward(self, windows: list[_Window]) -> Vectors:
-        batch = self._tokenizer.pad({"input_ids": [window.tokens for window in windows]}, return_tensors="pt")
-        features = {
-            name: tensor.to(self.hardware.device, non_blocking=True) for name, tensor in batch.items()
-        }
-        vectors = self._model(features)["sentence_embedding"]
-        return np.asarray(torch.nn.functional.normalize(vectors.float(), dim=1).cpu().numpy())
+        tokens = [window.tokens for window in windows]
+        if self._packs and packing.pays([len(each) for each in tokens]):
+            features = packing.packed(self._model, tokens)
+        else:
+            features = self._padded(tokens)
+        vectors = features["sentence_embedding"].float()
+        return np.asarray(torch.nn.functional.normalize(vectors, dim=1).cpu().numpy())
+
+    def _padded(self, tokens: packing.Tokens) -> packing.Features:
+        batch = self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt")
+        features: packing.Features = self._model(
+            {name: tensor.to(self.hardware.device, non_blocking=True) for name, tensor in batch.items()}
+        )
+        return features
 
 
 def _load(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:

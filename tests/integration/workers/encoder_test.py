@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from workers.encoding import packing
 from workers.encoding.encoder import Encoder, ModelVersion, location_of
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware, detect, usable_cores
@@ -35,6 +36,40 @@ def test_vectors_have_length_one_and_do_not_depend_on_their_neighbours(encoder: 
     np.testing.assert_allclose(vectors[0], vectors[3], atol=1e-5)
     np.testing.assert_allclose(vectors[1], encoder.encode([texts[1]])[0], atol=1e-4)
     assert encoder.encode([]).shape == (0, 384)
+
+
+def test_short_texts_in_one_row_have_the_vectors_that_each_has_alone(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        "nurse",
+        "senior nurse in the emergency room of a large hospital",
+        "driver",
+        "cook",
+        "data engineer",
+    ]
+    rows = []
+    packed = packing.packed
+    monkeypatch.setattr(packing, "packed", lambda *batch: rows.append(batch) or packed(*batch))
+    together = encoder.encode(texts)
+    assert len(rows) == 1
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_allclose(vector, encoder.encode([text])[0], atol=1e-5)
+    assert len(rows) == 1  # one text is never packed
+
+
+def test_a_model_that_looks_across_the_row_is_not_packed(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = encoder._model
+    network = model[0].auto_model
+    assert packing.can_pack(model, encoder._padded)
+    forward = network.forward
+    monkeypatch.setattr(network, "forward", lambda **given: forward(**given | {"position_ids": None}))
+    assert not packing.can_pack(model, encoder._padded)  # positions go on from one text to the next
+    monkeypatch.undo()
+    monkeypatch.setattr(network.config, "model_type", "another")
+    assert not packing.can_pack(model, encoder._padded)
 
 
 def test_meaning_is_near(encoder: Encoder) -> None:
