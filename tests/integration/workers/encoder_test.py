@@ -4,6 +4,8 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -38,9 +40,7 @@ def test_vectors_have_length_one_and_do_not_depend_on_their_neighbours(encoder: 
     assert encoder.encode([]).shape == (0, 384)
 
 
-def test_short_texts_in_one_row_have_the_vectors_that_each_has_alone(
-    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_short_texts_in_one_row_have_the_vectors_that_each_has_alone(encoder: Encoder) -> None:
     texts = [
         "nurse",
         "senior nurse in the emergency room of a large hospital",
@@ -48,21 +48,18 @@ def test_short_texts_in_one_row_have_the_vectors_that_each_has_alone(
         "cook",
         "data engineer",
     ]
-    rows = []
-    packed = packing.packed
-    monkeypatch.setattr(packing, "packed", lambda *batch: rows.append(batch) or packed(*batch))
-    together = encoder.encode(texts)
-    assert len(rows) == 1
-    for text, vector in zip(texts, together, strict=True):
-        np.testing.assert_allclose(vector, encoder.encode([text])[0], atol=1e-5)
-    assert len(rows) == 1  # one text is never packed
+    with patch.object(packing, "packed", wraps=packing.packed) as packed:
+        together = encoder.encode(texts)
+        alone = [encoder.encode([text])[0] for text in texts]
+    packed.assert_called_once()  # one text has no padding
+    np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_a_model_that_looks_across_the_row_is_not_packed(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = encoder._model
-    network = model[0].auto_model
+    network: Any = model[0].auto_model
     assert packing.can_pack(model, encoder._padded)
     forward = network.forward
     monkeypatch.setattr(network, "forward", lambda **given: forward(**given | {"position_ids": None}))
