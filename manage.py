@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     # Loading Django and reading a batch make far more than 700 objects that stay: looking through them so often
-    # costs a command a tenth of its time.
+    # is wasted time.
     gc.set_threshold(50_000, 20, 50)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
     from django.core.management import execute_from_command_line
