@@ -34,7 +34,7 @@ NOTE = "corpus.json"
 KINDS = ("candidate", "posting")
 BASE = 20_000
 SPREAD_OF = 20_000  # vectors, by chance
-REAL_ROWS, QUICK_ROWS = 47_320, 4_000
+REAL_ROWS, QUICK_ROWS = 47_320, 2_000
 # Vectors that are hardest to tell apart: one centre for each job family, and all of the family as far from it as
 # noise of 0.6 of its length takes them, in any direction. Texts lie in few directions.
 HARDEST = (0.857, 0.857)
@@ -143,7 +143,7 @@ class _Making:
 
         real = self.options.rows is None and scratch.has_real("postings")
         rows: int = self.options.rows or (QUICK_ROWS if self.options.quick else REAL_ROWS)
-        embedded, candidates = (20, 30) if self.options.quick else (1_000, 200)
+        embedded, candidates = (10, 15) if self.options.quick else (1_000, 200)
         embedded = 0 if self.hardest else min(embedded, rows)
         self._import("candidates", candidates, real=real)
         if embedded:

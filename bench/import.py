@@ -22,7 +22,7 @@ def main() -> None:
     options = report.arguments(__doc__).parse_args()
     result = report.start("Import")
     with scratch.servers() as data:
-        postings, arguments = scratch.rows_file(data, "postings", rows=5_000 if options.quick else None)
+        postings, arguments = scratch.rows_file(data, "postings", rows=15_000 if options.quick else None)
         _, bare_django, _ = run([sys.executable, "-c", "import django; django.setup()"])
         with gzip.open(postings) as lines:
             rows = sum(1 for _ in lines)

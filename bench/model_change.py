@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--before", type=float, default=30.0, help="seconds of queries before the change")
     options = parser.parse_args()
     if options.quick:
-        options.rows, options.before = 300, 6.0
+        options.rows, options.before = 100, 4.0
     result = report.start("Model change during queries")
     addresses = scratch.free_addresses()
     with scratch.servers(None, **addresses, CACHE_L1_TTL="1", CACHE_L2_TTL="1") as data:

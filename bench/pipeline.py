@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from apps.embeddings.models import EmbeddingModel, EmbeddingRun
     from jobrec_site.local.supervision import Supervisor
 
-WARM_UP = 64  # texts
+WARM_UP = 24  # texts
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Pass:
 
 def main() -> None:
     parser = report.arguments(__doc__)
-    parser.add_argument("--rows", type=int, help="distinct texts, instead of 1,000 (quick: 200)")
+    parser.add_argument("--rows", type=int, help="distinct texts, instead of 1,000 (quick: 120)")
     parser.add_argument("--rounds", type=int, help="instead of 3 (quick: 1)")
     options = parser.parse_args()
     result = report.start("Pipeline")
     with scratch.servers(None, EMBEDDING_WINDOWS="1", **scratch.free_addresses()) as data:
-        load(data, rows=options.rows or (200 if options.quick else 1_000))
+        load(data, rows=options.rows or (120 if options.quick else 1_000))
         with scratch.processes(data, "sidecar", "embed-worker", "write-worker") as supervisor:
             compare(result, supervisor, rounds=options.rounds or (1 if options.quick else 3))
     report.end(result)
@@ -79,13 +79,13 @@ def compare(result: report.Report, supervisor: "Supervisor", *, rounds: int) -> 
     model, machine = default_model(), hardware()
     scratch.embed("candidate", model, supervisor)
     encode, batch = bare_encode(model, dtype=machine.dtype)
-    plain, _ = bare_encode(model, dtype=torch.float32, batch=32)
+    plain = None if machine.dtype == torch.float32 else bare_encode(model, dtype=torch.float32, batch=32)[0]
     bare, plain_bare, piped = [encode()], [], []
     for number in range(rounds):
         run, done = run_pipeline(model, supervisor)
         piped.append(done)
         bare.append(encode())
-        if machine.dtype != torch.float32:
+        if plain:
             plain_bare.append(plain())
         result.figure(f"round {number + 1}: {describe(run, done, bare[-2], bare[-1])}")
     result.figure(

@@ -66,7 +66,7 @@ def main() -> None:
             measure_hits(
                 result, running, body, rounds=3 if options.quick else 5, seconds=1 if options.quick else 6
             )
-            measure_cold(result, questions(40 if options.quick else 300))
+            measure_cold(result, questions(25 if options.quick else 300))
     report.end(result)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, models, transaction
+from django.db.backends.utils import CursorWrapper
 
 from apps.records.models import Record
 from apps.skills.models import SkillUse
@@ -63,16 +64,23 @@ class RecordTable:
                     copy.write_row([*values, _array(row.stated), _array(row.found)])
             cursor.execute(self._upsert_records())
             written = dict(cursor.fetchall())
-            cursor.execute(self._matched())
-            ids = [row[0] for row in cursor.fetchall()]
-            cursor.execute(self._remove_skills())
-            cursor.execute(self._add_skills())
+            inserted = [pk for pk, new in written.items() if new]
+            cursor.execute(self._add_skills_of_new(), [inserted])
+            known = self._replace_skills(cursor, inserted) if len(inserted) < len(rows) else []
             cursor.execute(f"TRUNCATE {self.incoming}")
         return Upserted(
-            inserted=[pk for pk, new in written.items() if new],
+            inserted=inserted,
             updated=[pk for pk, new in written.items() if not new],
-            unchanged=[pk for pk in ids if pk not in written],
+            unchanged=[pk for pk in known if pk not in written],
         )
+
+    def _replace_skills(self, cursor: CursorWrapper, inserted: list[int]) -> list[int]:
+        """Of the rows that were there before; returns their primary keys."""
+        cursor.execute(self._known(), [inserted])
+        known = [row[0] for row in cursor.fetchall()]
+        cursor.execute(self._remove_skills(), [inserted])
+        cursor.execute(self._add_skills(), [inserted])
+        return known
 
     def _create(self) -> str:
         columns = ", ".join(f"{name} {self._fields[name].db_type(connection)}" for name in self.columns)
@@ -103,30 +111,41 @@ class RecordTable:
             RETURNING id, xmax = 0
         """
 
-    def _matched(self) -> str:
-        return (
-            f"SELECT record.id FROM {self.incoming} JOIN {self.table} AS record USING (source, external_id)"
-        )
+    def _rows(self) -> str:
+        return f"{self.incoming} AS incoming JOIN {self.table} AS record USING (source, external_id)"
+
+    def _known(self) -> str:
+        return f"SELECT record.id FROM {self._rows()} WHERE record.id <> ALL (%s)"
 
     def _remove_skills(self) -> str:
         return f"""
             DELETE FROM {self.use} AS u
-            USING {self.incoming} AS incoming JOIN {self.table} AS record USING (source, external_id)
-            WHERE u.{self.key} = record.id AND NOT u.skill_id = ANY (incoming.stated || incoming.found)
+            USING {self._rows()}
+            WHERE record.id <> ALL (%s)
+            AND u.{self.key} = record.id AND NOT u.skill_id = ANY (incoming.stated || incoming.found)
         """
 
-    def _add_skills(self) -> str:
+    def _wanted_skills(self) -> str:
         return f"""
             INSERT INTO {self.use} ({self.key}, skill_id, origin)
             SELECT record.id, wanted.skill_id, wanted.origin
-            FROM {self.incoming} AS incoming JOIN {self.table} AS record USING (source, external_id)
+            FROM {self._rows()}
             CROSS JOIN LATERAL (
                 SELECT unnest(incoming.stated) AS skill_id, 'stated' AS origin
                 UNION ALL SELECT unnest(incoming.found), 'found') AS wanted
+        """
+
+    def _add_skills_of_new(self) -> str:
+        # Nobody else sees these rows yet, so nothing can be in the way: ON CONFLICT would log each row twice.
+        return f"{self._wanted_skills()} WHERE record.id = ANY (%s)"
+
+    def _add_skills(self) -> str:
+        return f"""
+            {self._wanted_skills()}
             LEFT JOIN LATERAL (
                 SELECT known.origin FROM {self.use} AS known
                 WHERE known.{self.key} = record.id AND known.skill_id = wanted.skill_id OFFSET 0
             ) AS u ON true
-            WHERE u.origin IS DISTINCT FROM wanted.origin
+            WHERE record.id <> ALL (%s) AND u.origin IS DISTINCT FROM wanted.origin
             ON CONFLICT ({self.key}, skill_id) DO UPDATE SET origin = EXCLUDED.origin
         """

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from jobrec_site.addresses import socket_folder
@@ -94,8 +96,17 @@ class Supervisor:
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill_all(self._process)
         self._process = None
+
+    def _kill_all(self, process: "subprocess.Popen[bytes]") -> None:
+        """supervisord first, which would start the others again; they have process groups of their own."""
+        left = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+        for each in left:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
     def _stop_together(self, names: Iterable[str]) -> None:
         stopping = []

@@ -201,11 +201,19 @@ def test_flower_sees_the_workers(running: Running) -> None:
     assert "write@" in text
 
 
+def stopped(running: Running) -> int:
+    try:
+        return running.process.wait(120)
+    except subprocess.TimeoutExpired:
+        log = (running.data / "log" / "supervisord.log").read_text()
+        pytest.fail(f"still up 120 s after Ctrl-C; supervisord's log ends:\n{log[-3_000:]}")
+
+
 def test_ctrl_c_stops_everything_and_the_second_start_is_quick_and_keeps_the_data(running: Running) -> None:
     children = psutil.Process(running.process.pid).children(recursive=True)
     assert len(children) >= 9
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(120) == 0
+    assert stopped(running) == 0
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     again = subprocess.Popen(
         [*COMMAND, "run", *SMALL],
