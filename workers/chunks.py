@@ -21,7 +21,7 @@ from workers.encoding.encoder import ModelVersion, Vectors
 from workers.encoding.errors import EncoderBrokenError, ModelLoadError, TransientEncoderError
 from workers.encoding.isolation import BadText, encode_isolating
 from workers.encoding.loaded import encoder_of, hardware
-from workers.encoding.memory import give_back
+from workers.memory import give_back
 
 logger = logging.getLogger(__name__)
 

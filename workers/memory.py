@@ -1,4 +1,4 @@
-"""Memory that torch has freed and the C library keeps."""
+"""Memory that a process has freed and the C library keeps."""
 
 import ctypes
 from functools import cache
@@ -8,7 +8,8 @@ from typing import Any
 def give_back() -> None:
     """Returns freed memory to the system, where the C library can (glibc).
 
-    Tensors of ever other sizes leave gaps between those in use: without this, a worker's memory grows for hours.
+    Tensors and answers of ever other sizes leave gaps between those in use: without this, the memory of a process that
+    works now and then grows for long.
     """
     if trim := _trim():
         trim(0)
