@@ -1,15 +1,11 @@
 #!/usr/bin/env python
 """Django's command line for jobrec: `python manage.py help` lists the commands."""
 
-import gc
 import os
 import sys
 
 
 def main() -> None:
-    # Loading Django and reading a batch make far more than 700 objects that stay: looking through them so often
-    # is wasted time.
-    gc.set_threshold(50_000, 20, 50)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
     from django.core.management import execute_from_command_line
     from django.db import OperationalError

@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import signal
@@ -98,5 +99,6 @@ def _warm(popular: Sequence[Asked], stop: threading.Event, *, of: str = "") -> W
     logger.info("%d of %d answers %sare warm, %.1f s", warmed.held, warmed.asked, of, warmed.seconds)
     for each in (cache, responses):
         each.clear_l1()  # nobody asks this process
+    gc.collect()  # it rests between two passes, and executed queries leave cycles behind
     give_back()
     return warmed
