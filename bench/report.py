@@ -35,7 +35,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, epilog="Exit status 1 when a target falls short.", formatter_class=_Help
     )
-    parser.add_argument("--quick", action="store_true", help="a small form of under a minute")
+    parser.add_argument("--quick", action="store_true", help="a small form of about a minute")
     return parser
 
 
