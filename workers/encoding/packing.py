@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from sentence_transformers import SentenceTransformer
+
+from workers.encoding.libraries import SentenceTransformer, torch
 
 Tokens = Sequence[list[int]]
 Features = dict[str, torch.Tensor]

@@ -18,6 +18,9 @@ LATEST = (
 )
 
 
+WEB_PROCESSES = 2
+
+
 class Cache:
     """A Valkey of this module's own."""
 
@@ -70,8 +73,10 @@ def rename(stack: Stack, new: str) -> None:
 
 
 def heard_by_all(stack: Stack) -> bool:
-    """Whether an invalidation reaches every web process of the server."""
-    return invalidate(f"127.0.0.1:{stack.ports.invalidation}", ["postings"]).reached >= 1
+    """Whether an invalidation reaches every web process of the server, each of which subscribes with a lookup."""
+    title(stack)
+    reached = invalidate(f"127.0.0.1:{stack.ports.invalidation}", ["postings"]).reached
+    return reached == WEB_PROCESSES
 
 
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL], ids=["silent", "dead"])

@@ -72,8 +72,13 @@ def test_what_is_embedded_is_not_embedded_again_after_everything_was_killed(stac
     )
     assert again == kept
     wait_until(lambda: set(states(stack)) == {"written"}, "the ledger is done")
-    finished = stack.sql("SELECT state, finishes FROM embeddings_embeddingrun")
-    assert finished == [{"state": "finished", "finishes": 1}]
+    wait_until(
+        lambda: (
+            stack.sql("SELECT state, finishes FROM embeddings_embeddingrun")
+            == [{"state": "finished", "finishes": 1}]
+        ),
+        "the run is finished, once",
+    )
 
 
 def test_two_beats_start_one_run_for_an_edit(stack: Stack) -> None:
