@@ -19,6 +19,8 @@ import redis
 from psycopg.rows import dict_row
 
 from apps.rpc.client import is_serving
+from apps.sample import corpus
+from apps.sample.writers import write_file
 from jobrec_site.addresses import embedded_database_url, embedded_redis_url, redis_database
 from jobrec_site.local import embedded
 from jobrec_site.local.preflight import free_ports
@@ -138,7 +140,7 @@ class Stack:
 
     def import_sample(self, *, postings: int) -> None:
         file = self._folder / "postings.jsonl"
-        self.manage("generate_sample", "postings", f"--count={postings}", f"--out={file}")
+        write_file(corpus.postings(postings), file, "jsonl", corpus.POSTING_FIELDS)
         self.manage("import_postings", str(file))
 
     def sql(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:

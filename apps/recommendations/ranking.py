@@ -140,6 +140,7 @@ def _overlap(one: frozenset[int], other: frozenset[int]) -> float | None:
 def _experience(has: float | None, wanted: float | None) -> float | None:
     if has is None or wanted is None:
         return None
+    has = max(has, 0.0)
     return 1.0 if has >= wanted else has / wanted
 
 
@@ -163,9 +164,14 @@ def _location(candidate: Features, posting: Features) -> float | None:
 
 def _salary(candidate: Features, posting: Features) -> float | None:
     expected, paid = candidate.salary_per_year, posting.salary_per_year
-    if not expected or paid is None or candidate.salary_currency != posting.salary_currency:
+    if (
+        expected is None
+        or expected <= 0
+        or paid is None
+        or candidate.salary_currency != posting.salary_currency
+    ):
         return None
-    return min(1.0, paid / expected)
+    return max(0.0, min(1.0, paid / expected))
 
 
 def _freshness(published_on: date | None, today: date) -> float | None:

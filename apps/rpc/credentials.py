@@ -36,20 +36,22 @@ def _tls_files() -> tuple[bytes, bytes, bytes] | None:
     return certificate, key, ca
 
 
-def bind(server: grpc.Server, address: str) -> int:
-    """Opens `address` with mutual TLS where it is configured; returns the port.
+def check_protected(address: str) -> None:
+    """Raises ImproperlyConfigured where others can reach `address` while neither token nor TLS is set."""
+    if not _tls_files() and not settings.RPC_TOKEN and not is_loopback(address):
+        raise ImproperlyConfigured(
+            f"{address} can be reached from other machines: set RPC_TOKEN, or the three RPC_TLS_… files"
+        )
 
-    Raises ImproperlyConfigured for an address that others can reach while neither token nor TLS is set.
-    """
+
+def bind(server: grpc.Server, address: str) -> int:
+    """Opens `address` with mutual TLS where it is configured; returns the port. Raises as `check_protected`."""
+    check_protected(address)
     tls = _tls_files()
     if tls:
         certificate, key, ca = tls
         credentials = grpc.ssl_server_credentials([(key, certificate)], ca, require_client_auth=True)
         return server.add_secure_port(address, credentials)
-    if not settings.RPC_TOKEN and not is_loopback(address):
-        raise ImproperlyConfigured(
-            f"{address} can be reached from other machines: set RPC_TOKEN, or the three RPC_TLS_… files"
-        )
     return server.add_insecure_port(address)
 
 

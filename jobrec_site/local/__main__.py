@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 
 from jobrec_site.local.embedded import EmbeddedServerError
 from jobrec_site.local.preflight import PreflightError, free_ports
-from jobrec_site.local.programs import Ports
+from jobrec_site.local.programs import MAIN_JOB, Ports
 from jobrec_site.local.supervision import ProgramError
 
 
@@ -69,7 +69,7 @@ def _demo(arguments: argparse.Namespace) -> None:
             os.environ.pop(name, None)  # the demo never touches a real database
         from jobrec_site.local.main_job import LocalJobrec
 
-        with LocalJobrec(Path(scratch).resolve(), ports) as jobrec:
+        with LocalJobrec(Path(scratch).resolve(), ports, names=MAIN_JOB) as jobrec:
             jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates)
 
 

@@ -5,7 +5,7 @@ import secrets
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,12 +33,13 @@ class LocalJobrec:
     """Everything on this machine, from `with` to the end of it, however that comes.
 
     Needs DJANGO_SETTINGS_MODULE, and in the environment the addresses of `ports`. With DATABASE_URL or REDIS_URL
-    set, the server behind it is used instead of the embedded one.
+    set, the server behind it is used instead of the embedded one. `names` are those of the application's programs
+    that are wanted.
     """
 
-    def __init__(self, data: Path, ports: Ports) -> None:
+    def __init__(self, data: Path, ports: Ports, *, names: Collection[str] = programs.APPLICATION) -> None:
         """Raises PreflightError."""
-        self._data, self._ports = data, ports
+        self._data, self._ports, self._names = data, ports, names
         self._lock = lock_data_folder(data)
         check_disk(data)
         check_ports(ports)
@@ -76,13 +77,15 @@ class LocalJobrec:
         self._ensure_admin()
         if not Posting.objects.exists():
             self._load_sample(postings, candidates)
-        self._start_application()
+        _say(f"starting {', '.join(self._names)}")
+        self._supervisor.run(self._names)
         _say("embedding what is pending")
         call_command("embed", wait=True)
         print(flush=True)
         first = Candidate.objects.order_by("pk").values_list("pk", flat=True).first()
         if first is not None:
             call_command("recommend", candidate=str(first), limit=5)
+        self._wait_for_those_that_serve()
 
     def print_addresses(self) -> None:
         ports = self._ports
@@ -117,20 +120,20 @@ class LocalJobrec:
             embedded.wait_for_postgres(self._data)
             embedded.create_database(self._data)
 
-    def _start_application(self) -> None:
-        _say("starting workers, gRPC servers, beat, web server and Flower")
-        self._supervisor.run(programs.APPLICATION)
-        address = f"http://127.0.0.1:{self._ports.web}/readyz"
-        self._wait("web", lambda: _answers(address))
-        self._wait("sidecar", lambda: is_serving(f"127.0.0.1:{self._ports.invalidation}"))
-        self._wait("embedding-server", lambda: is_serving(f"127.0.0.1:{self._ports.embedding}"))
-
-    def _wait(self, name: str, answers: Callable[[], bool]) -> None:
+    def _wait_for_those_that_serve(self) -> None:
+        """They come up while rows are embedded. Raises ProgramError."""
+        ports = self._ports
+        serving: dict[str, Callable[[], bool]] = {
+            "web": lambda: _answers(f"http://127.0.0.1:{ports.web}/readyz"),
+            "sidecar": lambda: is_serving(f"127.0.0.1:{ports.invalidation}"),
+            "embedding-server": lambda: is_serving(f"127.0.0.1:{ports.embedding}"),
+        }
         until = time.monotonic() + 90
-        while not answers():
-            if time.monotonic() > until:
-                raise ProgramError(f"{name} does not answer:\n{self._supervisor.log_end(name)}")
-            time.sleep(0.2)
+        for name in serving.keys() & set(self._names):
+            while not serving[name]():
+                if time.monotonic() > until:
+                    raise ProgramError(f"{name} does not answer:\n{self._supervisor.log_end(name)}")
+                time.sleep(0.2)
 
     def _load_sample(self, postings: int, candidates: int) -> None:
         folder = self._data / "sample"

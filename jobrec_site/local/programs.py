@@ -36,6 +36,12 @@ class Ports:
 
 
 SERVERS = ("postgres", "valkey")
+MAIN_JOB = (
+    "sidecar",
+    "embed-worker",
+    "write-worker",
+    "beat",
+)  # enough to embed, write, invalidate and recommend
 APPLICATION = (
     "sidecar",
     "embedding-server",

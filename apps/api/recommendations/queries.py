@@ -9,7 +9,7 @@ from apps.api.access import require, require_for_candidate
 from apps.api.candidates import queries as candidates
 from apps.api.candidates.types import CandidateFilterInput
 from apps.api.connections import page_info
-from apps.api.errors import bad_field
+from apps.api.errors import bad_field, camel
 from apps.api.filters import filter_values
 from apps.api.ids import primary_key
 from apps.api.postings import queries as postings
@@ -31,6 +31,7 @@ POSTING_FILTER = PostingFilterInput(
 )
 CANDIDATE_FILTER = CandidateFilterInput(description="Narrows the candidates down")
 LONGEST_TEXT = 100_000  # characters
+BOUNDS = {"experience_years": 80, "salary_per_year": 10**10}  # as of a stored row
 
 
 def _field(connection: Any, filter_type: Any, description: str, **arguments: Any) -> graphene.Field:
@@ -179,6 +180,11 @@ def _profile(given: dict[str, Any], prefix: str) -> Profile:
         raise bad_field(f"{prefix}text", f"{len(text):,} characters are too many, at most {LONGEST_TEXT:,}")
     if "\x00" in text:
         raise bad_field(f"{prefix}text", "holds a NUL character")
+    for name, most in BOUNDS.items():
+        if not 0 <= values.get(name, 0) <= most:
+            raise bad_field(
+                f"{prefix}{camel(name)}", f"must be between 0 and {most:,}, not {values[name]:,g}"
+            )
     return Profile(**values | {"text": text})
 
 

@@ -234,6 +234,23 @@ def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
     assert anonymous.error(query)[1] == "profile.text: give a text or skills"
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            'searchPostings(text: "nurse", experienceYears: -1)',
+            "experienceYears: must be between 0 and 80, not -1",
+        ),
+        (
+            'recommendedPostingsForProfile(profile: {text: "nurse", salaryPerYear: -0.5})',
+            "profile.salaryPerYear: must be between 0 and 10,000,000,000, not -0.5",
+        ),
+    ],
+)
+def test_a_number_that_no_stored_row_could_have_is_refused(anonymous: Api, query: str, message: str) -> None:
+    assert anonymous.error(f"{{ {query} {{ totalCount }} }}") == ("BAD_USER_INPUT", message)
+
+
 def test_a_profile_is_matched_without_being_stored(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [0.0, 1.0, 0.0, 0.0])
     query = """query($profile: ProfileInput!) { recommendedPostingsForProfile(profile: $profile, first: 3) {

@@ -10,6 +10,7 @@ from apps.rpc.client import is_serving
 from jobrec_site.local.preflight import free_ports
 from jobrec_site.local.programs import Program, web_command
 from proto import invalidation_pb2, invalidation_pb2_grpc
+from tests.precomputed import precomputed_server
 from tests.stack import Stack, wait_until
 
 SIMILAR = "query($id: ID!) { similarPostings(postingId: $id, first: 100) { edges { node { externalId } } } }"
@@ -30,15 +31,22 @@ def two_servers(servers: Path, tmp_path_factory: pytest.TempPathFactory):
     try:
         stack.create(second_sidecar, second_web)
         stack.import_sample(postings=60)
-        stack.start("sidecar", "embed-worker", "write-worker", "web", "sidecar-2", "web-2")
+        stack.start("sidecar", "write-worker", "web", "sidecar-2", "web-2")
         stack.wait_for_web(other.web)
         wait_until(lambda: is_serving(f"127.0.0.1:{other.invalidation}"), "the second sidecar serves")
-        stack.manage("embed", "--wait", "--timeout=120")
+        run(stack)
         stack.notes["web_ports"] = [stack.ports.web, other.web]
         stack.notes["second_sidecar"] = other.invalidation
         yield stack
     finally:
         stack.close()
+
+
+def run(stack: Stack) -> str:
+    """A run as any other, but for who computes the vectors: that is not what is looked at here."""
+    with precomputed_server() as elsewhere:
+        elsewhere.gate.release(1000)
+        return stack.manage("pull", elsewhere.address, "--kind=posting")
 
 
 def listed(stack: Stack, port: int) -> set[str]:
@@ -69,7 +77,7 @@ def test_a_change_behind_their_back_stays_hidden_until_the_run_that_follows_it(t
 
     # A run that writes one row; its final task calls the first server's sidecar only.
     two_servers.sql("UPDATE postings_posting SET title = 'Fresh' WHERE external_id = 'sample-p-0000009'")
-    assert "1 rows written" in two_servers.manage("embed", "--kind=posting", "--wait", "--timeout=60")
+    assert "1 rows written" in run(two_servers)
     [record] = two_servers.sql("SELECT * FROM embeddings_invalidation ORDER BY id DESC LIMIT 1")
     assert record["acknowledged_by"] == [f"127.0.0.1:{two_servers.ports.invalidation}"]
     after = everywhere(two_servers)
@@ -96,7 +104,7 @@ def test_what_is_asked_most_is_ready_when_the_run_is_told(two_servers: Stack) ->
     wait_until(lambda: "answers are warm" in two_servers.log("cache-warmer"), "the requests were counted")
     two_servers.sql("UPDATE postings_posting SET status = 'closed' WHERE external_id = 'sample-p-0000008'")
     two_servers.sql("UPDATE postings_posting SET title = 'Fresher' WHERE external_id = 'sample-p-0000009'")
-    two_servers.manage("embed", "--kind=posting", "--wait", "--timeout=60")
+    run(two_servers)
     [record] = two_servers.sql("SELECT * FROM embeddings_invalidation ORDER BY id DESC LIMIT 1")
     name = f"run-{record['run_id']}-{record['id']}"
     assert f"1 of 1 answers for {name} are warm" in two_servers.log("cache-warmer")

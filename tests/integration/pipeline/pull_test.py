@@ -128,26 +128,3 @@ def test_what_cannot_be_used_becomes_a_dead_letter_and_the_rest_goes_on(
         "JOIN embeddings_postingembedding e ON e.posting_id = p.id WHERE p.id = 6"
     )
     assert fine["current"]
-
-
-def test_the_vectors_of_another_jobrec_are_those_of_its_model(stack: Stack) -> None:
-    """The embedding server of jobrec itself, as the other end: the same proto on both sides."""
-    stack.sql("UPDATE postings_posting SET title = title || ' again' WHERE id > 100")
-    stack.start("embedding-server")
-    address = f"127.0.0.1:{stack.ports.embedding}"
-    assert "finished: 20 rows written, 0 dead letters" in stack.manage("pull", address, "--kind=posting")
-    from workers.encoding.encoder import Encoder, ModelVersion
-    from workers.encoding.hardware import detect
-
-    rows = stack.sql(
-        "SELECT title, skills_text, description, vector::real[] AS vector FROM postings_posting p "
-        "JOIN embeddings_postingembedding e ON e.posting_id = p.id WHERE p.id > 117"
-    )
-    encoder = Encoder(ModelVersion("all-MiniLM-L6-v2", "main", 8, 384), detect(device="cpu"))
-    from apps.embeddings.templates import input_text
-
-    texts = [
-        input_text(1, title=row["title"], skills=row["skills_text"], body=row["description"]) for row in rows
-    ]
-    for row, vector in zip(rows, encoder.encode(texts), strict=True):
-        np.testing.assert_allclose(row["vector"], vector, atol=0.01)

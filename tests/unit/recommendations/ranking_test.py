@@ -44,7 +44,7 @@ def test_skills() -> None:
 
 @pytest.mark.parametrize(
     ("has", "wanted", "fit"),
-    [(5, 3, 1.0), (3, 3, 1.0), (1, 4, 0.25), (0, 2, 0.0), (0, 0, 1.0), (None, 2, None)],
+    [(5, 3, 1.0), (3, 3, 1.0), (1, 4, 0.25), (0, 2, 0.0), (0, 0, 1.0), (-1, 0, 1.0), (None, 2, None)],
 )
 def test_experience(has: float | None, wanted: float, fit: float | None) -> None:
     parts = parts_of(Features(experience_years=has), Features(experience_years=wanted))

@@ -5,6 +5,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.rpc.credentials import check_protected
 from apps.rpc.server import wait_for_signal
 
 
@@ -17,13 +18,15 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, bind: str, **options: Any) -> None:
-        from workers import embedding_server
+        try:
+            check_protected(bind)
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
+        from workers import embedding_server  # seconds: not for a server that is refused
         from workers.encoding.errors import ModelLoadError
 
         try:
             running = embedding_server.start(bind)
-        except ImproperlyConfigured as error:
-            raise CommandError(str(error)) from error
         except RuntimeError as error:
             raise CommandError(f"cannot listen on {bind}: is it taken? ({error})") from error
         except ModelLoadError as error:

@@ -14,7 +14,7 @@ from apps.embeddings.errors import ModelStateError
 from apps.embeddings.models import EmbeddingModel, EmbeddingRun, Invalidation, Kind
 
 POLL = 0.5  # seconds
-SILENCE = 30  # seconds without progress before the person is told what to look at
+SILENCE = 60  # seconds without progress before the person is told what to look at
 
 
 class Command(BaseCommand):
