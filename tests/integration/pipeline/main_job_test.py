@@ -8,6 +8,8 @@ import psutil
 import psycopg
 import pytest
 
+from apps.sample import corpus
+from apps.sample.writers import write_file
 from tests.stack import Stack, wait_until
 
 CURRENT = """
@@ -20,8 +22,8 @@ CURRENT = """
 def loaded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A small sample, embedded once by a worker that runs two slots, and everything else up."""
     folder = tmp_path_factory.mktemp("sample")
-    for kind, count in (("postings", 120), ("candidates", 30)):
-        stack.manage("generate_sample", kind, f"--count={count}", f"--out={folder / kind}.jsonl")
+    write_file(corpus.postings(120), folder / "postings.jsonl", "jsonl", corpus.POSTING_FIELDS)
+    write_file(corpus.candidates(30), folder / "candidates.jsonl", "jsonl", corpus.CANDIDATE_FIELDS)
     # Forty more postings of one text: encoded once.
     first = json.loads((folder / "postings.jsonl").read_text().splitlines()[0])
     with (folder / "postings.jsonl").open("a") as file:

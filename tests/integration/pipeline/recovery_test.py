@@ -17,7 +17,7 @@ CURRENT = """
     SELECT count(*) AS n FROM postings_posting p JOIN embeddings_postingembedding e
     ON e.posting_id = p.id AND e.content_hash = p.content_hash
 """
-ROWS = 240
+ROWS = 120
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     stack = Stack(
         servers,
         folder,
-        EMBEDDING_CHUNK_SIZE="40",
+        EMBEDDING_CHUNK_SIZE="20",
         EMBEDDING_WAVE_SIZE="2",
         EMBEDDING_WINDOWS="1",
     )
@@ -98,7 +98,7 @@ def test_two_beats_start_one_run_for_an_edit(stack: Stack) -> None:
 def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
     stack.halt("beat")
     stack.signal("embed-worker", SIGSTOP)  # quicker than an end and a new start, which have a test above
-    stack.sql("UPDATE postings_posting SET title = 'Edited twice' WHERE id <= 50")
+    stack.sql("UPDATE postings_posting SET title = 'Edited twice' WHERE id <= 20")
     stack.manage("embed", "--kind=posting")
     wait_until(lambda: states(stack).get("planned"), "the run is planned")
     assert "is paused" in stack.manage("embed", "--pause")
@@ -109,7 +109,7 @@ def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
 
 def test_a_cancelled_run_ends_and_the_next_one_does_its_work(stack: Stack) -> None:
     stack.signal("embed-worker", SIGSTOP)
-    stack.sql("UPDATE postings_posting SET title = 'Edited thrice' WHERE id <= 50")
+    stack.sql("UPDATE postings_posting SET title = 'Edited thrice' WHERE id <= 20")
     stack.manage("embed", "--kind=posting")
     wait_until(lambda: states(stack).get("planned"), "the run is planned")
     assert "is cancelled" in stack.manage("embed", "--cancel")
