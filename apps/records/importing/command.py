@@ -33,8 +33,7 @@ class ImportCommand(BaseCommand):
 
     form: ClassVar[type[RecordInput]]
     presets: ClassVar[Path]
-    # They load all that serves: an import need not wait for them.
-    requires_system_checks = ()
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def write(self) -> Callable[..., Upserted]:
         raise NotImplementedError

@@ -11,6 +11,7 @@ from apps.rpc.server import wait_for_signal
 
 class Command(BaseCommand):
     help = "Runs the embedding gRPC server, which turns search text into vectors, until SIGTERM or Ctrl-C."
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

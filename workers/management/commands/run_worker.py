@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 class Command(BaseCommand):
     help = "Runs a Celery worker: `embed` holds the model, `write` does the rest. Until SIGTERM or Ctrl-C."
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("role", choices=["embed", "write"])

@@ -11,6 +11,7 @@ from apps.access.services import create_token, revoke_token
 
 class Command(BaseCommand):
     help = "Bearer tokens for programs that call /graphql."
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)

@@ -13,6 +13,7 @@ from apps.embeddings.models.ledger import DeadLetterQuerySet
 
 class Command(BaseCommand):
     help = "Lists dead letters, gives their rows back to the workers (replay), or accepts them (discard)."
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

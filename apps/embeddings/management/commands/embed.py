@@ -22,6 +22,7 @@ class Command(BaseCommand):
         "Embeds what is pending: starts a run for each kind and model, lets paused ones go on where they were, and "
         "watches them with --wait."
     )
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--kind", choices=Kind.values, action="append", help="default: both")

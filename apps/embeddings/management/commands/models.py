@@ -14,6 +14,7 @@ from apps.embeddings.models import EmbeddingModel, Kind
 
 class Command(BaseCommand):
     help = "Lists model versions, and changes the one that answers: add, wait until it is filled, activate, retire the old."
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

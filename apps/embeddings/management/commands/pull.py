@@ -27,6 +27,7 @@ class Command(BaseCommand):
         "It must serve the same model version. Run it again to go on where it was interrupted; `embed` goes on with "
         "the workers here."
     )
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("address", help="host:port of the other server; PULL_TOKEN is the token it wants")

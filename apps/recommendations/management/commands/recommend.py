@@ -19,6 +19,7 @@ from apps.skills.models import Skill
 
 class Command(BaseCommand):
     help = "Prints which postings fit a candidate or a text, or which candidates fit a posting, with the reasons."
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         about = parser.add_mutually_exclusive_group(required=True)

@@ -8,6 +8,7 @@ from apps.rpc.client import is_serving
 
 class Command(BaseCommand):
     help = "Asks a gRPC server of jobrec whether it serves: exit status 0 where it does, else 1."
+    requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("address", help="host:port")
