@@ -51,7 +51,7 @@ FLOWER_URL = env("FLOWER_URL", default=f"http://localhost:{FLOWER_PORT}")
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "jobrec_site.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
