@@ -11,6 +11,8 @@ STUBS := $(wildcard proto/jobrec/*/v1/*.proto)
 
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Set in many images, where each process would compile all that it imports, torch included, once more.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## This list
