@@ -77,7 +77,7 @@ INSTALLED_APPS = [
     "apps.statistics",
     "apps.sample",
     "workers",
-    "jobrec_site",
+    "jobrec_site.apps.JobrecSiteConfig",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

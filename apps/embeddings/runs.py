@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun
+from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun, Invalidation
 from apps.embeddings.planning import has_pending
 from apps.embeddings.registry import models_to_fill
 
@@ -111,3 +111,11 @@ def _drop_open_chunks(run_id: int) -> None:
         embedded_hashes=None,
         vectors=None,
     )
+
+
+def is_served(run: EmbeddingRun) -> bool:
+    """Whether what comes after a run is done too: the first index, and the caches' acknowledgement."""
+    if Invalidation.objects.filter(run=run, acknowledged_at=None).exists():
+        return False
+    others_open = EmbeddingRun.objects.unfinished().filter(model=run.model).exists()
+    return others_open or EmbeddingModel.objects.active() is not None

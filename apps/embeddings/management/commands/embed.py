@@ -118,7 +118,7 @@ class Command(BaseCommand):
             _draw(bar, run, progress, time.monotonic() - started)
             if progress.embedded != seen:
                 seen, last_change = progress.embedded, time.monotonic()
-            if not run.is_open and _served(run):
+            if not run.is_open and runs.is_served(run):
                 break
             if run.state == EmbeddingRun.State.PAUSED and run.resume_at is None:
                 bar.close()
@@ -139,14 +139,6 @@ class Command(BaseCommand):
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix}"
-
-
-def _served(run: EmbeddingRun) -> bool:
-    """Whether what comes after a run is done too: the first index, and the caches' acknowledgement."""
-    if Invalidation.objects.filter(run=run, acknowledged_at=None).exists():
-        return False
-    others_open = EmbeddingRun.objects.unfinished().filter(model=run.model).exists()
-    return others_open or EmbeddingModel.objects.active() is not None
 
 
 def _left_to_do(run: EmbeddingRun) -> str:

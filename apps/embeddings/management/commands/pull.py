@@ -80,12 +80,14 @@ class Command(BaseCommand):
 
     def _wait_for_writer(self, run: EmbeddingRun, progress: "Progress") -> None:
         patience = time.monotonic() + SILENCE
-        while run.is_open:
+        while run.is_open or not runs.is_served(run):
             if run.state == EmbeddingRun.State.PAUSED:
                 raise PullError(f"{run} is paused: {run.paused_because}")
             if time.monotonic() > patience:
                 patience = float("inf")
-                self.stderr.write(f"{run}: all is pulled, but not yet written: does a write worker run?")
+                self.stderr.write(
+                    f"{run}: all is pulled, but not all written and told to the caches: do a write worker and the sidecar run?"
+                )
             time.sleep(POLL)
             progress.show()
             run.refresh_from_db()
