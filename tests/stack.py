@@ -29,6 +29,10 @@ from jobrec_site.local.supervision import Supervisor
 
 DATABASE = "jobrec_stack"
 TEMPLATE = "jobrec_stack_template"
+SAMPLES = {
+    "postings": (corpus.postings, corpus.POSTING_FIELDS),
+    "candidates": (corpus.candidates, corpus.CANDIDATE_FIELDS),
+}
 
 
 class Stack:
@@ -138,10 +142,12 @@ class Stack:
         )
         return done.stdout + done.stderr
 
-    def import_sample(self, *, postings: int) -> None:
-        file = self._folder / "postings.jsonl"
-        write_file(corpus.postings(postings), file, "jsonl", corpus.POSTING_FIELDS)
-        self.manage("import_postings", str(file))
+    def import_sample(self, kind: str, count: int, *more: dict[str, Any]) -> None:
+        """The first `count` rows of the sample's postings or candidates, and `more` rows."""
+        make, fields = SAMPLES[kind]
+        file = self._folder / f"{kind}.jsonl"
+        write_file([*make(count), *more], file, "jsonl", fields)
+        self.manage(f"import_{kind}", str(file))
 
     def sql(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
         if self._connection is None:

@@ -117,5 +117,8 @@ def is_served(run: EmbeddingRun) -> bool:
     """Whether what comes after a run is done too: the first index, and the caches' acknowledgement."""
     if Invalidation.objects.filter(run=run, acknowledged_at=None).exists():
         return False
+    if run.state != EmbeddingRun.State.FINISHED or run.prepared_at is not None:
+        return True
+    # Where another run builds the index, it is that one's to note it.
     others_open = EmbeddingRun.objects.unfinished().filter(model=run.model).exists()
     return others_open or EmbeddingModel.objects.active() is not None

@@ -24,7 +24,7 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     stack = Stack(servers, folder, CACHE_L1_TTL="3600", CACHE_L2_TTL="3600")
     try:
         stack.create()
-        stack.import_sample(postings=20)
+        stack.import_sample("postings", 20)
         stack.start("sidecar", "web")
         yield stack
     finally:

@@ -56,7 +56,7 @@ def stack(servers: Path, cache: Cache, tmp_path_factory: pytest.TempPathFactory)
     stack = Stack(servers, folder, REDIS_CACHE_URL=url, CACHE_L1_TTL="3", CACHE_L2_TTL="3")
     try:
         stack.create()
-        stack.import_sample(postings=40)
+        stack.import_sample("postings", 40)
         stack.start("sidecar", "web")
         yield stack
     finally:

@@ -30,7 +30,7 @@ def two_servers(servers: Path, tmp_path_factory: pytest.TempPathFactory):
     second_web = Program("web-2", web_command(other.web, workers=2))
     try:
         stack.create(second_sidecar, second_web)
-        stack.import_sample(postings=60)
+        stack.import_sample("postings", 60)
         stack.start("sidecar", "write-worker", "web", "sidecar-2", "web-2")
         stack.wait_for_web(other.web)
         wait_until(lambda: is_serving(f"127.0.0.1:{other.invalidation}"), "the second sidecar serves")

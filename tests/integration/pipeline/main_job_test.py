@@ -1,6 +1,5 @@
 """The main job with real processes: import, embed through Celery, write, invalidate, answer."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import psycopg
 import pytest
 
 from apps.sample import corpus
-from apps.sample.writers import write_file
 from tests.stack import Stack, wait_until
 
 CURRENT = """
@@ -19,18 +17,14 @@ CURRENT = """
 
 
 @pytest.fixture(scope="module")
-def loaded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+def loaded(stack: Stack) -> Stack:
     """A small sample, embedded once by a worker that runs two slots, and everything else up."""
-    folder = tmp_path_factory.mktemp("sample")
-    write_file(corpus.postings(120), folder / "postings.jsonl", "jsonl", corpus.POSTING_FIELDS)
-    write_file(corpus.candidates(30), folder / "candidates.jsonl", "jsonl", corpus.CANDIDATE_FIELDS)
+    first = next(corpus.postings(1))
     # Forty more postings of one text: encoded once.
-    first = json.loads((folder / "postings.jsonl").read_text().splitlines()[0])
-    with (folder / "postings.jsonl").open("a") as file:
-        for number in range(40):
-            file.write(json.dumps(first | {"external_id": f"copy-{number}"}) + "\n")
-    for kind in ("postings", "candidates"):
-        stack.manage(f"import_{kind}", str(folder / f"{kind}.jsonl"))
+    stack.import_sample(
+        "postings", 120, *({**first, "external_id": f"copy-{number}"} for number in range(40))
+    )
+    stack.import_sample("candidates", 30)
     stack.start("sidecar", "embed-worker", "write-worker", "beat")
     stack.notes["output"] = stack.manage("embed", "--wait", "--timeout=240")
     return stack

@@ -26,7 +26,8 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     stack = Stack(servers, folder, EMBEDDING_CHUNK_SIZE="10", EMBEDDING_LEASE="600")
     try:
         stack.create()
-        stack.import_sample(postings=120)
+        stack.import_sample("postings", 120)
+        stack.import_sample("candidates", 1)  # pending all the time, so that no model becomes active
         stack.start("sidecar", "write-worker")
         yield stack
     finally:

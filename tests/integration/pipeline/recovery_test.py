@@ -34,7 +34,7 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     try:
         stack.create(second_beat)
         stack.embed_every_two_seconds()
-        stack.import_sample(postings=ROWS)
+        stack.import_sample("postings", ROWS)
         stack.start("sidecar")
         yield stack
     finally:
