@@ -89,7 +89,8 @@ Strings = Annotated[
     list[Annotated[str, BeforeValidator(clean), Field(max_length=100)]], BeforeValidator(_strings)
 ]
 Moment = Annotated[dt.datetime, BeforeValidator(_moment)]
-Money = Annotated[Decimal, Field(ge=0, lt=Decimal(10) ** 10)]
+MOST_YEARS, MOST_MONEY = 80, 10**10
+Money = Annotated[Decimal, Field(ge=0, lt=MOST_MONEY)]
 
 
 class RecordInput(BaseModel):
@@ -108,7 +109,7 @@ class RecordInput(BaseModel):
     country: Name = ""
     remote: bool = False
     experience_years: (
-        Annotated[Decimal, Field(ge=0, le=80), AfterValidator(lambda years: round(years, 1))] | None
+        Annotated[Decimal, Field(ge=0, le=MOST_YEARS), AfterValidator(lambda years: round(years, 1))] | None
     ) = None
     english_level: Annotated[EnglishLevel, BeforeValidator(_level)] | None = None
     salary_min: Money | None = None

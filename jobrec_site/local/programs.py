@@ -36,12 +36,8 @@ class Ports:
 
 
 SERVERS = ("postgres", "valkey")
-MAIN_JOB = (
-    "sidecar",
-    "embed-worker",
-    "write-worker",
-    "beat",
-)  # enough to embed, write, invalidate and recommend
+# Enough to embed, write, invalidate and recommend.
+MAIN_JOB = ("sidecar", "embed-worker", "write-worker", "beat")
 APPLICATION = (
     "sidecar",
     "embedding-server",

@@ -23,6 +23,7 @@ from apps.recommendations.matches import Matches
 from apps.recommendations.profiles import Profile
 from apps.recommendations.retrieval import among
 from apps.records.counting import Count
+from apps.records.inputs import MOST_MONEY, MOST_YEARS
 
 FIRST = graphene.Int(description="Size of the page, at most 100; 20 by default")
 AFTER = graphene.String(description="Cursor to go on after")
@@ -31,7 +32,7 @@ POSTING_FILTER = PostingFilterInput(
 )
 CANDIDATE_FILTER = CandidateFilterInput(description="Narrows the candidates down")
 LONGEST_TEXT = 100_000  # characters
-BOUNDS = {"experience_years": 80, "salary_per_year": 10**10}  # as of a stored row
+BOUNDS = {"experience_years": MOST_YEARS, "salary_per_year": MOST_MONEY}
 
 
 def _field(connection: Any, filter_type: Any, description: str, **arguments: Any) -> graphene.Field:
