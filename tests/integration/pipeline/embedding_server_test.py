@@ -112,6 +112,12 @@ def test_a_server_that_others_can_reach_must_be_protected(server: Stack) -> None
     assert "can be reached from other machines: set RPC_TOKEN" in output
 
 
+def test_metrics_that_cannot_be_served_are_named(server: Stack) -> None:
+    nowhere = {"EMBED_METRICS_BIND": "nowhere"}
+    output = server.manage("embedding_server", "--bind", "127.0.0.1:0", status=1, environment=nowhere)
+    assert "CommandError: EMBED_METRICS_BIND 'nowhere': host:port of a free port is needed" in output
+
+
 def metric(server: Stack, name: str) -> float:
     """The value of a metric of the server, such as `jobrec_embed_batch_texts_count{role="query"}`."""
     with urllib.request.urlopen(f"http://{server.notes['metrics']}/metrics", timeout=10) as response:

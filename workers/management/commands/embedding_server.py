@@ -28,6 +28,8 @@ class Command(BaseCommand):
 
         try:
             running = embedding_server.start(bind)
+        except ImproperlyConfigured as error:  # where the metrics are served
+            raise CommandError(str(error)) from error
         except RuntimeError as error:
             raise CommandError(f"cannot listen on {bind}: is it taken? ({error})") from error
         except ModelLoadError as error:
