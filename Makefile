@@ -46,7 +46,7 @@ lint: .venv/dev  ## Formatting, lint, types, import contracts, drift of migratio
 format: .venv/dev  ## Formats the code and mends what lint can mend
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-BENCHMARKS := import write pipeline retrieval filters fusion embed_server serve invalidation model_change soak
+BENCHMARKS := import write pipeline retrieval filters fusion embed_server serve dashboard invalidation model_change soak
 
 .PHONY: bench
 bench: .venv/dev  ## All benchmarks; BENCH=--quick for a minute each

@@ -15,9 +15,10 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from bench import copies, report, scratch, vectors
 
 if TYPE_CHECKING:
     from apps.embeddings.models import EmbeddingModel
+    from jobrec_site.local.supervision import Supervisor
 
 NOTE = "corpus.json"
 KINDS = ("candidate", "posting")
@@ -145,10 +147,11 @@ class _Making:
         rows: int = self.options.rows or (QUICK_ROWS if self.options.quick else REAL_ROWS)
         embedded, candidates = (10, 15) if self.options.quick else (1_000, 200)
         embedded = 0 if self.hardest else min(embedded, rows)
-        self._import("candidates", candidates, real=real)
-        if embedded:
-            self._import("postings", embedded, real=real)
-            self._embed()
+        with self._workers() if embedded else nullcontext() as workers:  # which load the model meanwhile
+            self._import("candidates", candidates, real=real)
+            if workers:
+                self._import("postings", embedded, real=real)
+                self._embed(workers)
         self._import("postings", rows if real else min(rows, BASE), real=real)
         self._words()
         self._vectors(rows, copied=not real and rows > BASE)
@@ -173,19 +176,21 @@ class _Making:
         self.seconds[step] += time.perf_counter() - started
 
     def _import(self, kind: str, rows: int, *, real: bool) -> None:
+        from django.core.management import call_command
+
         with self._timed("import"):
             file, arguments = scratch.rows_file(self.data, kind, rows=rows, real=real)
-            scratch.manage(f"import_{kind}", str(file), *arguments)
+            call_command(f"import_{kind}", str(file), *arguments, "--no-progress", stdout=StringIO())
 
-    def _embed(self) -> None:
+    def _workers(self) -> "AbstractContextManager[Supervisor]":
+        return scratch.processes(self.data, "sidecar", "embed-worker", "write-worker")
+
+    def _embed(self, workers: "Supervisor") -> None:
         from apps.embeddings.registry import default_model
 
-        with (
-            self._timed("embedding"),
-            scratch.processes(self.data, "sidecar", "embed-worker", "write-worker") as supervisor,
-        ):
+        with self._timed("embedding"):
             for kind in KINDS:
-                scratch.embed(kind, default_model(), supervisor)
+                scratch.embed(kind, default_model(), workers)
 
     def _words(self) -> None:
         from apps.recommendations.text_index import index_texts

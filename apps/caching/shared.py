@@ -1,9 +1,9 @@
 """The Redis that all web processes share, asked through a circuit breaker.
 
-Where it does not answer at all, each question would wait for its timeout, and an answer to a reader asks several. Three
-that failed in a row open the circuit for five seconds: then one waits again, and the others do without. A subscription
-that comes back (mirror.py) closes it at once. Each question that was asked in vain is logged here, so that callers, who
-do without, need not.
+Where it does not answer at all, each question would wait for its timeout, and an answer to a reader asks several. One
+that failed opens the circuit for five seconds: then one waits again, and the others do without. To do without costs
+little, and a subscription that comes back (mirror.py) closes it at once. Each question that was asked in vain is logged
+here, so that callers, who do without, need not.
 """
 
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT")
 
 breaker = CircuitBreaker(
-    failure_threshold=3, recovery_timeout=5, expected_exception=RedisError, name="shared cache"
+    failure_threshold=1, recovery_timeout=5, expected_exception=RedisError, name="shared cache"
 )
 
 

@@ -25,6 +25,8 @@ LIST_SEPARATOR = re.compile(r"\s*[;,\n]\s*")
 
 def clean(value: Any) -> Any:
     """Numbers become text; what PostgreSQL or a reader could not take is refused."""
+    if type(value) is str and value.isascii() and "\x00" not in value:  # as good as all
+        return value.strip()
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):

@@ -19,10 +19,21 @@ _OF_BOTH = {
         WHEN experience_years >= 10 THEN '10+' END""",
 }
 _OF_POSTINGS = {
-    "company": "(SELECT name FROM postings_company WHERE postings_company.id = company_id)",
+    "company": "company_id::text",  # by name in the end: to look it up for each row would take longer than all else
     "job_family": "nullif(job_family, '')",
     "employment_type": "nullif(employment_type, '')",
 }
+# What the expressions above, and the salaries, are made from.
+_COLUMNS = (
+    "id",
+    "country",
+    "english_level",
+    "remote",
+    "experience_years",
+    "salary_currency",
+    "salary_per_year",
+)
+_COLUMNS_OF_POSTINGS = ("company_id", "job_family", "employment_type")
 
 
 @dataclass(frozen=True)
@@ -64,47 +75,55 @@ def percent(count: int, total: int) -> float:
 
 
 def count_facets(kind: str, matching: QuerySet[Model], *, first: int) -> Statistics:
-    """The `first` most frequent values of each facet over the rows of `matching`."""
-    columns = _OF_BOTH | (_OF_POSTINGS if kind == Kind.POSTING else {})
-    ids, parameters = matching.order_by().values("pk").query.sql_with_params()
+    """The `first` most frequent values of each facet over the rows of `matching`, none of which comes twice."""
+    postings = kind == Kind.POSTING
+    facets = _OF_BOTH | (_OF_POSTINGS if postings else {})
+    columns = _COLUMNS + (_COLUMNS_OF_POSTINGS if postings else ())
+    rows, parameters = matching.order_by().values(*columns).query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(_statement(kind, columns, ids), [*parameters, first])
-        rows = cursor.fetchall()
-    total = next(count for facet, _, count, _ in rows if facet == "total")
-    facets: dict[str, list[Share]] = {name: [] for name in ("skill", *columns)}
+        cursor.execute(_statement(kind, facets, rows), [*parameters, first])
+        counted = cursor.fetchall()
+    total = next(count for facet, _, count, _ in counted if facet == "total")
+    shares: dict[str, list[Share]] = {name: [] for name in ("skill", *facets)}
     salaries = []
-    for facet, value, count, quartiles in rows:
+    for facet, value, count, quartiles in counted:
         if facet == "salary":
             salaries.append(Salary(value, count, *(float(each) for each in quartiles)))
         elif facet != "total":
-            facets[facet].append(Share(value, count, percent(count, total)))
-    return Statistics(total, facets, salaries)
+            shares[facet].append(Share(value, count, percent(count, total)))
+    return Statistics(total, shares, salaries)
 
 
-def _statement(kind: str, columns: dict[str, str], ids: str) -> str:
+def _statement(kind: str, facets: dict[str, str], rows: str) -> str:
+    """One pass over the rows for all facets that are columns: a grouping set for each, and the empty one for the total."""
     names = tables(kind)
-    uses = f"{names.record}skill"
-    values = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
-    pairs = ", ".join(f"('{name}', {name})" for name in columns)
+    values = ", ".join(f"{sql} AS {name}" for name, sql in facets.items())
+    sets = ", ".join(f"({name})" for name in facets)
+    which = " ".join(f"WHEN grouping({name}) = 0 THEN '{name}'" for name in facets)
+    company = (
+        "(SELECT name FROM postings_company WHERE facet = 'company' AND id = value::bigint)"
+        if "company" in facets
+        else "NULL"
+    )
     return f"""
         WITH matched AS MATERIALIZED (
-            SELECT id, salary_currency, salary_per_year, {values} FROM {names.record} WHERE id IN ({ids})
+            SELECT id, salary_currency, salary_per_year, {values} FROM ({rows}) AS record
         ), counted (facet, value, count, quartiles) AS (
-            SELECT pair.facet, pair.value, count(*), NULL::numeric[]
-            FROM matched CROSS JOIN LATERAL (VALUES {pairs}) AS pair (facet, value)
-            WHERE pair.value IS NOT NULL GROUP BY 1, 2
+            SELECT CASE {which} ELSE 'total' END, coalesce({", ".join(facets)}), count(*), NULL::numeric[]
+            FROM matched GROUP BY GROUPING SETS ({sets}, ())
             UNION ALL
             SELECT 'skill', used.skill_id::text, count(*), NULL
-            FROM {uses} AS used JOIN matched ON used.{names.key} = matched.id GROUP BY 2
+            FROM {names.record}skill AS used JOIN matched ON used.{names.key} = matched.id GROUP BY 2
             UNION ALL
             SELECT 'salary', salary_currency, count(*),
                 percentile_disc(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY salary_per_year)
             FROM matched WHERE salary_per_year IS NOT NULL AND salary_currency <> '' GROUP BY 2
-            UNION ALL
-            SELECT 'total', '', count(*), NULL FROM matched
+        ), named AS (
+            SELECT facet, coalesce({company}, value) AS value, count, quartiles
+            FROM counted WHERE value IS NOT NULL OR facet = 'total'
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY facet ORDER BY count DESC, value COLLATE "C") AS place
-            FROM counted
+            FROM named
         )
         SELECT facet, value, count, quartiles FROM ranked WHERE place <= %s ORDER BY facet, place
     """

@@ -50,13 +50,13 @@ def top_companies(*, first: int) -> list[CompanyShare]:
     """The companies with most open postings, by number, equals by name."""
 
     def compute() -> list[list[Any]]:
-        ids, parameters = Posting.objects.open().order_by().values("pk").query.sql_with_params()
+        rows, parameters = Posting.objects.open().order_by().values("company_id").query.sql_with_params()
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 SELECT company.id, company.name, counted.count, counted.total
                 FROM (SELECT company_id, count(*) AS count, sum(count(*)) OVER ()::bigint AS total
-                      FROM postings_posting WHERE id IN ({ids}) GROUP BY company_id) AS counted
+                      FROM ({rows}) AS open GROUP BY company_id) AS counted
                 JOIN postings_company AS company ON company.id = counted.company_id
                 ORDER BY counted.count DESC, company.name
                 LIMIT %s

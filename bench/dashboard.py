@@ -1,0 +1,102 @@
+"""How long the statistics take that a front end shows beside a search, each counted anew, then from the cache.
+
+Each is asked three times, for one value more each time, so that no cache knows it. Its slowest statement stands against
+the time after which the web tier ends one (WEB_STATEMENT_TIMEOUT), and the whole request against the barest count that
+there is: of the rows and of their skills, without a condition.
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import corpus, report
+
+ROUNDS = 3
+FIRST = 20
+SHARES = "{ value count percent }"
+COUNTED = f"""total skills {{ skill {{ name }} count percent }} countries {SHARES} experience {SHARES}
+    englishLevels {SHARES} remote {SHARES} companies {SHARES} jobFamilies {SHARES} employmentTypes {SHARES}
+    salaries {{ currency count lowerQuartile median upperQuartile }}"""
+BARE = "SELECT (SELECT count(*) FROM postings_posting), (SELECT count(*) FROM postings_postingskill)"
+
+
+def main() -> None:
+    options = corpus.arguments(__doc__).parse_args()
+    result = report.start("Statistics")
+    with corpus.servers(result, options, RATE_LIMIT_ANONYMOUS=""):
+        bare = statistics.median(_bare() for _ in range(ROUNDS))
+        result.figure(f"bare count of postings and of their skills: {1000 * bare:.0f} ms")
+        slowest = max(measure(result, name, query, bare) for name, query in queries().items())
+    result.at_most("slowest_statement_of_timeout", slowest, 0.5)
+    report.end(result)
+
+
+def queries() -> dict[str, str]:
+    """Queries by name; `%d` stands for how many values are wanted. Words and skills are such as many rows have."""
+    from django.db.models import Count
+
+    from apps.postings.models import Posting, PostingSkill
+
+    uses = (
+        PostingSkill.objects.values("skill__name").annotate(rows=Count("pk")).order_by("-rows", "skill__name")
+    )
+    skill = uses[0]["skill__name"]
+    word = max(Posting.objects.order_by("pk").values_list("title", flat=True)[0].split(), key=len)
+    return {
+        "dashboard of postings": f"{{ dashboard(kind: POSTING, first: %d) {{ rows embedded statistics {{ {COUNTED} }} }} }}",
+        "dashboard of candidates": f"{{ dashboard(kind: CANDIDATE, first: %d) {{ rows embedded statistics {{ {COUNTED} }} }} }}",
+        "topCompanies": "{ topCompanies(first: %d) { name count percent } }",
+        f"searchStatistics of {word!r}": f'{{ searchStatistics(kind: POSTING, text: "{word}", first: %d) {{ {COUNTED} }} }}',
+        f"searchStatistics of {skill!r}": f'{{ searchStatistics(kind: POSTING, skills: ["{skill}"], first: %d) {{ {COUNTED} }} }}',
+    }
+
+
+def _bare() -> float:
+    """Seconds."""
+    from django.db import connection
+
+    started = time.perf_counter()
+    with connection.cursor() as cursor:
+        cursor.execute(BARE)
+    return time.perf_counter() - started
+
+
+def measure(result: report.Report, name: str, query: str, bare: float) -> float:
+    """The slowest statement of the query, as a share of the time that it is given."""
+    from django.conf import settings
+    from django.db import connection
+    from django.test import Client
+
+    reader, statements = Client(SERVER_NAME="localhost"), [0.0]
+
+    def timed(execute: Any, sql: Any, parameters: Any, many: bool, context: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return execute(sql, parameters, many, context)
+        finally:
+            statements.append(time.perf_counter() - started)
+
+    def seconds(first: int) -> float:
+        started = time.perf_counter()
+        response = reader.post("/graphql", {"query": query % first}, content_type="application/json")
+        if response.status_code != 200 or b'"errors"' in response.content:
+            raise SystemExit(f"{name}: status {response.status_code}: {response.content[:500]!r}")
+        return time.perf_counter() - started
+
+    with connection.execute_wrapper(timed):
+        fresh = [seconds(FIRST + number) for number in range(ROUNDS)]
+    cached = [seconds(FIRST + number) for number in range(ROUNDS)]
+    whole = statistics.median(fresh)
+    result.figure(
+        f"{name}: {1000 * whole:.0f} ms, {whole / bare:.1f} of the bare count; "
+        f"cached {1000 * statistics.median(cached):.1f} ms"
+    )
+    return max(statements) / settings.WEB_STATEMENT_TIMEOUT
+
+
+if __name__ == "__main__":
+    main()
