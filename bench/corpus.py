@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,11 +175,9 @@ class _Making:
         self.seconds[step] += time.perf_counter() - started
 
     def _import(self, kind: str, rows: int, *, real: bool) -> None:
-        from django.core.management import call_command
-
         with self._timed("import"):
             file, arguments = scratch.rows_file(self.data, kind, rows=rows, real=real)
-            call_command(f"import_{kind}", str(file), *arguments, "--no-progress", stdout=StringIO())
+            scratch.manage(f"import_{kind}", str(file), *arguments)
 
     def _workers(self) -> "AbstractContextManager[Supervisor]":
         return scratch.processes(self.data, "sidecar", "embed-worker", "write-worker")

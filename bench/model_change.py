@@ -105,11 +105,11 @@ def main() -> None:
     result = report.start("Model change during queries")
     addresses = scratch.free_addresses()
     with scratch.servers(None, **addresses, CACHE_L1_TTL="1", CACHE_L2_TTL="1") as data:
-        sample = data / "postings.jsonl"
-        scratch.manage("generate_sample", "postings", f"--count={options.rows}", f"--out={sample}")
-        scratch.manage("import_postings", str(sample))
-        folder = other_model.make(data / "other-model", dimensions=DIMENSIONS)
         with scratch.processes(data, *PROCESSES):
+            sample = data / "postings.jsonl"
+            scratch.manage("generate_sample", "postings", f"--count={options.rows}", f"--out={sample}")
+            scratch.manage("import_postings", str(sample))
+            folder = other_model.make(data / "other-model", dimensions=DIMENSIONS)
             scratch.manage("embed", "--wait")
             from apps.postings.models import Posting
 

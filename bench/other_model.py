@@ -8,9 +8,11 @@ def make(folder: Path, *, dimensions: int) -> str:
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Dense, Normalize
+    from transformers.utils import logging
 
     from workers.encoding.encoder import location_of
 
+    logging.disable_progress_bar()
     model = SentenceTransformer(location_of("all-MiniLM-L6-v2"), device="cpu")
     width = model.get_embedding_dimension() or 0
     torch.manual_seed(1)

@@ -4,12 +4,12 @@ import gzip
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,10 +43,10 @@ def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
         embedded.wait_for_postgres(data)
         embedded.wait_for_valkey(data)
         embedded.create_database(data)
-        manage("migrate", "--verbosity=0")
         import django
 
         django.setup()
+        manage("migrate", "--verbosity=0")
         yield data
     finally:
         _close_connections()
@@ -59,12 +59,14 @@ def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
 
 
 def manage(*arguments: str) -> None:
-    """Runs a management command, its output shown only where it fails."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"manage.py {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+    """Runs a management command, its output shown only where it fails. In this process: another would have to start."""
+    from django.core.management import CommandError, call_command
+
+    output = StringIO()
+    try:
+        call_command(*arguments, stdout=output, stderr=output)
+    except CommandError as error:
+        raise SystemExit(f"manage.py {' '.join(arguments)} failed: {error}\n{output.getvalue()}") from error
 
 
 REAL = {

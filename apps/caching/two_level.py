@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache as remember
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
+from weakref import WeakSet
 
 import orjson
 from cachetools import TTLCache
@@ -61,6 +62,8 @@ class TwoLevelCache:
     that changed meanwhile can never be found again once the change was invalidated.
     """
 
+    _every: "ClassVar[WeakSet[TwoLevelCache]]" = WeakSet()
+
     def __init__(
         self, generations: GenerationMirror = mirror, *, codec: Codec = JSON, room: int | None = None
     ) -> None:
@@ -73,6 +76,7 @@ class TwoLevelCache:
             getsizeof=lambda kept: codec.weight(kept[0]),
         )
         self._flights: dict[str, Future[Answer]] = {}
+        self._every.add(self)
 
     def get_or_compute(
         self,
@@ -101,6 +105,12 @@ class TwoLevelCache:
     def clear_l1(self) -> None:
         with self._lock:
             self._l1.clear()
+
+    @classmethod
+    def clear_every_l1(cls) -> None:
+        """Of all caches in this process, for one that nobody asks."""
+        for each in list(cls._every):
+            each.clear_l1()
 
     def _key(self, name: str, arguments: Mapping[str, Any], tags: Sequence[str]) -> str:
         content = orjson.dumps(

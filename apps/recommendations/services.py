@@ -20,7 +20,14 @@ from apps.recommendations.profiles import Profile, stored_seeker, typed_seeker, 
 
 Filter = Mapping[str, Any]
 
-lists = TwoLevelCache(codec=Codec(encode=Matches.encode, decode=Matches.decode, weight=lambda _: 1))
+MATCHES_OF_ENTRY = 50  # for so many a list counts as one entry more: it is far larger than other answers
+lists = TwoLevelCache(
+    codec=Codec(
+        encode=Matches.encode,
+        decode=Matches.decode,
+        weight=lambda matches: 1 + len(matches.items) // MATCHES_OF_ENTRY,
+    )
+)
 
 
 class FilterError(ValueError):

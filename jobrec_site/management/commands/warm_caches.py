@@ -14,13 +14,12 @@ from django.db import close_old_connections
 
 from apps.api.popularity import most_asked
 from apps.api.requests import Asked
-from apps.api.response_cache import responses
 from apps.api.warming import Warmed, claim, generations, warm_all
 from apps.caching import generations as generations_in_redis
 from apps.caching.mirror import mirror
 from apps.caching.preparing import Announcements, Upcoming, prepared, take
 from apps.caching.shared import CacheUnavailableError
-from apps.caching.two_level import cache
+from apps.caching.two_level import TwoLevelCache
 from jobrec_site.statements import limit_statements
 from workers.memory import give_back
 
@@ -97,8 +96,7 @@ def _warm(popular: Sequence[Asked], stop: threading.Event, *, of: str = "") -> W
     close_old_connections()
     warmed = warm_all(popular, seconds=settings.CACHE_WARM_SECONDS, stopped=stop.is_set)
     logger.info("%d of %d answers %sare warm, %.1f s", warmed.held, warmed.asked, of, warmed.seconds)
-    for each in (cache, responses):
-        each.clear_l1()  # nobody asks this process
+    TwoLevelCache.clear_every_l1()
     gc.collect()  # it rests between two passes, and executed queries leave cycles behind
     give_back()
     return warmed
