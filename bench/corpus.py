@@ -1,8 +1,8 @@
 """A corpus to measure in: postings with words, vectors and indexes, candidates, and the model that answers.
 
 Either the announcements of ../shared/data (where they are not there: as many generated ones), or --rows generated
-postings: BASE of them made and imported one by one, the others copied from those in SQL (bench/copies.py). The real
-worker embeds the candidates and a part of the postings, from all over them. The others get vectors around those of
+postings: BASE of them made and imported one by one, the others copied from those in SQL (bench/copies.py). The steps of
+the pipeline embed the candidates and a part of the postings, from all over them. The others get vectors around those of
 their job family: turned away from one of them by chance, to a cosine between 0.55 and 0.95, in a direction in which two
 embedded ones differ. Equal texts have equal vectors.
 
@@ -15,7 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,6 @@ from bench import copies, report, scratch, vectors
 
 if TYPE_CHECKING:
     from apps.embeddings.models import EmbeddingModel
-    from jobrec_site.local.supervision import Supervisor
 
 NOTE = "corpus.json"
 KINDS = ("candidate", "posting")
@@ -146,11 +145,10 @@ class _Making:
         rows: int = self.options.rows or (QUICK_ROWS if self.options.quick else REAL_ROWS)
         embedded, candidates = (10, 15) if self.options.quick else (1_000, 200)
         embedded = 0 if self.hardest else min(embedded, rows)
-        with self._workers() if embedded else nullcontext() as workers:  # which load the model meanwhile
-            self._import("candidates", candidates, real=real)
-            if workers:
-                self._import("postings", embedded, real=real)
-                self._embed(workers)
+        self._import("candidates", candidates, real=real)
+        if embedded:
+            self._import("postings", embedded, real=real)
+            self._embed()
         self._import("postings", rows if real else min(rows, BASE), real=real)
         self._words()
         self._vectors(rows, copied=not real and rows > BASE)
@@ -179,15 +177,25 @@ class _Making:
             file, arguments = scratch.rows_file(self.data, kind, rows=rows, real=real)
             scratch.manage(f"import_{kind}", str(file), *arguments)
 
-    def _workers(self) -> "AbstractContextManager[Supervisor]":
-        return scratch.processes(self.data, "sidecar", "embed-worker", "write-worker")
-
-    def _embed(self, workers: "Supervisor") -> None:
+    def _embed(self) -> None:
+        """By the steps of the pipeline, in this process: workers would have to start."""
+        from apps.embeddings import leases, ledger, planning, runs
         from apps.embeddings.registry import default_model
+        from workers import chunks
 
         with self._timed("embedding"):
             for kind in KINDS:
-                scratch.embed(kind, default_model(), workers)
+                run, _ = runs.request_run(kind, default_model(), reason="benchmark")
+                planning.plan_run(run.pk)
+                for chunk_id in run.chunks.order_by("number").values_list("pk", flat=True):
+                    lease = leases.lease_chunk(chunk_id, task_id=None, worker=None)
+                    assert lease is not None
+                    chunks.process(lease)
+                    ledger.write_chunk(chunk_id)
+                finished = ledger.finish_run(run.pk)
+                run.refresh_from_db()
+                if not finished or run.progress().written != run.rows:
+                    raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written")
 
     def _words(self) -> None:
         from apps.recommendations.text_index import index_texts

@@ -51,7 +51,7 @@ PROCESSES = ("sidecar", "embedding-server", "embed-worker", "write-worker", "web
 def main() -> None:
     parser = corpus.arguments(__doc__)
     parser.add_argument(
-        "--minutes", type=float, default=10.0, help="how long the load lasts (quick: 8 seconds)"
+        "--minutes", type=float, default=10.0, help="how long the load lasts (quick: 3 seconds)"
     )
     parser.add_argument(
         "--edited", type=int, help="postings of each run, instead of 1,000 (quick: 10); they stay edited"
@@ -60,7 +60,7 @@ def main() -> None:
     from workers.encoding.hardware import usable_cores
 
     edited = options.edited or (10 if options.quick else 1_000)
-    seconds = 8.0 if options.quick else 60 * options.minutes
+    seconds = 3.0 if options.quick else 60 * options.minutes
     result = report.start("Soak")
     half = str(max(usable_cores() // 2, 1))
     with (

@@ -44,15 +44,12 @@ def django_db_modify_db_settings(servers: Path) -> None:
 
 def empty_caches() -> None:
     """Both cache levels of this process forget everything."""
-    from apps.api.response_cache import responses
     from apps.caching import shared
-    from apps.caching.two_level import cache
-    from apps.recommendations.services import lists
+    from apps.caching.two_level import TwoLevelCache
 
     shared.connection().flushdb()
     shared.breaker.reset()
-    for each in (cache, lists, responses):
-        each.clear_l1()
+    TwoLevelCache.clear_every_l1()
 
 
 @pytest.fixture

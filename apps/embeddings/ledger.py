@@ -77,8 +77,11 @@ def write_chunk(chunk_id: int) -> bool:
         cursor.execute(
             """
             SELECT run.id, run.kind, run.model_id
-            FROM embeddings_embeddingchunk AS chunk JOIN embeddings_embeddingrun AS run ON run.id = chunk.run_id
-            WHERE chunk.id = %s AND chunk.state = 'embedded' FOR UPDATE OF chunk
+            FROM embeddings_embeddingchunk AS chunk
+            JOIN embeddings_embeddingrun AS run ON run.id = chunk.run_id
+            JOIN embeddings_embeddingmodel AS model ON model.id = run.model_id
+            WHERE chunk.id = %s AND chunk.state = 'embedded'
+            FOR UPDATE OF chunk FOR KEY SHARE OF model
             """,
             [chunk_id],
         )

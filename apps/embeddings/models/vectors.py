@@ -86,7 +86,12 @@ class EmbeddingModel(models.Model):
 class Embedding(models.Model):
     """One vector of one row: current while `content_hash` equals the row's."""
 
-    model = models.ForeignKey(EmbeddingModel, on_delete=models.CASCADE, related_name="+")
+    # An index of subclasses begins with the model, and their primary key with the row: neither needs one of its own.
+    # PostgreSQL would look the model up for each vector: ledger.write_chunk locks it once for all of a chunk, and a
+    # trigger deletes the vectors of a model that goes.
+    model = models.ForeignKey(
+        EmbeddingModel, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
     content_hash = models.BinaryField()
     # No dimensions: versions of several dimensions stand side by side; each HNSW index casts to its own.
     vector = HalfVectorField()
@@ -101,7 +106,7 @@ class Embedding(models.Model):
 class PostingEmbedding(Embedding):
     pk = models.CompositePrimaryKey("posting_id", "model_id")
     posting = models.ForeignKey(
-        Posting, on_delete=models.CASCADE, related_name="embeddings", db_constraint=False
+        Posting, on_delete=models.CASCADE, related_name="embeddings", db_index=False, db_constraint=False
     )
 
     class Meta:
@@ -111,7 +116,7 @@ class PostingEmbedding(Embedding):
 class CandidateEmbedding(Embedding):
     pk = models.CompositePrimaryKey("candidate_id", "model_id")
     candidate = models.ForeignKey(
-        Candidate, on_delete=models.CASCADE, related_name="embeddings", db_constraint=False
+        Candidate, on_delete=models.CASCADE, related_name="embeddings", db_index=False, db_constraint=False
     )
 
     class Meta:

@@ -1,6 +1,8 @@
 """Real processes: what is asked most is answered from the second cache level before anybody asks again."""
 
+import gc
 import json
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +12,13 @@ from typing import Any
 import pytest
 import redis
 
+from apps.api.requests import Asked
 from apps.api.warming import claim
 from apps.caching import client
+from apps.embeddings.models import EmbeddingModel
+from apps.recommendations.matches import Match
+from jobrec_site.management.commands import warm_caches
+from tests.integration.api.conftest import key
 from tests.stack import Stack, wait_until
 
 QUERY = "query($first: Int) { postings(first: $first, orderBy: LAST_CHANGED) { edges { node { title } } } }"
@@ -141,6 +148,16 @@ def test_what_was_prepared_before_an_edit_is_never_found(stack: Stack) -> None:
 
 def test_by_hand(stack: Stack) -> None:
     assert "1 of 2 answers are warm" in stack.manage("warm_caches", "--once")
+
+
+def test_a_pass_leaves_nothing_behind_in_memory(
+    corpus: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_caches, "close_old_connections", lambda: None)  # the test's own
+    query = "query ($id: ID!) { similarPostings(postingId: $id) { edges { score } } }"
+    warmed = warm_caches._warm([Asked(query, {"id": key("p7")}, None)], threading.Event())
+    assert warmed.held == 1
+    assert not [each for each in gc.get_objects() if isinstance(each, Match)]
 
 
 def test_one_process_of_all_warms_for_a_generation(clean_cache: None) -> None:

@@ -1,8 +1,10 @@
 """Vectors on their way from the encoder to the rows: doing a step twice, late or at once does no harm."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from apps.embeddings import ledger, planning
 from apps.embeddings.dead_letters import Failure
@@ -72,6 +74,31 @@ def test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_tex
     chunk = EmbeddingChunk.objects.get()
     assert (chunk.rows_written, chunk.rows_skipped) == (1, 2)
     assert planning.has_pending("posting", model)
+
+
+@at_once
+def test_a_model_cannot_go_while_its_vectors_are_written_and_takes_them_along_when_it_goes() -> None:
+    make_postings(2)
+    model, other = make_model(), make_model(name="other")
+    lease = lease_of(planned_run(model).chunks.get())
+    ledger.store_vectors(lease, embedded(lease))
+    [posting, _] = Posting.objects.all()
+    PostingEmbedding.objects.create(posting=posting, model=other, content_hash=b"", vector=[1.0] * 4)
+
+    def delete_model() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '200ms'")
+            cursor.execute("DELETE FROM embeddings_embeddingmodel WHERE id = %s", [model.pk])
+        connection.close()
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with transaction.atomic():
+            ledger.write_chunk(lease.chunk_id)
+            with pytest.raises(OperationalError, match="lock timeout"):
+                elsewhere.submit(delete_model).result()
+        EmbeddingRun.objects.all().delete()  # nothing else holds the model
+        elsewhere.submit(delete_model).result()
+    assert PostingEmbedding.objects.get().model_id == other.pk
 
 
 def test_a_late_chunk_never_replaces_a_newer_vector() -> None:
