@@ -19,7 +19,7 @@ _OF_BOTH = {
         WHEN experience_years >= 10 THEN '10+' END""",
 }
 _OF_POSTINGS = {
-    "company": "company_id::text",  # by name in the end: to look it up for each row would take longer than all else
+    "company": "company_id::text",  # by name in the end, not looked up for each row
     "job_family": "nullif(job_family, '')",
     "employment_type": "nullif(employment_type, '')",
 }
@@ -100,10 +100,11 @@ def _statement(kind: str, facets: dict[str, str], rows: str) -> str:
     values = ", ".join(f"{sql} AS {name}" for name, sql in facets.items())
     sets = ", ".join(f"({name})" for name in facets)
     which = " ".join(f"WHEN grouping({name}) = 0 THEN '{name}'" for name in facets)
-    company = (
-        "(SELECT name FROM postings_company WHERE facet = 'company' AND id = value::bigint)"
+    # CASE, since only there a value is sure to be a number.
+    named = (
+        "CASE facet WHEN 'company' THEN (SELECT name FROM postings_company WHERE id = value::bigint) ELSE value END"
         if "company" in facets
-        else "NULL"
+        else "value"
     )
     return f"""
         WITH matched AS MATERIALIZED (
@@ -119,7 +120,7 @@ def _statement(kind: str, facets: dict[str, str], rows: str) -> str:
                 percentile_disc(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY salary_per_year)
             FROM matched WHERE salary_per_year IS NOT NULL AND salary_currency <> '' GROUP BY 2
         ), named AS (
-            SELECT facet, coalesce({company}, value) AS value, count, quartiles
+            SELECT facet, {named} AS value, count, quartiles
             FROM counted WHERE value IS NOT NULL OR facet = 'total'
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY facet ORDER BY count DESC, value COLLATE "C") AS place
