@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def queries() -> dict[str, str]:
-    """Queries by name; `%d` stands for how many values are wanted. Words and skills are such as many rows have."""
+    """Queries by name; `%d` stands for how many values are wanted. The skill is the most usual, the word one of a title."""
     from django.db.models import Count
 
     from apps.postings.models import Posting, PostingSkill

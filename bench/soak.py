@@ -95,12 +95,26 @@ def soak(
     for content in contents:
         serve.answer_of(port, content)
     after = load.run(port, requests, seconds=seconds / 8, connections=CONNECTIONS, rate=capacity / 2)
-    idle = before.latencies + after.latencies
-    p95 = {name: report.percentile(each, 0.95) for name, each in (("idle", idle), ("busy", busy.latencies))}
+    _judge(result, busy, (before, after), capacity=capacity, runs=runs, edited=embedding.rows, memory=memory)
+
+
+def _judge(
+    result: report.Report,
+    busy: load.Load,
+    idle: tuple[load.Load, load.Load],
+    *,
+    capacity: float,
+    runs: "Runs",
+    edited: int,
+    memory: "Memory",
+) -> None:
+    """`idle`: the same load while nothing is embedded, before and after."""
+    loads = {"idle": load.together(idle), "busy": busy}
+    p95 = {name: report.percentile(each.latencies, 0.95) for name, each in loads.items()}
     result.figure(
-        f"{busy.answers:,} answers at {busy.rate:,.0f}/s of {capacity:,.0f}/s; {runs.count} runs of {embedding.rows:,} "
+        f"{busy.answers:,} answers at {busy.rate:,.0f}/s of {capacity:,.0f}/s; {runs.count} runs of {edited:,} "
         f"postings, one going on {runs.share:.0%} of the time; p95 idle {1000 * p95['idle']:.1f} ms "
-        f"({', '.join(f'{1000 * report.percentile(each.latencies, 0.95):.1f}' for each in (before, after))}), "
+        f"({', '.join(f'{1000 * report.percentile(each.latencies, 0.95):.1f}' for each in idle)}), "
         f"busy {1000 * p95['busy']:.1f} ms"
     )
     tenth = max(len(busy.latencies) // 10, 1)
@@ -111,8 +125,8 @@ def soak(
     )
     result.figure("memory, from the first fifth to the last: " + memory.table())
     result.at_least("soak_runs", runs.count, 1)
-    result.at_most("soak_failed_answers", before.failed + busy.failed + after.failed, 0)
-    if seconds >= JUDGED_FROM:
+    result.at_most("soak_failed_answers", sum(each.failed for each in loads.values()), 0)
+    if busy.seconds >= JUDGED_FROM:
         result.at_most("soak_memory_growth", memory.largest_growth(), 0.10)
         result.at_most("soak_p95_of_idle", p95["busy"] / p95["idle"], 2.0)
 
