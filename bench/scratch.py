@@ -43,13 +43,14 @@ def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
         embedded.wait_for_postgres(data)
         embedded.wait_for_valkey(data)
         embedded.create_database(data)
+        (data / "static").mkdir(exist_ok=True)  # no page is asked for here, and the web looks for its files
         import django
 
         django.setup()
         manage("migrate", "--verbosity=0")
         yield data
     finally:
-        _close_connections()
+        _let_go()
         for process in reversed(started):
             process.terminate()
         for process in started:
@@ -148,10 +149,14 @@ def free_addresses() -> dict[str, str]:
     }
 
 
-def _close_connections() -> None:
-    from django.db import connections
-
+def _let_go() -> None:
+    """Of the servers, which will stop."""
     try:
+        from django.db import connections
+
+        from apps.caching.mirror import mirror
+
+        mirror.close()
         connections.close_all()
     except Exception as error:  # noqa: BLE001  Django may not have been set up
         print(f"closing connections: {error}", file=sys.stderr)

@@ -76,9 +76,15 @@ def rows_with_all(kind: str, text: str) -> RawSQL:
     """SQL for the primary keys of the rows whose title, skills and text hold all words of `text`."""
     return RawSQL(  # noqa: S611  the text is a parameter
         f"""
-        SELECT text.{tables(kind).key} FROM ({_configurations(kind)}) AS each(configuration)
-        JOIN {text_table(kind)} AS text ON text.words @@ plainto_tsquery(configuration, %s)
-        WHERE text.part = {RecordText.Part.WHOLE} AND jobrec_text_config(text.language) = configuration
+        SELECT found.id FROM (
+            SELECT languages, plainto_tsquery(configuration, %s) AS query FROM (
+                SELECT jobrec_text_config(language) AS configuration, array_agg(language) AS languages
+                FROM ({_languages(kind)}) AS used(language) GROUP BY 1) AS each OFFSET 0) AS wanted
+        -- OFFSET 0, twice: the text is read once for each language, not for each row.
+        CROSS JOIN LATERAL (
+            SELECT {tables(kind).key} AS id FROM {text_table(kind)}
+            WHERE words @@ wanted.query AND part = {RecordText.Part.WHOLE} AND language = ANY (wanted.languages)
+            OFFSET 0) AS found
         """,
         [text],
     )
@@ -86,6 +92,11 @@ def rows_with_all(kind: str, text: str) -> RawSQL:
 
 def _configurations(kind: str) -> str:
     """SQL for the text search configuration of each language that rows of `kind` have."""
+    return f"SELECT DISTINCT jobrec_text_config(language) FROM ({_languages(kind)}) AS used(language)"
+
+
+def _languages(kind: str) -> str:
+    """SQL for the languages that rows of `kind` have."""
     table = text_table(kind)
     # One step along the index for each language; DISTINCT would read all of it.
     return f"""
@@ -93,7 +104,7 @@ def _configurations(kind: str) -> str:
             (SELECT min(language) FROM {table})
             UNION ALL SELECT (SELECT min(language) FROM {table} WHERE language > used.language)
             FROM used WHERE used.language IS NOT NULL)
-        SELECT DISTINCT jobrec_text_config(language) FROM used WHERE language IS NOT NULL
+        SELECT language FROM used WHERE language IS NOT NULL
     """
 
 

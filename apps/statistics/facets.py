@@ -3,25 +3,33 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model, QuerySet
 
 from apps.embeddings.kinds import tables
 from apps.embeddings.models import Kind
 
-# Facet → SQL for its value in a row; a row without a value is not counted there.
+@dataclass(frozen=True)
+class Facet:
+    """SQL for its value in a row (NULL: the row is not counted there), and for how that is said, once for each value."""
+
+    value: str
+    said: str
+
+
 _OF_BOTH = {
-    "country": "nullif(country, '')",
-    "english_level": "english_level::text",
-    "remote": "CASE WHEN remote THEN 'remote' ELSE 'on site' END",
-    "experience": """CASE WHEN experience_years < 1 THEN '0' WHEN experience_years < 3 THEN '1-2'
-        WHEN experience_years < 6 THEN '3-5' WHEN experience_years < 10 THEN '6-9'
-        WHEN experience_years >= 10 THEN '10+' END""",
+    "country": Facet("nullif(country, '')", "country"),
+    "english_level": Facet("english_level", "english_level::text"),
+    "remote": Facet("remote", "CASE WHEN remote THEN 'remote' ELSE 'on site' END"),
+    "experience": Facet(
+        "width_bucket(experience_years, ARRAY[1, 3, 6, 10])",
+        "(ARRAY['0', '1-2', '3-5', '6-9', '10+'])[experience + 1]",
+    ),
 }
 _OF_POSTINGS = {
-    "company": "company_id::text",  # by name in the end, not looked up for each row
-    "job_family": "nullif(job_family, '')",
-    "employment_type": "nullif(employment_type, '')",
+    "company": Facet("company_id", "(SELECT name FROM postings_company WHERE id = company)"),
+    "job_family": Facet("nullif(job_family, '')", "job_family"),
+    "employment_type": Facet("nullif(employment_type, '')", "employment_type"),
 }
 # What the expressions above, and the salaries, are made from.
 _COLUMNS = (
@@ -34,6 +42,10 @@ _COLUMNS = (
     "salary_per_year",
 )
 _COLUMNS_OF_POSTINGS = ("company_id", "job_family", "employment_type")
+
+# The planner holds handing rows on between processes for dearer than it is, so it would scan a million of them with one;
+# and in little memory it joins rows with their skills in parts, by way of the disk.
+_SETTINGS = "SET LOCAL parallel_tuple_cost = 0.01; SET LOCAL hash_mem_multiplier = 6"
 
 
 @dataclass(frozen=True)
@@ -80,8 +92,10 @@ def count_facets(kind: str, matching: QuerySet[Model], *, first: int) -> Statist
     facets = _OF_BOTH | (_OF_POSTINGS if postings else {})
     columns = _COLUMNS + (_COLUMNS_OF_POSTINGS if postings else ())
     rows, parameters = matching.order_by().values(*columns).query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(_statement(kind, facets, rows), [*parameters, first])
+    statement = _statement(kind, facets, rows)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_SETTINGS)
+        cursor.execute(statement, [*parameters, first])
         counted = cursor.fetchall()
     total = next(count for facet, _, count, _ in counted if facet == "total")
     shares: dict[str, list[Share]] = {name: [] for name in ("skill", *facets)}
@@ -94,37 +108,29 @@ def count_facets(kind: str, matching: QuerySet[Model], *, first: int) -> Statist
     return Statistics(total, shares, salaries)
 
 
-def _statement(kind: str, facets: dict[str, str], rows: str) -> str:
+def _statement(kind: str, facets: dict[str, Facet], rows: str) -> str:
     """One pass over the rows for all facets that are columns: a grouping set for each, and the empty one for the total."""
     names = tables(kind)
-    values = ", ".join(f"{sql} AS {name}" for name, sql in facets.items())
+    values = ", ".join(f"{facet.value} AS {name}" for name, facet in facets.items())
     sets = ", ".join(f"({name})" for name in facets)
     which = " ".join(f"WHEN grouping({name}) = 0 THEN '{name}'" for name in facets)
-    # CASE, since only there a value is sure to be a number.
-    named = (
-        "CASE facet WHEN 'company' THEN (SELECT name FROM postings_company WHERE id = value::bigint) ELSE value END"
-        if "company" in facets
-        else "value"
-    )
+    said = " ".join(f"WHEN grouping({name}) = 0 THEN {facet.said}" for name, facet in facets.items())
     return f"""
         WITH matched AS MATERIALIZED (
             SELECT id, salary_currency, salary_per_year, {values} FROM ({rows}) AS record
         ), counted (facet, value, count, quartiles) AS (
-            SELECT CASE {which} ELSE 'total' END, coalesce({", ".join(facets)}), count(*), NULL::numeric[]
+            SELECT CASE {which} ELSE 'total' END, CASE {said} END, count(*), NULL::numeric[]
             FROM matched GROUP BY GROUPING SETS ({sets}, ())
             UNION ALL
             SELECT 'skill', used.skill_id::text, count(*), NULL
-            FROM {names.record}skill AS used JOIN matched ON used.{names.key} = matched.id GROUP BY 2
+            FROM {names.record}skill AS used JOIN matched ON used.{names.key} = matched.id GROUP BY used.skill_id
             UNION ALL
             SELECT 'salary', salary_currency, count(*),
                 percentile_disc(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY salary_per_year)
             FROM matched WHERE salary_per_year IS NOT NULL AND salary_currency <> '' GROUP BY 2
-        ), named AS (
-            SELECT facet, {named} AS value, count, quartiles
-            FROM counted WHERE value IS NOT NULL OR facet = 'total'
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY facet ORDER BY count DESC, value COLLATE "C") AS place
-            FROM named
+            FROM counted WHERE value IS NOT NULL OR facet = 'total'
         )
         SELECT facet, value, count, quartiles FROM ranked WHERE place <= %s ORDER BY facet, place
     """
