@@ -89,7 +89,15 @@ def servers(
                 f"--folder: {folder} holds {held}, and the settings want {wanted}: name another, or set EMBEDDING_*"
             )
         result.figure(f"corpus: {held}")
+        _forget_answers()
         yield data
+
+
+def _forget_answers() -> None:
+    """Valkey keeps its data as the corpus is kept: with the answers of whoever measured before."""
+    from apps.caching import shared
+
+    shared.connection().flushdb()
 
 
 def _wanted_model() -> str:
