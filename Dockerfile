@@ -4,7 +4,7 @@
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS base
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 JOBREC_DATA_DIR=/data
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 JOBREC_DATA_DIR=/data STATIC_ROOT=/jobrec/.static
 WORKDIR /jobrec
 COPY requirements requirements
 RUN pip install -r requirements/base.txt -c requirements/constraints.txt
@@ -12,7 +12,7 @@ RUN useradd --system --home /data jobrec && mkdir /data && chown jobrec /data
 COPY . .
 # Compiled here: the user of the processes may not write beside the code.
 RUN python -m compileall -q apps jobrec_site proto workers
-RUN SECRET_KEY=build JOBREC_DATA_DIR=/jobrec/.collected python manage.py collectstatic --no-input --verbosity 0
+RUN SECRET_KEY=build python manage.py collectstatic --no-input --verbosity 0
 USER jobrec
 VOLUME /data
 

@@ -29,13 +29,12 @@ def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
 
     `settings` are environment variables for this process and those it starts.
     """
+    from jobrec_site.addresses import embedded_addresses
     from jobrec_site.local import embedded
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started, as Ctrl-C does
-    data = folder or Path(tempfile.mkdtemp(prefix="jobrec-bench-"))
-    for name in ("DATABASE_URL", "REDIS_URL", "REDIS_BROKER_URL", "REDIS_RESULT_URL", "REDIS_CACHE_URL"):
-        os.environ.pop(name, None)
-    os.environ |= {"JOBREC_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "jobrec_site.settings", **settings}
+    data = (folder or Path(tempfile.mkdtemp(prefix="jobrec-bench-"))).resolve()
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "jobrec_site.settings", **embedded_addresses(data), **settings}
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     commands = [embedded.prepare_postgres(data), embedded.prepare_valkey(data)]
     started = [command.start() for command in commands]

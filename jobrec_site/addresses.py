@@ -29,6 +29,19 @@ def embedded_redis_url(data_folder: Path) -> str:
     return f"unix://{socket_folder(data_folder)}/valkey.sock"
 
 
+def embedded_addresses(data_folder: Path) -> dict[str, str]:
+    """The environment in which all data lies under `data_folder`, whatever the environment or .env said before."""
+    redis = embedded_redis_url(data_folder)
+    return {
+        "JOBREC_DATA_DIR": str(data_folder),
+        "DATABASE_URL": embedded_database_url(data_folder),
+        "REDIS_URL": redis,
+        "REDIS_BROKER_URL": redis_database(redis, 0),
+        "REDIS_RESULT_URL": redis_database(redis, 1),
+        "REDIS_CACHE_URL": redis_database(redis, 2),
+    }
+
+
 def redis_database(url: str, number: int) -> str:
     """`url` (redis://, rediss:// or unix://) pointing at logical database `number`, in redis-py's form."""
     parts = urlsplit(url)

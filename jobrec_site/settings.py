@@ -3,10 +3,12 @@
 With nothing set, the addresses are those of the embedded servers that `make run` starts under `.data/`.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from jobrec_site.addresses import celery_url, embedded_database_url, embedded_redis_url, redis_database
@@ -24,11 +26,17 @@ SECRET_KEY = env("SECRET_KEY", default="")
 if not SECRET_KEY:
     # One machine: a key of its own, kept beside its data. Several hosts must share SECRET_KEY.
     key_file = DATA_DIR / "secret-key"
-    if not key_file.exists():
-        key_file.parent.mkdir(parents=True, exist_ok=True)
-        key_file.write_text(get_random_secret_key())
-        key_file.chmod(0o600)
-    SECRET_KEY = key_file.read_text()
+    try:
+        if not key_file.exists():
+            key_file.parent.mkdir(parents=True, exist_ok=True)
+            key_file.write_text(get_random_secret_key())
+            key_file.chmod(0o600)
+        SECRET_KEY = key_file.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{error.filename}: {error.strerror}. {DATA_DIR} may belong to another user (was jobrec run as root "
+            f"before?): give it to {os.environ.get('USER', 'this user')}, or set JOBREC_DATA_DIR or SECRET_KEY"
+        ) from error
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # 1 where people reach jobrec over https: secure cookies, redirects, HSTS. Plain http on localhost works without.
@@ -121,7 +129,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = "jobrec_site.formats"
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
 # Served as they are, compressed; found where they lie while nothing is collected (tests, a bare `manage.py`).
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -100,7 +100,8 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
     """As GraphQL says, with `extensions.code`. The text of an unexpected error stays in the log."""
     original = error.original_error
     told: dict[str, Any] = dict(error.formatted)
-    if original is None or isinstance(original, GraphQLError):
+    of_a_literal = error.path is None and isinstance(original, ValueError | ArithmeticError)
+    if original is None or isinstance(original, GraphQLError) or of_a_literal:
         code = "GRAPHQL_VALIDATION_FAILED" if error.path is None else "BAD_USER_INPUT"
         return told | {"extensions": {"code": code} | dict(told.get("extensions") or {})}
     return told | dict(_translated(original, error.path).formatted)

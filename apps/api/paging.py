@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 
 from apps.api.errors import bad_field
@@ -72,7 +73,7 @@ def page_of_rows(rows: QuerySet[Any], order: Order, *, first: int | None, after:
         value, pk = decode(after, order.name, 2)
         try:
             ordered = order.after(ordered, order.parse(value), int(pk))
-        except (ValueError, TypeError, ArithmeticError) as error:
+        except (ValueError, TypeError, ArithmeticError, ValidationError) as error:
             raise bad_field("after", "is no cursor of this list") from error
     found = list(ordered[: size + 1])
     shown = found[:size]

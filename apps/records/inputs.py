@@ -29,6 +29,8 @@ def clean(value: Any) -> Any:
         return value.strip()
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
+    elif isinstance(value, bytes):
+        value = _decoded(value)
     if not isinstance(value, str):
         return value
     if "\x00" in value:
@@ -41,6 +43,17 @@ def clean(value: Any) -> Any:
                 f"holds half a surrogate pair at position {error.start + 1}; remove it"
             ) from None
     return value.strip()
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(not_utf8(value[error.start : error.start + 1], error.start)) from None
+
+
+def not_utf8(octet: bytes, position: int) -> str:
+    return f"not UTF-8: octet 0x{octet.hex()} at position {position + 1}; save the file as UTF-8"
 
 
 def _strings(value: Any) -> Any:
@@ -80,8 +93,12 @@ def _moment(value: Any) -> Any:
             ) from None
     if type(value) is dt.date:
         value = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
-    if isinstance(value, dt.datetime) and value.tzinfo is None:
-        value = value.replace(tzinfo=dt.UTC)
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=dt.UTC)
+        # Read back in any time zone it must be a date that Python has.
+        if not 1 < value.year < dt.MAXYEAR:
+            raise ValueError(f"the year {value.year} is none in which postings appear or close")
     return value
 
 

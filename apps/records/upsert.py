@@ -56,9 +56,13 @@ class RecordTable:
         """
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(self._create())
-            with cursor.copy(
-                f"COPY {self.incoming} ({', '.join(self.columns)}, stated, found) FROM STDIN"
-            ) as copy:
+            # Django makes psycopg's errors its own in what it knows, and COPY is not among it.
+            with (
+                connection.wrap_database_errors,
+                cursor.copy(
+                    f"COPY {self.incoming} ({', '.join(self.columns)}, stated, found) FROM STDIN"
+                ) as copy,
+            ):
                 for row in rows:
                     values = map(row.values.__getitem__, self.columns)
                     copy.write_row([*values, _array(row.stated), _array(row.found)])

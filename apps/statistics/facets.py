@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 from apps.embeddings.kinds import tables
 from apps.embeddings.models import Kind
 
+
 @dataclass(frozen=True)
 class Facet:
     """SQL for its value in a row (NULL: the row is not counted there), and for how that is said, once for each value."""

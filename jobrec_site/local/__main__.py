@@ -7,8 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
+from jobrec_site.addresses import embedded_addresses
 from jobrec_site.local.embedded import EmbeddedServerError
 from jobrec_site.local.preflight import PreflightError, free_ports
 from jobrec_site.local.programs import MAIN_JOB, Ports
@@ -23,12 +25,14 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))  # the terminal was closed
     try:
         if arguments.command == "run":
             _run(arguments)
         else:
             _demo(arguments)
-    except (PreflightError, EmbeddedServerError, ProgramError, CommandError) as error:
+    except (PreflightError, EmbeddedServerError, ProgramError, CommandError, ImproperlyConfigured) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -57,19 +61,17 @@ def _run(arguments: argparse.Namespace) -> None:
 def _demo(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="jobrec-demo-") as scratch:
         ports = free_ports()
-        os.environ |= {
-            "JOBREC_DATA_DIR": scratch,
+        data = Path(scratch).resolve()
+        os.environ |= embedded_addresses(data) | {  # the demo never touches a real database
             "EMBEDDING_ADDRESS": f"127.0.0.1:{ports.embedding}",
             "EMBEDDING_BIND": f"127.0.0.1:{ports.embedding}",
             "INVALIDATION_ADDRESSES": f"127.0.0.1:{ports.invalidation}",
             "INVALIDATION_BIND": f"127.0.0.1:{ports.invalidation}",
             "WEB_PORT": str(ports.web),
         }
-        for name in ("DATABASE_URL", "REDIS_URL", "REDIS_BROKER_URL", "REDIS_RESULT_URL", "REDIS_CACHE_URL"):
-            os.environ.pop(name, None)  # the demo never touches a real database
         from jobrec_site.local.main_job import LocalJobrec
 
-        with LocalJobrec(Path(scratch).resolve(), ports, names=MAIN_JOB) as jobrec:
+        with LocalJobrec(data, ports, names=MAIN_JOB) as jobrec:
             jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates)
 
 

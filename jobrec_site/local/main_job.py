@@ -2,10 +2,12 @@
 
 import os
 import secrets
+import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,12 +20,14 @@ from django.db import connection
 
 from apps.caching.mirror import mirror
 from apps.rpc.client import is_serving
+from jobrec_site.addresses import embedded_addresses
 from jobrec_site.local import embedded, programs
 from jobrec_site.local.preflight import check_disk, check_ports, lock_data_folder
 from jobrec_site.local.programs import Ports
 from jobrec_site.local.supervision import ProgramError, Supervisor
 
 ADMIN = "admin"
+SAMPLE = "sample"
 EXAMPLE = (
     '{ searchPostings(text: "nurse in intensive care", first: 5) { edges { score node { title city } } } }'
 )
@@ -45,21 +49,29 @@ class LocalJobrec:
         check_ports(ports)
         os.environ["JOBREC_DATA_DIR"] = str(data)
         django.setup()
-        self._own_postgres = not os.environ.get("DATABASE_URL")
-        self._own_valkey = not os.environ.get("REDIS_URL")
+        own = embedded_addresses(data)
+        self._own_postgres = os.environ.get("DATABASE_URL", "") in ("", own["DATABASE_URL"])
+        self._own_valkey = os.environ.get("REDIS_URL", "") in ("", own["REDIS_URL"])
         servers = programs.servers(data, postgres=self._own_postgres, valkey=self._own_valkey)
         self._servers = [program.name for program in servers]
         application = programs.application(ports, web_workers=settings.WEB_WORKERS)
         self._supervisor = Supervisor(data, [*servers, *application])
 
     def __enter__(self) -> Self:
-        self._supervisor.start()
+        try:
+            self._supervisor.start()
+        except BaseException:
+            self._supervisor.stop()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        print("\nstopping …", flush=True)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave what is not stopped yet
+        with suppress(OSError):  # the terminal may be gone
+            print("\nstopping …", flush=True)
         connection.close()
         mirror.close()
         self._supervisor.stop()
@@ -75,7 +87,8 @@ class LocalJobrec:
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         self._ensure_admin()
-        if not Posting.objects.exists():
+        # The candidates come last: while there are none, a first load may have been interrupted.
+        if not (Candidate.objects.exists() or Posting.objects.exclude(source=SAMPLE).exists()):
             self._load_sample(postings, candidates)
         _say(f"starting {', '.join(self._names)}")
         self._supervisor.run(self._names)
@@ -139,10 +152,10 @@ class LocalJobrec:
         folder = self._data / "sample"
         folder.mkdir(exist_ok=True)
         for kind, count in (("postings", postings), ("candidates", candidates)):
-            _say(f"the database is empty: loading {count:,} sample {kind}")
+            _say(f"the database holds no rows of yours: loading {count:,} sample {kind}")
             file = folder / f"{kind}.jsonl"
             call_command("generate_sample", kind, count=count, out=str(file), force=True, verbosity=0)
-            call_command(f"import_{kind}", str(file), source="sample")
+            call_command(f"import_{kind}", str(file), source=SAMPLE)
 
     def _ensure_admin(self) -> None:
         from django.contrib.auth import get_user_model

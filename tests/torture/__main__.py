@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 
 from bench import report
+from jobrec_site.addresses import embedded_addresses
 from jobrec_site.local.preflight import free_ports
 from tests import poison
 from tests.torture import verdict
@@ -64,11 +65,8 @@ class Harness:
         self._corpus = Corpus(random.Random(seed + 1))
         self._disturb_at = 0.0
         ports = free_ports()
-        for name in ("DATABASE_URL", "REDIS_URL", "REDIS_BROKER_URL", "REDIS_RESULT_URL", "REDIS_CACHE_URL"):
-            os.environ.pop(name, None)
-        os.environ |= {
+        os.environ |= embedded_addresses(folder) | {
             "DJANGO_SETTINGS_MODULE": "jobrec_site.settings",
-            "JOBREC_DATA_DIR": str(folder),
             "INVALIDATION_BIND": f"127.0.0.1:{ports.invalidation}",
             "INVALIDATION_ADDRESSES": f"127.0.0.1:{ports.invalidation}",
             "EMBEDDING_CHUNK_SIZE": "100",

@@ -25,6 +25,7 @@ class Hardware:
 
 
 MOST_SLOTS = 4
+CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 
 
 def detect(*, device: str = "auto", dtype: str = "auto", batch_tokens: int = 0, cores: int = 0) -> Hardware:
@@ -75,8 +76,7 @@ def _dtype(name: str, device: str) -> torch.dtype:
 
 def _cpu_has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware; without it bfloat16 is slower than float32."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists():
+    if not CPU_INFO.exists():
         return False
-    flags = set(cpuinfo.read_text().split())
+    flags = set(CPU_INFO.read_text().split())
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})

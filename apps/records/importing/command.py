@@ -1,11 +1,12 @@
 """What `import_postings` and `import_candidates` have in common."""
 
 import gc
+import os
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -60,16 +61,26 @@ class ImportCommand(BaseCommand):
         )
         parser.add_argument("--format", choices=["csv", "jsonl", "parquet"], default="", dest="file_format")
         parser.add_argument(
-            "--rejects", type=Path, help="where refused rows are listed (default: FILE.rejects.jsonl)"
+            "--rejects",
+            type=Path,
+            help="where rejected rows of all files are listed (default: FILE.rejects.jsonl)",
         )
         parser.add_argument("--no-progress", action="store_true", help="no progress bar")
 
     def handle(self, *args: Any, files: list[Path], **options: Any) -> None:
         mapping = self._mapping(options)
         rejected = 0
-        with _collected_seldom():
+        unusable: list[CommandError] = []
+        with _collected_seldom(), ExitStack() as stack:
+            named = stack.enter_context(_RejectsFile(options["rejects"])) if options["rejects"] else None
             for path in files:
-                rejected += self._import(path, mapping, options)
+                with named.shared() if named else _RejectsFile(_beside(path)) as rejects:
+                    try:
+                        rejected += self._import(path, mapping, rejects, options)
+                    except CommandError as error:  # the others may be fine
+                        unusable.append(error)
+        if unusable:
+            raise CommandError("\n".join(map(str, unusable)), returncode=2) from unusable[0]
         if rejected:
             raise CommandError(f"{rejected:,} rows were rejected; all others are imported", returncode=1)
 
@@ -92,35 +103,33 @@ class ImportCommand(BaseCommand):
             mapping = Mapping(fields, mapping.defaults | {"source": options["source"]})
         return mapping
 
-    def _import(self, path: Path, mapping: Mapping, options: dict[str, Any]) -> int:
+    def _import(self, path: Path, mapping: Mapping, rejects: "_RejectsFile", options: dict[str, Any]) -> int:
         """Imports one file, prints what became of it, returns the number of rejected rows."""
-        rejects_path = options["rejects"] or path.with_name(path.name + ".rejects.jsonl")
         shown: list[Rejected] = []
         started = time.monotonic()
-        with _LazyFile(rejects_path) as rejects:
 
-            def on_reject(rejected: Rejected) -> None:
-                rejects.write(rejected_line(str(path), rejected))
-                if len(shown) < SHOWN_REJECTS:
-                    shown.append(rejected)
+        def on_reject(rejected: Rejected) -> None:
+            rejects.write(rejected_line(str(path), rejected))
+            if len(shown) < SHOWN_REJECTS:
+                shown.append(rejected)
 
-            loader = Loader(self.form, mapping, self.write(), on_reject)
-            try:
-                with (
-                    _bar(path, hidden=options["no_progress"]) as bar,
-                    open_rows(
-                        path, file_format=options["file_format"], progress=_show(bar, loader.tally)
-                    ) as rows,
-                ):
-                    loader.run(rows)
-            except ImportFileError as error:
-                raise CommandError(f"{error}\n{_sentence(path, loader.tally)}", returncode=2) from error
+        loader = Loader(self.form, mapping, self.write(), on_reject)
+        try:
+            with (
+                _bar(path, hidden=options["no_progress"]) as bar,
+                open_rows(
+                    path, file_format=options["file_format"], progress=_show(bar, loader.tally)
+                ) as rows,
+            ):
+                loader.run(rows)
+        except ImportFileError as error:
+            raise CommandError(f"{error}\n{_sentence(path, loader.tally)}", returncode=2) from error
         self._report(path, loader.tally, mapping, time.monotonic() - started)
         for rejected in shown:
             where = f"{rejected.field}: " if rejected.field else ""
             self.stderr.write(f"  line {rejected.line}: {where}{rejected.reason}")
         if shown:
-            self.stderr.write(f"  all {loader.tally.rejected:,} rejected rows: {rejects_path}")
+            self.stderr.write(f"  all {loader.tally.rejected:,} rejected rows: {rejects.path}")
         return loader.tally.rejected
 
     def _report(self, path: Path, tally: Tally, mapping: Mapping, seconds: float) -> None:
@@ -146,25 +155,39 @@ class _Help(RawDescriptionHelpFormatter):
     pass
 
 
-class _LazyFile:
-    """A file that comes to be with its first line; an old one of the same name goes at the start."""
+class _RejectsFile:
+    """Opened before the first row is read, so that no import ends where it cannot be written; empty, it goes again."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: Any = None
+        self.path = path
 
     def __enter__(self) -> Self:
-        self._path.unlink(missing_ok=True)
+        try:
+            self._file = self.path.open("wb")
+        except OSError as error:
+            raise CommandError(
+                f"{self.path}: {error.strerror}: rejected rows could not be listed there; name a file with --rejects",
+                returncode=2,
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
+        self._file.close()
+        if self.path.is_file() and not self.path.stat().st_size:
+            self.path.unlink()
+
+    def shared(self) -> "AbstractContextManager[Self]":
+        """Itself, to be closed by whoever opened it."""
+        return nullcontext(self)
 
     def write(self, line: bytes) -> None:
-        if self._file is None:
-            self._file = self._path.open("wb")
         self._file.write(line)
+
+
+def _beside(path: Path) -> Path:
+    """The rejects file of `path`, in the current folder where that of the file is read-only."""
+    folder = path.parent if os.access(path.parent, os.W_OK) else Path()
+    return folder / f"{path.name}.rejects.jsonl"
 
 
 def _bar(path: Path, *, hidden: bool) -> "tqdm[Any]":

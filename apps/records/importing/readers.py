@@ -5,7 +5,8 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import IO, Any, BinaryIO
 import orjson
 
 from apps.records.importing.errors import ImportFileError, Rejected
+from apps.records.inputs import not_utf8
 
 LONGEST_LINE = 64 * 1024 * 1024  # octets; a longer one is skipped, not held in memory
 PARQUET_BATCH = 500  # rows; also what bounds memory
@@ -123,7 +125,7 @@ def _json_row(line: int, octets: bytes) -> SourceRow | Rejected:
         try:
             octets.decode()
         except UnicodeDecodeError as wrong:
-            return Rejected(line, "", _not_utf8(octets[wrong.start : wrong.start + 1], wrong.start))
+            return Rejected(line, "", not_utf8(octets[wrong.start : wrong.start + 1], wrong.start))
         return Rejected(line, "", f"not JSON: {error.msg} at character {error.pos + 1}")
     if not isinstance(value, dict):
         return Rejected(line, "", f"not a JSON object but {type(value).__name__}")
@@ -135,27 +137,72 @@ def _csv_rows(plain: IO[bytes]) -> Rows:
     # Undecodable octets become lone surrogates, so that one bad row does not end the file; see _csv_row.
     text = io.TextIOWrapper(plain, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        yield from _csv_lines(csv.reader(text, strict=True))
+        yield from _csv_lines(_Lines(text))
     finally:
         text.detach()  # else it would close the file when it is collected
 
 
-def _csv_lines(reader: Any) -> Rows:
-    header = next(reader, None)
-    if not header or not any(name.strip() for name in header):
-        raise ImportFileError("the first line of a CSV file must name its columns")
-    names = [name.strip() for name in header]
+class _Lines:
+    """The lines of a text, of which those of a row that turns out to be none can be taken back."""
+
+    def __init__(self, text: Iterable[str]) -> None:
+        self._text, self._returned, self._row = iter(text), deque[str](), list[str]()
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else next(self._text)
+        self._row.append(line)
+        self.number += 1
+        return line
+
+    def begin_row(self) -> int:
+        """The number of its first line."""
+        self._row.clear()
+        return self.number + 1
+
+    def return_all_but_first(self) -> None:
+        self._returned.extendleft(reversed(self._row[1:]))
+        self.number -= max(len(self._row) - 1, 0)
+        self._row.clear()
+
+
+def _csv_lines(lines: _Lines) -> Rows:
+    reader = csv.reader(lines, strict=True)
+    names = _csv_header(reader)
     while True:
-        line = reader.line_num + 1
+        line = lines.begin_row()
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Rejected(line, "", f"not CSV: {error}")
+            # A quote that is not closed takes in what follows: the rows there are rows again.
+            lines.return_all_but_first()
+            yield Rejected(line, "", f"not CSV: {error}; a quote may be open, or not doubled within a cell")
             continue
         if cells:
             yield _csv_row(line, names, cells)
+
+
+def _csv_header(reader: Iterator[list[str]]) -> list[str]:
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        for name in names:
+            name.encode()
+    except csv.Error as error:
+        raise ImportFileError(
+            f"the first line of a CSV file must name its columns: not CSV: {error}"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise ImportFileError(
+            f"the first line, which names the columns, is {_of_surrogate(error)}"
+        ) from error
+    if not any(names):
+        raise ImportFileError("the first line of a CSV file must name its columns")
+    return names
 
 
 def _csv_row(line: int, names: list[str], cells: list[str]) -> SourceRow | Rejected:
@@ -164,14 +211,14 @@ def _csv_row(line: int, names: list[str], cells: list[str]) -> SourceRow | Rejec
     for name, cell in zip(names, cells, strict=True):
         try:
             cell.encode()
-        except UnicodeEncodeError as error:  # a lone surrogate: the octet that could not be decoded
-            octet = cell[error.start].encode("utf-8", "surrogateescape")
-            return Rejected(line, name, _not_utf8(octet, error.start))
+        except UnicodeEncodeError as error:
+            return Rejected(line, name, _of_surrogate(error))
     return SourceRow(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""})
 
 
-def _not_utf8(octet: bytes, position: int) -> str:
-    return f"not UTF-8: octet 0x{octet.hex()} at position {position + 1}; save the file as UTF-8"
+def _of_surrogate(error: UnicodeEncodeError) -> str:
+    """A lone surrogate stands for the octet that could not be decoded."""
+    return not_utf8(error.object[error.start].encode("utf-8", "surrogateescape"), error.start)
 
 
 def _parquet_rows(raw: BinaryIO, progress: Callable[[int], None]) -> Rows:
@@ -183,10 +230,40 @@ def _parquet_rows(raw: BinaryIO, progress: Callable[[int], None]) -> Rows:
     except pa.ArrowInvalid as error:
         raise ImportFileError(f"not a Parquet file: {error}") from error
     total, size, reported, line = max(table.metadata.num_rows, 1), raw.seek(0, io.SEEK_END), 0, 0
-    for batch in table.iter_batches(batch_size=PARQUET_BATCH):
-        for values in batch.to_pylist():
-            line += 1
-            yield SourceRow(line, {name: value for name, value in values.items() if value is not None})
-        position = size * line // total
-        progress(position - reported)
-        reported = position
+    try:
+        for batch in table.iter_batches(batch_size=PARQUET_BATCH):
+            yield from _parquet_batch(batch, line)
+            line += batch.num_rows
+            position = size * line // total
+            progress(position - reported)
+            reported = position
+    except pa.ArrowException as error:
+        raise ImportFileError(f"the Parquet file is damaged after row {line:,}: {error}") from error
+
+
+def _parquet_batch(batch: Any, before: int) -> Rows:
+    """The rows of a record batch, of which `before` came before it."""
+    try:
+        rows = batch.to_pylist()
+    except (ValueError, OverflowError):  # of one value; the others are read one by one
+        rows = None
+    for number in range(batch.num_rows):
+        line = before + number + 1
+        if rows is None:
+            yield _parquet_row(batch, number, line)
+        else:
+            yield SourceRow(line, {name: value for name, value in rows[number].items() if value is not None})
+
+
+def _parquet_row(batch: Any, number: int, line: int) -> SourceRow | Rejected:
+    values = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            value = column[number].as_py()
+        except UnicodeDecodeError as error:
+            return Rejected(line, name, not_utf8(error.object[error.start : error.start + 1], error.start))
+        except (ValueError, OverflowError) as error:
+            return Rejected(line, name, f"cannot be read: {error}")
+        if value is not None:
+            values[name] = value
+    return SourceRow(line, values)

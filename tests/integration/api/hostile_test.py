@@ -1,5 +1,6 @@
 """Hostile requests: whatever is sent, the answer is JSON that says what is wrong, soon, and no internal error."""
 
+import base64
 import json
 import time
 from typing import Any
@@ -141,6 +142,18 @@ def test_wild_values(variables: dict[str, Any]) -> None:
         postings(filter: $filter, first: $first, after: $after) { totalCount edges { node { title } } }
         searchPostings(skills: ["Python"], filter: $filter, first: $first) { totalCount } }"""
     sent({"query": query, "variables": variables})
+
+
+def test_a_cursor_with_no_number_where_one_belongs() -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(["salary", "NaN", 1]).encode()).decode().rstrip("=")
+    query = f'{{ postings(orderBy: HIGHEST_SALARY, after: "{cursor}") {{ totalCount }} }}'
+    _, answer = sent({"query": query})
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_a_literal_that_no_clock_shows() -> None:
+    _, answer = sent({"query": '{ postings(filter: {publishedSince: "9999-12-31T24:00"}) { totalCount } }'})
+    assert answer["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
 def test_a_statement_that_takes_too_long_is_ended_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.postings.models import Posting
+from apps.records.models import EnglishLevel
 from tests.integration.api.conftest import Api, key, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
@@ -73,12 +74,28 @@ def test_rows_that_come_and_go_while_paging_neither_repeat_nor_hide_others(anony
         ({"salaryMin": "70000", "salaryCurrency": "eur"}, 10),
         ({"salaryMin": "70000"}, 0),  # dollars, by default
         ({"publishedSince": "2026-11-20T00:00:00+00:00"}, 9),
-        ({"remote": True}, 0),
-        ({"openOnly": True}, 30),
-        ({"englishLevel": "NONE"}, 30),
+        ({"remote": True}, 2),
+        ({"remote": False}, 28),
+        ({"openOnly": True}, 28),
+        ({"openOnly": False}, 30),
+        ({"englishLevel": "INTERMEDIATE"}, 28),
+        ({"englishLevel": "FLUENT"}, 30),
+        ({"jobFamily": "data"}, 3),
+        ({"employmentType": "CONTRACT"}, 2),
+        ({"source": "elsewhere"}, 1),
     ],
 )
 def test_filters(anonymous: Api, given: dict[str, Any], count: int) -> None:
+    def edit(*names: str, **values: Any) -> None:
+        Posting.objects.filter(external_id__in=names).update(**values)
+
+    edit("p1", "p2", remote=True, english_level=EnglishLevel.FLUENT)
+    edit("p3", english_level=EnglishLevel.INTERMEDIATE)
+    edit("p4", status="closed")
+    edit("p5", closes_at="2026-11-01T00:00Z")
+    edit("p6", "p7", "p8", job_family="Data")
+    edit("p6", "p9", employment_type="contract")
+    edit("p10", source="elsewhere")
     assert anonymous.data(PAGE, first=1, filter=given)["postings"]["totalCount"] == count
 
 

@@ -46,9 +46,10 @@ def lines(*rows: Any) -> bytes:
     return b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows)
 
 
-def run(command: str, file: Path, *arguments: str) -> tuple[str, str]:
+def run(command: str, file: Path | list[Path], *arguments: str) -> tuple[str, str]:
     out, err = io.StringIO(), io.StringIO()
-    call_command(command, str(file), "--no-progress", *arguments, stdout=out, stderr=err)
+    files = map(str, file if isinstance(file, list) else [file])
+    call_command(command, *files, "--no-progress", *arguments, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
 
 
@@ -197,6 +198,59 @@ def test_bad_csv_rows(tmp_path: Path) -> None:
     ]
 
 
+def test_an_open_quote_costs_no_other_row(tmp_path: Path) -> None:
+    file = tmp_path / "postings.csv"
+    file.write_text(
+        'external_id,title\np1,"One\np2,"Two\nlines"\np3,A "quoted" word\np4,"A "half" one"\np5,Five\np6,"Six\np7,Seven\n'
+    )
+    with pytest.raises(CommandError, match="rows were rejected"):
+        run("import_postings", file)
+    assert dict(Posting.objects.values_list("external_id", "title")) == {
+        "p2": "Two\nlines",
+        "p3": 'A "quoted" word',
+        "p5": "Five",
+        "p7": "Seven",
+    }
+    assert [each["line"] for each in rejects(file)] == [2, 6, 8]
+
+
+def test_bad_parquet_rows(tmp_path: Path) -> None:
+    octets = pa.array([b"One", b"Two", b"Thr\xe9e", b"Four"], pa.binary())
+    columns = {
+        "external_id": pa.array([f"p{number}" for number in range(1, 5)]),
+        "title": octets.view(pa.string()),
+        "description": pa.array([b"plain", b"a \x00 within", b"plain", "größer".encode()], pa.binary()),
+        "salary_min": pa.array([1, 2, 3, 9999999999.999], pa.float64()),
+    }
+    file = tmp_path / "postings.parquet"
+    parquet.write_table(pa.table(columns), file)
+    with pytest.raises(CommandError, match="3 rows were rejected"):
+        run("import_postings", file)
+    assert list(Posting.objects.values_list("external_id", "description")) == [("p1", "plain")]
+    assert {each["line"]: each.get("field") for each in rejects(file)} == {
+        2: "description",
+        3: "title",
+        4: None,  # which only the database could say: after rounding it is too large
+    }
+
+
+def test_several_files_with_one_list_of_rejects(tmp_path: Path) -> None:
+    good, bad = POSTING | {"external_id": "p2"}, {"external_id": "p3"}
+    files = [tmp_path / name for name in ("a.jsonl", "missing.jsonl", "b.jsonl")]
+    files[0].write_bytes(lines(POSTING, bad))
+    files[2].write_bytes(lines(bad, good))
+    listed = tmp_path / "all.jsonl"
+    with pytest.raises(CommandError, match=r"missing\.jsonl: No such file") as error:
+        run("import_postings", files, "--rejects", str(listed))
+    assert error.value.returncode == 2
+    assert Posting.objects.count() == 2
+    found = [json.loads(line) for line in listed.read_text().splitlines()]
+    assert [(each["file"], each["line"]) for each in found] == [(str(files[0]), 2), (str(files[2]), 1)]
+    with pytest.raises(CommandError, match="1 rows were rejected"):
+        run("import_postings", files[0], "--rejects", "/dev/null")
+    assert Path("/dev/null").is_char_device()
+
+
 def test_a_row_that_only_the_database_refuses_costs_no_other(tmp_path: Path) -> None:
     # Valid by the form, but an index cannot hold so long a text.
     with connection.cursor() as cursor:
@@ -301,12 +355,20 @@ def test_wrong_arguments_say_what_would_be_right(tmp_path: Path, arguments: list
         ("postings.txt", b"", "cannot tell the format"),
         ("postings.jsonl.gz", gzip.compress(lines(POSTING) * 500)[:-40], "ends early or is damaged"),
         ("postings.parquet", b"PAR1 not really", "not a Parquet file"),
+        (
+            "postings.csv",
+            "external_id,título\n".encode("latin-1"),
+            "names the columns, is not UTF-8: octet 0xed",
+        ),
+        ("rejects.jsonl", lines(POSTING), "could not be listed there"),
     ],
 )
 def test_unusable_files(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     file = tmp_path / name
     if content is not None:
         file.write_bytes(content)
+    if name == "rejects.jsonl":
+        Path(f"{file}.rejects.jsonl").mkdir()
     with pytest.raises(CommandError, match=message) as error:
         run("import_postings", file)
     assert error.value.returncode == 2

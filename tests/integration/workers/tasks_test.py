@@ -9,8 +9,12 @@ import pytest
 import redis
 from django.conf import settings
 
+from apps.embeddings.leases import Lease
+from apps.embeddings.models import EmbeddingChunk, EmbeddingRun
+from tests.integration.embeddings.factories import make_model, make_postings, planned_run
 from workers import tasks
 from workers.app import app
+from workers.encoding.errors import TransientEncoderError
 
 TASKS: list[tuple[Any, list[Any], str]] = [
     (tasks.start_runs, [], "control"),
@@ -48,3 +52,23 @@ def test_a_task_goes_to_its_queue(broker: "redis.Redis", task: Any, arguments: l
         for name in ("embed", "write", "control")
     }
     assert waiting == {"embed": [], "write": [], "control": []} | {queue: [task.name] * 2}
+
+
+@pytest.mark.django_db
+def test_after_the_last_retry_a_chunk_is_kept_and_its_run_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(lease: Lease) -> None:
+        raise TransientEncoderError("no memory for one window")
+
+    monkeypatch.setattr("workers.chunks.process", too_large)
+    make_postings(3)
+    run = planned_run(make_model())
+    [chunk] = run.chunks.all()
+    # In place of a worker, to stand at the last of eight retries: what a failure before it does, real workers show.
+    done = tasks.embed_chunk.apply(args=[chunk.pk], retries=tasks.RETRY["max_retries"])
+    assert done.get() == chunk.pk  # a header that failed would end its chord
+    chunk.refresh_from_db()
+    run.refresh_from_db()
+    assert (chunk.state, chunk.attempts) == (EmbeddingChunk.State.PLANNED, 0)  # not blamed on its texts
+    assert run.state == EmbeddingRun.State.PAUSED
+    assert run.resume_at is not None
+    assert "no memory for one window" in run.paused_because

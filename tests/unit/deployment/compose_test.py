@@ -91,7 +91,21 @@ def test_addresses_name_services_and_their_ports(compose: dict[str, Any]) -> Non
 
 def test_every_service_is_watched(compose: dict[str, Any]) -> None:
     unwatched = {name for name, service in compose["services"].items() if "healthcheck" not in service}
-    assert unwatched == {"migrate", "beat", "flower", "cache-warmer"}
+    assert unwatched == {"migrate", "beat", "cache-warmer"}
+
+
+def test_the_gpu_profile_is_the_embed_worker_on_a_gpu(compose: dict[str, Any]) -> None:
+    usual, gpu = (compose["services"][name] for name in ("embed-worker", "embed-worker-gpu"))
+    assert gpu["profiles"] == ["gpu"]
+    assert gpu["environment"] == usual["environment"] | {"EMBEDDING_DEVICE": "cuda"}
+    assert gpu["command"][: len(usual["command"])] == usual["command"]
+    [device] = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_the_web_answers_its_own_health_check_whatever_hosts_are_allowed(compose: dict[str, Any]) -> None:
+    [host] = re.findall(r"http://([^:/]+)", compose["services"]["web"]["healthcheck"]["test"][-1])
+    assert host in re.sub(r"\$\{[^}]*\}", "", compose["x-environment"]["ALLOWED_HOSTS"]).split(",")
 
 
 def test_the_broker_never_evicts(compose: dict[str, Any]) -> None:

@@ -57,6 +57,10 @@ def _free_former_leases(sender: Any, **_: Any) -> None:
 
 
 def _embed() -> dict[str, Any]:
+    # Torch on a CPU prepares each multiplication for its very shape and keeps a thousand of them. Batches of documents
+    # hardly ever have the shape of an earlier one: kept, they are memory that grows for hours and gains nothing.
+    for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, "64")
     from workers.encoding.loaded import hardware
 
     if hardware().device == "cpu":

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from apps.embeddings import hints, planning, registry, runs
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.models import EmbeddingModel, EmbeddingRun, Invalidation, Kind
+from apps.embeddings.models.ledger import RunProgress
 
 POLL = 0.5  # seconds
 SILENCE = 60  # seconds without progress before the person is told what to look at
@@ -112,10 +113,12 @@ class Command(BaseCommand):
         """Shows the run until it is done; returns the number of rows it could not embed."""
         bar: tqdm[Any] = tqdm(total=0, disable=not sys.stderr.isatty(), bar_format=_BAR, leave=False)
         started, last_change, seen, warned = time.monotonic(), time.monotonic(), -1, False
+        before: RunProgress | None = None
         while True:
             run.refresh_from_db()
             progress = run.progress()
-            _draw(bar, run, progress, time.monotonic() - started)
+            before = before or progress
+            _draw(bar, run, progress, before, time.monotonic() - started)
             if progress.embedded != seen:
                 seen, last_change = progress.embedded, time.monotonic()
             if not run.is_open and runs.is_served(run):
@@ -134,6 +137,8 @@ class Command(BaseCommand):
                 )
             time.sleep(POLL)
         bar.close()
+        if run.state == EmbeddingRun.State.CANCELLED:
+            raise CommandError(f"{run} was cancelled: what it wrote stays, the rest is pending")
         self.stdout.write(_summary(run, progress))
         return progress.dead + progress.failed
 
@@ -150,10 +155,14 @@ def _left_to_do(run: EmbeddingRun) -> str:
     return "all rows are written, but the first index is not built yet"
 
 
-def _draw(bar: "tqdm[Any]", run: EmbeddingRun, progress: Any, seconds: float) -> None:
+def _draw(
+    bar: "tqdm[Any]", run: EmbeddingRun, progress: RunProgress, before: RunProgress, seconds: float
+) -> None:
+    """`before`: the progress `seconds` ago, when somebody began to watch; the run may be older, or have paused."""
     bar.total, bar.n = max(progress.total_octets, 1), progress.octets
     bar.set_description_str(str(run), refresh=False)
-    left = seconds * (progress.total_octets - progress.octets) / progress.octets if progress.octets else None
+    done = progress.octets - before.octets
+    left = seconds * (progress.total_octets - progress.octets) / done if done > 0 else None
     if not run.is_open:
         tail = "building the index, telling the caches"
     elif run.state == EmbeddingRun.State.PAUSED:
@@ -162,11 +171,11 @@ def _draw(bar: "tqdm[Any]", run: EmbeddingRun, progress: Any, seconds: float) ->
         tail = "starting"
     else:
         tail = f"{tqdm.format_interval(left)} left"
-    rate = progress.embedded / seconds if seconds else 0
+    rate = max(progress.embedded - before.embedded, 0) / seconds if seconds else 0
     bar.set_postfix_str(f"{progress.embedded:,}/{progress.total:,} rows, {rate:,.0f} rows/s, {tail}")
 
 
-def _summary(run: EmbeddingRun, progress: Any) -> str:
+def _summary(run: EmbeddingRun, progress: RunProgress) -> str:
     seconds = max(
         ((run.finished_at or run.created_at) - (run.started_at or run.created_at)).total_seconds(), 1e-9
     )

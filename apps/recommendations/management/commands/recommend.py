@@ -33,14 +33,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         values = {"location": options["location"]}
-        if options["text"]:
+        if options["limit"] < 1:
+            raise CommandError(f"--limit {options['limit']}: how many to print, at least 1")
+        if options["text"] is not None:
             if not options["text"].strip():
                 raise CommandError("--text is empty: write a few words")
             kind, title = Kind.POSTING, f"Postings for “{options['text']}”"
             matches = services.postings_for_profile(
                 Profile(text=options["text"]), self._open(values, options)
             )
-        elif options["candidate"]:
+        elif options["candidate"] is not None:
             candidate = self._row(Candidate, options["candidate"])
             kind, title = Kind.POSTING, f"Postings for candidate {candidate.pk}: {candidate}"
             matches = services.recommended_postings(candidate.pk, self._open(values, options))

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from workers.encoding import hardware
+from workers.encoding.libraries import torch
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "dtype"),
+    [
+        ("flags : fpu avx512f avx512_bf16 clzero", torch.bfloat16),
+        ("flags : fpu amx_bf16 amx_tile", torch.bfloat16),
+        ("Features : fp asimd bf16", torch.bfloat16),
+        ("flags : fpu avx2 avx512f", torch.float32),
+    ],
+)
+def test_a_processor_computes_in_bfloat16_where_it_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpuinfo: str, dtype: torch.dtype
+) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"model name : bfloat16 3000\n{cpuinfo}\n")
+    monkeypatch.setattr(hardware, "CPU_INFO", file)
+    assert hardware.detect(device="cpu").dtype == dtype
+    assert hardware.detect(device="cpu", dtype="float32").dtype == torch.float32
+
+
+def test_a_gpu_computes_one_large_batch_at_a_time_in_float16() -> None:
+    found = hardware.detect(device="cuda:1")
+    assert (found.dtype, found.slots) == (torch.float16, 1)
+    assert found.batch_tokens > hardware.detect(device="cpu").batch_tokens
+
+
+def test_a_dtype_that_torch_lacks_is_named() -> None:
+    with pytest.raises(ValueError, match="EMBEDDING_DTYPE 'float7': one of auto"):
+        hardware.detect(device="cpu", dtype="float7")
