@@ -397,3 +397,12 @@ def test_map_and_source(tmp_path: Path) -> None:
         "Nurse",
         "Oslo",
     )
+
+
+def test_a_date_that_no_reader_could_take_is_refused(tmp_path: Path) -> None:
+    file = write_as(tmp_path / "p.jsonl", [POSTING | {"closes_at": "9999-12-31T23:59:59-05:00"}])
+    with pytest.raises(CommandError, match="1 rows were rejected"):
+        run("import_postings", file)
+    [reject] = rejects(file)
+    assert (reject["field"], reject["external_id"]) == ("closes_at", "p1")
+    assert "the year 9999" in reject["reason"]
