@@ -129,7 +129,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = "jobrec_site.formats"
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA_DIR / "static")))
+STATIC_ROOT = Path(env("STATIC_ROOT", default="") or DATA_DIR / "static")
 # Served as they are, compressed; found where they lie while nothing is collected (tests, a bare `manage.py`).
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
