@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
@@ -140,11 +141,19 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
                 stream.drain()
             yield from stream.answers()
 
-    def drain(self) -> None:
-        """Ends the streams after the chunks that were read: they would outlive any grace."""
+    def drain(self, seconds: float) -> bool:
+        """Ends the streams after the chunks that were begun: they would outlive any grace. Whether there were any.
+
+        Returns when they have ended, and after `seconds` at the latest.
+        """
         self._draining = True
-        for stream in list(self._streams):
+        streams = set(self._streams)
+        for stream in streams:
             stream.drain()
+        until = time.monotonic() + seconds
+        while self._streams & streams and time.monotonic() < until:
+            time.sleep(0.02)
+        return bool(streams)
 
     def _served(self, wanted: embedding_pb2.ModelVersion) -> Served:
         served = self.models.find(wanted.name, wanted.revision)

@@ -36,6 +36,8 @@ class OrderedStream(Generic[RequestT, ResultT, AnswerT]):
         self._begun: SimpleQueue[tuple[RequestT, Future[ResultT]] | Exception | None] = SimpleQueue()
         self._futures: set[Future[ResultT]] = set()
         self._lock = threading.Lock()
+        self._beginning = threading.Lock()  # while a request is begun, which may take long
+        self._drained = False
         self._abandoned = threading.Event()
 
     def answers(self) -> Iterator[AnswerT]:
@@ -53,8 +55,10 @@ class OrderedStream(Generic[RequestT, ResultT, AnswerT]):
             self.abandon()
 
     def drain(self) -> None:
-        """Answers what has been read, and then no more."""
-        self._begun.put(StreamDrainedError("the server stops: send what is not answered to another"))
+        """Answers what has been begun, and then no more."""
+        with self._beginning:
+            self._drained = True
+            self._begun.put(StreamDrainedError("the server stops: send what is not answered to another"))
 
     def abandon(self) -> None:
         """Drops what is not answered: nobody waits for it any more. Idempotent."""
@@ -71,12 +75,17 @@ class OrderedStream(Generic[RequestT, ResultT, AnswerT]):
                 request = next(self._requests, None)
                 if request is None:
                     break
-                future = self._begin(request)
-                with self._lock:
-                    self._futures.add(future)
-                    if self._abandoned.is_set():
-                        future.cancel()
-                self._begun.put((request, future))
+                with (
+                    self._beginning
+                ):  # what was begun before the end of a drained stream is answered before it
+                    if self._drained:
+                        break
+                    future = self._begin(request)
+                    with self._lock:
+                        self._futures.add(future)
+                        if self._abandoned.is_set():
+                            future.cancel()
+                    self._begun.put((request, future))
         except Exception as error:  # noqa: BLE001  raised where the answers are read
             self._begun.put(error)
         else:

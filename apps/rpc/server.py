@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from apps.rpc.credentials import TokenInterceptor, bind
 logger = logging.getLogger(__name__)
 
 MESSAGE_LIMIT = 100 * 1024 * 1024  # bytes
+LINGER = 0.5  # seconds, for callers to hear that their stream has ended
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,19 @@ class RunningServer:
     server: grpc.Server
     health: health.HealthServicer
     port: int
-    drain: Callable[[], None]
+    drain: Callable[[float], bool]
 
     def stop(self, *, grace: float = 10.0) -> None:
-        """Tells health watchers, takes no new call, lets those under way finish within `grace` seconds."""
+        """Tells health watchers, takes no new call, lets those under way finish within `grace` seconds.
+
+        Streams are ended before the connections are: a caller that is still sending when its connection is closed
+        may lose the last answers unread.
+        """
         self.health.enter_graceful_shutdown()
-        stopped = self.server.stop(grace)
-        self.drain()
-        stopped.wait()
+        until = time.monotonic() + grace
+        if self.drain(grace / 2):
+            time.sleep(min(LINGER, grace / 4))
+        self.server.stop(max(0.0, until - time.monotonic())).wait()
 
 
 def start_server(
@@ -43,12 +50,13 @@ def start_server(
     address: str,
     threads: int,
     queue: int = 0,
-    drain: Callable[[], None] = lambda: None,
+    drain: Callable[[float], bool] = lambda _: False,
 ) -> RunningServer:
     """Starts serving `service_name` on `address`.
 
     At most `threads` calls run and `queue` more wait; a further one is answered RESOURCE_EXHAUSTED.
-    `drain` is called at the stop, to end calls that would go on for longer than the grace.
+    `drain` is called at the stop with the seconds it may take, to end calls that would go on for longer, and says whether
+    there were any.
     Raises RuntimeError where the address is taken, ImproperlyConfigured where it is open to others unprotected.
     """
     server = grpc.server(

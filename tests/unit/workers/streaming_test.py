@@ -105,6 +105,29 @@ def test_draining_answers_what_was_read_and_then_says_so() -> None:
     waiting.put(None)
 
 
+def test_what_was_begun_when_draining_is_answered_first() -> None:
+    waiting: queue.Queue[int | None] = queue.Queue()
+    work = Work(0)
+    drained = threading.Event()
+
+    def begin(number: int) -> "Future[str]":
+        threading.Thread(target=lambda: (stream.drain(), drained.set())).start()
+        assert not drained.wait(0.2)  # while it is being begun
+        future = work.begin(number)
+        future.set_result("a")
+        return future
+
+    stream: OrderedStream[int, str, Any] = OrderedStream(
+        iter(waiting.get, None), begin=begin, finish=lambda number, result: (number, result), ahead=2
+    )
+    answers = stream.answers()
+    waiting.put(0)
+    assert next(answers) == (0, "a")
+    with pytest.raises(StreamDrainedError):
+        next(answers)
+    waiting.put(None)
+
+
 def test_what_reading_raises_comes_after_the_answers_before_it() -> None:
     def requests() -> Iterator[int]:
         yield 0
