@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RECALL = 0.95
 BARE = 5  # scans
+WHOLE = 3  # searches as the API makes them
 
 
 def main() -> None:
@@ -93,7 +94,8 @@ def filters(rows: int) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Line:
-    """`rows`: the smallest share of the rows due that came back. `recall`: the mean over the queries."""
+    """`rows`: the smallest share of the rows due that came back, from the index or the scan and from a whole search.
+    `recall`: the mean over the queries."""
 
     matching: int
     strategies: set[str]
@@ -112,11 +114,15 @@ def one_filter(
     texts: Sequence[str],
     k: int,
 ) -> Line:
+    from apps.recommendations.matching import match
+    from apps.recommendations.profiles import Seeker
+    from apps.recommendations.ranking import Features
     from apps.recommendations.retrieval import nearest
     from apps.recommendations.services import filtered
 
     matching = filtered("posting", values)
-    positions = np.flatnonzero(np.isin(stored.ids, list(matching.values_list("pk", flat=True))))
+    keys = list(matching.values_list("pk", flat=True))
+    positions = np.flatnonzero(np.isin(stored.ids, keys))
     due = min(k, len(positions))
     strategies, shares, recalls, seconds = set[str](), [], [], []
     for text, row in zip(texts, cosines, strict=True):
@@ -127,6 +133,9 @@ def one_filter(
         ids = [each.row_id for each in found.rows]
         shares.append(len(np.intersect1d(ids, stored.ids[positions])) / due)
         recalls.append(vectors.recall(ids, stored, row, positions, k=k))
+    for text in texts[:WHOLE]:
+        found = match("posting", Seeker(Features(), text), matching, model=model)
+        shares.append(len({each.row_id for each in found.items} & set(keys)) / min(k, len(keys)))
     p50, p95 = (report.percentile(seconds, share) for share in (0.5, 0.95))
     return Line(len(positions), strategies, min(shares), float(np.mean(recalls)), p50, p95)
 

@@ -48,7 +48,8 @@ def match(
 ) -> Matches:
     """The best RECOMMENDATION_DEPTH rows of `matching` for a seeker: all of them, where fewer match.
 
-    Without a vector, words and skills answer and the newest rows fill up; that is marked degraded.
+    Rows that have no vector yet are found by their words, and the newest of them where others are too few. Where the
+    seeker has no vector, words and skills answer, and the newest rows fill up; that is marked degraded.
     `candidate_id` says whose saved postings count, where the seeker is a stored candidate.
     """
     clock, depth = _Clock(), settings.RECOMMENDATION_DEPTH
@@ -69,6 +70,7 @@ def match(
     else:
         share = 1.0
         ids = fused(by_skills, text.rows[:depth], weight=1.0, k=depth)
+    if len(ids) < (min(depth, near.matching) if near else depth):
         ids += _newest(matching.exclude(pk__in=ids), k=depth - len(ids))
     with clock.lap("scores"):
         known = _nearness(kind, seeker, near, text, ids, model=model, candidate_id=candidate_id)
@@ -121,7 +123,7 @@ def _by_skills(matching: QuerySet[Any], skills: frozenset[int], *, k: int) -> li
 
 
 def _newest(matching: QuerySet[Any], *, k: int) -> list[int]:
-    return list(matching.order_by("-pk").values_list("pk", flat=True)[:k]) if k else []
+    return list(matching.order_by("-pk").values_list("pk", flat=True)[:k])
 
 
 def _nearness(
@@ -134,7 +136,10 @@ def _nearness(
     model: EmbeddingModel | None,
     candidate_id: int | None,
 ) -> dict[int, Nearness]:
-    """What is known of each of `ids`: whatever list a row comes from, all of its parts are looked up."""
+    """What is known of each of `ids`: whatever list a row comes from, all of its parts are looked up.
+
+    A row must not win by what is not known of it: by whatever the others are measured, it is as far as can be.
+    """
     by_vector: dict[int, float] = {}
     if near is not None and model is not None and seeker.vector is not None:
         by_vector = {row.row_id: row.cosine for row in near.rows}
@@ -145,9 +150,11 @@ def _nearness(
     liked: dict[int, float] = {}
     if candidate_id is not None and model is not None and kind == Kind.POSTING:
         liked = interest(candidate_id, ids, model=model)
-    # Without a vector the text is what every row is measured by: a row must not win by what is not known of it.
-    silent = None if near is not None else 0.0
-    return {row: Nearness(by_vector.get(row), by_text.get(row, silent), liked.get(row)) for row in ids}
+    no_vector, no_words = (None, 0.0) if near is None else (0.0, None)
+    return {
+        row: Nearness(by_vector.get(row, no_vector), by_text.get(row, no_words), liked.get(row))
+        for row in ids
+    }
 
 
 def _ranked(kind: Kind, seeker: Seeker, known: Mapping[int, Nearness], *, share: float) -> list[Match]:

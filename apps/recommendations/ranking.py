@@ -2,7 +2,7 @@
 
 The score is a weighted mean of parts between 0 and 1:
 
-    vector      cosine of the two vectors, 0 where it is negative                                   0.42
+    vector      cosine of the two vectors, 0 where it is negative, or the row found has none yet    0.42
     text        nearness of the two texts by the words they share, rare ones more (fulltext.py)     0.16
     coverage    share of the posting's skills that the candidate has                                0.16
     overlap     skills in common ÷ skills of either (Jaccard)                                       0.04

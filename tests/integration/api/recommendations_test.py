@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.candidates.models import Candidate
-from apps.embeddings.models import EmbeddingModel
+from apps.embeddings.models import EmbeddingModel, PostingEmbedding
 from apps.postings.models import Posting
 from apps.recommendations.models import Interaction
 from apps.recommendations.text_index import index_texts
@@ -266,6 +266,20 @@ def test_a_profile_is_matched_without_being_stored(anonymous: Api, monkeypatch: 
     assert {"p29", "p28", "p26", "p25"} & set(names(data))
     assert data["edges"][0]["explanation"]["experienceFit"] == 1.0
     assert Candidate.objects.count() == 3
+
+
+def test_rows_without_a_vector_come_last_and_none_is_missing(recruiter: Api) -> None:
+    """Those that were written since the last run."""
+    PostingEmbedding.objects.filter(posting__external_id__in=["p0", "p1", "p2", "p28"]).delete()
+    data = recruiter.data(RECOMMENDED, id=key("c1"), first=100)["recommendedPostings"]
+    assert (data["totalCount"], data["degraded"]) == (30, False)
+    assert sorted(names(data)) == sorted(f"p{number}" for number in range(30))
+    assert names(data).index("p1") > names(data).index("p4")  # the same but for the direction
+    by_name = {edge["node"]["externalId"]: edge["explanation"]["vectorScore"] for edge in data["edges"]}
+    assert (by_name["p1"], by_name["p3"]) == (0, pytest.approx(np.cos(np.radians(9)), abs=2e-3))
+    PostingEmbedding.objects.filter(posting__city="Oslo").delete()
+    data = recruiter.data(RECOMMENDED, id=key("c1"), filter={"location": "Oslo"})["recommendedPostings"]
+    assert sorted(names(data)) == sorted(f"p{number}" for number in range(1, 30, 2))
 
 
 def test_before_any_model_answers_skills_do(recruiter: Api, corpus: EmbeddingModel) -> None:

@@ -110,8 +110,12 @@ def test_what_was_begun_when_draining_is_answered_first() -> None:
     work = Work(0)
     drained = threading.Event()
 
+    def drain() -> None:
+        stream.drain()
+        drained.set()
+
     def begin(number: int) -> "Future[str]":
-        threading.Thread(target=lambda: (stream.drain(), drained.set())).start()
+        threading.Thread(target=drain).start()
         assert not drained.wait(0.2)  # while it is being begun
         future = work.begin(number)
         future.set_result("a")
