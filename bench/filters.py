@@ -114,6 +114,7 @@ def one_filter(
     texts: Sequence[str],
     k: int,
 ) -> Line:
+    from apps.embeddings.models import Kind
     from apps.recommendations.matching import match
     from apps.recommendations.profiles import Seeker
     from apps.recommendations.ranking import Features
@@ -134,8 +135,8 @@ def one_filter(
         shares.append(len(np.intersect1d(ids, stored.ids[positions])) / due)
         recalls.append(vectors.recall(ids, stored, row, positions, k=k))
     for text in texts[:WHOLE]:
-        found = match("posting", Seeker(Features(), text), matching, model=model)
-        shares.append(len({each.row_id for each in found.items} & set(keys)) / min(k, len(keys)))
+        ranked = match(Kind.POSTING, Seeker(Features(), text), matching, model=model)
+        shares.append(len({each.row_id for each in ranked.items} & set(keys)) / min(k, len(keys)))
     p50, p95 = (report.percentile(seconds, share) for share in (0.5, 0.95))
     return Line(len(positions), strategies, min(shares), float(np.mean(recalls)), p50, p95)
 

@@ -179,6 +179,8 @@ CACHES = {
 CACHE_L1_TTL = env.int("CACHE_L1_TTL", default=60)  # seconds, in each web process
 CACHE_L1_ENTRIES = env.int("CACHE_L1_ENTRIES", default=2_000)
 CACHE_L2_TTL = env.int("CACHE_L2_TTL", default=600)  # seconds, in Redis
+# Seconds that what a cursor goes on from is kept. The page before it may come from caches that are twice as old as L2's.
+CURSOR_TTL = env.int("CURSOR_TTL", default=3 * CACHE_L2_TTL)
 CACHE_L1_RESPONSES_MB = env.int("CACHE_L1_RESPONSES_MB", default=32)  # whole responses, in each web process
 # After its start and after each run the cache warmer answers what is asked most, so many requests, so many seconds.
 CACHE_WARM_REQUESTS = env.int("CACHE_WARM_REQUESTS", default=50)  # 0: nothing is counted, nothing warmed

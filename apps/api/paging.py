@@ -1,21 +1,42 @@
-"""Relay paging by keyset: a cursor says after which row to go on, so nothing shifts while rows come and go."""
+"""Relay paging by keyset: a cursor says after which row to go on, so nothing shifts while rows come and go.
+
+Where an edit may move a row in the order, the key alone would lose one that rises above the cursor and repeat one that
+falls below it. So a cursor of such an order also names the rows that were shown before it: one that rose comes first on
+the next page, and none comes twice. They are kept for CURSOR_TTL, for as many as MOST_SHOWN; beyond, the key decides.
+"""
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import orjson
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 
-from apps.api.errors import bad_field
+from apps.api.errors import BadInputError, bad_field
+from apps.caching.two_level import Codec, TwoLevelCache
 
 PAGE = 20
 LARGEST_PAGE = 100
+MOST_SHOWN = 10_000
+# The clocks of a web server and of the database may differ by so much, and a transaction take so long.
+SLACK = timedelta(minutes=2)
+
+_shown = TwoLevelCache(
+    codec=Codec(
+        encode=lambda keys: np.asarray(keys, "<i8").tobytes(),
+        decode=lambda packed: np.frombuffer(packed, "<i8").tolist(),
+        weight=lambda keys: 1 + len(keys) // 1_000,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -30,20 +51,70 @@ class Page:
 
 @dataclass(frozen=True)
 class Order:
-    """An order by one nullable column, largest first and unknown last, then by key, the newest first."""
+    """An order by one nullable column, largest first and unknown last, then by key, the newest first.
+
+    `edits_move`: the column may change, of rows that have `created_at` and `updated_at`.
+    """
 
     name: str
     column: str
     parse: Callable[[Any], Any]
+    edits_move: bool = False
 
     def apply(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        if self.column == "pk":
+            return rows.order_by("-pk")
         return rows.order_by(F(self.column).desc(nulls_last=True), F("pk").desc())
 
     def after(self, rows: QuerySet[Any], value: Any, pk: int) -> QuerySet[Any]:
+        if self.column == "pk":
+            return rows.filter(pk__lt=pk)
         if value is None:
             return rows.filter(**{f"{self.column}__isnull": True}, pk__lt=pk)
         later = Q(**{f"{self.column}__lt": value}) | Q(**{self.column: value}, pk__lt=pk)
         return rows.filter(later | Q(**{f"{self.column}__isnull": True}))
+
+    def up_to(self, rows: QuerySet[Any], value: Any, pk: int) -> QuerySet[Any]:
+        """The rows that are not `after`."""
+        if value is None:
+            return rows.filter(Q(**{f"{self.column}__isnull": False}) | Q(pk__gte=pk))
+        return rows.filter(Q(**{f"{self.column}__gt": value}) | Q(**{self.column: value}, pk__gte=pk))
+
+
+LAST_ADDED = Order("added", "pk", int)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page ends: after the row with `value` and `pk`.
+
+    In an order that edits move, the list was begun at `since`, and the first `count` keys of those kept as `shown`
+    were shown up to here. `shown` is empty where none are kept.
+    """
+
+    value: Any
+    pk: int
+    since: datetime
+    shown: str = ""
+    count: int = 0
+
+    @classmethod
+    def parse(cls, cursor: str, order: Order) -> "Place":
+        """Raises BadInputError."""
+        value, pk, *rest = decode(cursor, order.name, 5 if order.edits_move else 2)
+        try:
+            place = cls(order.parse(value), int(pk), timezone.now())
+            if rest:
+                since, shown, count = rest
+                begun = datetime.fromisoformat(since).astimezone(UTC)
+                place = cls(place.value, place.pk, begun, str(shown), int(count))
+        except (ValueError, TypeError, ArithmeticError, ValidationError) as error:
+            raise _no_cursor() from error
+        return place
+
+    def encode(self, order: Order) -> str:
+        kept = [self.since.isoformat(), self.shown, self.count] if order.edits_move else []
+        return encode(order.name, [self.value, self.pk, *kept])
 
 
 def number(value: Any) -> Decimal | None:
@@ -69,16 +140,64 @@ def page_of_rows(rows: QuerySet[Any], order: Order, *, first: int | None, after:
     """One page of a queryset. Raises BadInputError for a wrong `first` or `after`."""
     size = page_size(first)
     ordered = order.apply(rows)
-    if after is not None:
-        value, pk = decode(after, order.name, 2)
-        try:
-            ordered = order.after(ordered, order.parse(value), int(pk))
-        except (ValueError, TypeError, ArithmeticError, ValidationError) as error:
-            raise bad_field("after", "is no cursor of this list") from error
-    found = list(ordered[: size + 1])
+    place = Place.parse(after, order) if after is not None else None
+    before = _shown_before(place) if place and order.edits_move else []
+    try:
+        risen = (
+            _risen(order.up_to(ordered, place.value, place.pk), place, before, size)
+            if place and before
+            else []
+        )
+        rest = order.after(ordered, place.value, place.pk).exclude(pk__in=before) if place else ordered
+        found = [*risen, *rest[: max(0, size + 1 - len(risen))]]
+    except (ValueError, TypeError, ArithmeticError, ValidationError) as error:
+        raise _no_cursor() from error
     shown = found[:size]
-    cursors = [encode(order.name, [getattr(row, order.column), row.pk]) for row in shown]
-    return Page(shown, cursors, has_next=len(found) > size, has_previous=after is not None)
+    has_next = len(found) > size
+    keys = [*before, *(row.pk for row in shown)]
+    known = place is None or bool(before)
+    kept = _keep_shown(keys) if order.edits_move and has_next and known and len(keys) <= MOST_SHOWN else ""
+    since = place.since if place else timezone.now()
+    cursors = []
+    for number, row in enumerate(shown, 1):
+        # After one that rose, the list goes on from where it was.
+        value, pk = (
+            (place.value, place.pk)
+            if place and number <= len(risen)
+            else (getattr(row, order.column), row.pk)
+        )
+        cursors.append(Place(value, pk, since, kept, len(before) + number).encode(order))
+    return Page(shown, cursors, has_next=has_next, has_previous=after is not None)
+
+
+def _risen(rows: QuerySet[Any], place: Place, before: list[int], size: int) -> list[Any]:
+    """The rows that an edit took out of the rest of the list, since it was begun."""
+    edited = rows.filter(updated_at__gte=place.since - SLACK, created_at__lt=place.since)
+    return list(edited.exclude(pk__in=before)[: size + 1])
+
+
+def _keep_shown(keys: list[int]) -> str:
+    """Keeps the keys of the rows shown so far; their name, the same for the same keys."""
+    name = hashlib.sha256(np.asarray(keys, "<i8").tobytes()).hexdigest()[:24]
+    _shown.get_or_compute(
+        "rows shown", {"name": name}, tags=(), compute=lambda: keys, ttl=settings.CURSOR_TTL
+    )
+    return name
+
+
+def _shown_before(place: Place) -> list[int]:
+    """What was shown up to a place; none where it is not kept any more, which is in no cached answer then."""
+    if not place.shown:
+        return []
+    nothing: list[int] = []
+    kept = _shown.get_or_compute(
+        "rows shown", {"name": place.shown}, tags=(), compute=lambda: nothing, keep=lambda _: False
+    )
+    return kept[: place.count]
+
+
+def _no_cursor() -> BadInputError:
+    return bad_field("after", "is no cursor of this list")
 
 
 def encode(name: str, values: Sequence[Any]) -> str:
@@ -90,7 +209,7 @@ def decode(cursor: str, name: str, count: int) -> list[Any]:
     try:
         values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, orjson.JSONDecodeError, UnicodeEncodeError, ValueError) as error:
-        raise bad_field("after", "is no cursor of this list") from error
+        raise _no_cursor() from error
     if not isinstance(values, list) or len(values) != count + 1 or values[0] != name:
         raise bad_field("after", "is no cursor of this list, or of another order of it")
     return values[1:]

@@ -86,19 +86,22 @@ class TwoLevelCache:
         tags: Sequence[str],
         compute: Callable[[], ValueT],
         keep: Callable[[ValueT], bool] = lambda _: True,
+        ttl: int | None = None,
     ) -> ValueT:
         """The answer `name` for `arguments`, from L1, else L2, else `compute`, once for all threads that ask.
 
         What `compute` raises is raised and not kept; nor is an answer that `keep` refuses, nor one whose `compute`
         asked a cache for something that was not kept. Threads that waited for one of these compute for themselves.
-        Redis may be gone: then L1 and `compute` answer.
+        Redis may be gone: then L1 and `compute` answer. `ttl` is in seconds, in L2; CACHE_L2_TTL by default.
         """
         key = self._key(name, arguments, tags)
         found = self._l1_get(key)
         if found is not None:
             _lookups(name, "l1").inc()
             return cast("ValueT", found[0])
-        answer = self._fly(key, lambda: self._l2_get(key) or _computed(compute, keep))
+        answer = self._fly(
+            key, lambda: self._l2_get(key) or _computed(compute, keep), ttl or settings.CACHE_L2_TTL
+        )
         _lookups(name, answer.source).inc()
         return cast("ValueT", answer.value)
 
@@ -120,7 +123,7 @@ class TwoLevelCache:
         )
         return f"jobrec:answer:{name}:{hashlib.sha256(content).hexdigest()}"
 
-    def _fly(self, key: str, find: Callable[[], Answer]) -> Answer:
+    def _fly(self, key: str, find: Callable[[], Answer], ttl: int) -> Answer:
         """Lets one thread find `key`; the others wait for it, and find for themselves where it is not kept."""
         with self._lock:
             flight = self._flights.get(key)
@@ -135,7 +138,7 @@ class TwoLevelCache:
             if answer.kept:
                 self._l1_set(key, answer.value)
                 if answer.source == "computed":
-                    self._l2_set(key, answer.value)
+                    self._l2_set(key, answer.value, ttl)
         except BaseException as error:
             flight.set_exception(error)
             raise
@@ -164,11 +167,16 @@ class TwoLevelCache:
             return None
         return None if found is None else Answer(self._codec.decode(cast("bytes", found)), "l2")
 
-    def _l2_set(self, key: str, value: Any) -> None:
+    def _l2_set(self, key: str, value: Any, ttl: int) -> None:
         try:
-            ask(lambda redis: redis.set(key, self._codec.encode(value), ex=settings.CACHE_L2_TTL))
+            ask(lambda redis: redis.set(key, self._codec.encode(value), ex=ttl))
         except CacheUnavailableError as error:
             logger.debug("second cache level cannot be written: %s", error)
+
+
+def keep_nothing() -> None:
+    """Says of what is being computed that it may not be kept."""
+    _keepable.set(False)
 
 
 def _computed(compute: Callable[[], ValueT], keep: Callable[[ValueT], bool]) -> Answer:

@@ -1,5 +1,6 @@
 from django.conf import settings
 from django.db import models
+from django.db.models import F
 
 from apps.records.models import ContentHash, Record, place_indexes, salary_per_year_field
 from apps.skills.models import Skill, SkillUse
@@ -34,6 +35,14 @@ class Candidate(Record):
             models.UniqueConstraint(fields=["source", "external_id"], name="candidate_once_per_source")
         ]
         indexes = [
+            models.Index(
+                F("experience_years").desc(nulls_last=True),
+                F("id").desc(),
+                name="candidate_experienced_first",
+            ),
+            models.Index(
+                F("updated_at").desc(nulls_last=True), F("id").desc(), name="candidate_last_changed_first"
+            ),
             models.Index("salary_currency", "salary_per_year", name="candidate_by_salary"),
             *place_indexes("candidate"),
         ]

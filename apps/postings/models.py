@@ -76,6 +76,12 @@ class Posting(Record):
             models.Index(
                 F("published_at").desc(nulls_last=True), F("id").desc(), name="posting_newest_first"
             ),
+            models.Index(
+                F("salary_per_year").desc(nulls_last=True), F("id").desc(), name="posting_best_paid_first"
+            ),
+            models.Index(
+                F("updated_at").desc(nulls_last=True), F("id").desc(), name="posting_last_changed_first"
+            ),
             models.Index(Upper("job_family"), name="posting_by_job_family", condition=~Q(job_family="")),
             models.Index("salary_currency", "salary_per_year", name="posting_by_salary"),
             *place_indexes("posting"),

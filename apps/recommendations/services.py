@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.caching import tags
-from apps.caching.two_level import Codec, TwoLevelCache
+from apps.caching.two_level import Codec, TwoLevelCache, keep_nothing
 from apps.candidates.filters import CandidateFilterSet
 from apps.candidates.models import Candidate
 from apps.embeddings.kinds import tables
@@ -119,7 +120,7 @@ def _cached(
 
     A degraded answer is not cached, so that a full one follows as soon as it can. Every list is kept as a snapshot,
     which no invalidation touches: who pages on reads the same list, however the rows change meanwhile. Where a snapshot
-    is gone (see CACHE_L2_TTL), the list of now takes its place for the rest of the pages.
+    is gone (see CURSOR_TTL), the list of now takes its place for the rest of the pages.
     """
 
     def fresh() -> Matches:
@@ -134,13 +135,20 @@ def _cached(
 
     def kept(named: str, compute: Callable[[], Matches]) -> Matches:
         return lists.get_or_compute(
-            f"{name} snapshot", arguments | {"snapshot": named}, tags=(), compute=compute
+            f"{name} snapshot",
+            arguments | {"snapshot": named},
+            tags=(),
+            compute=compute,
+            ttl=settings.CURSOR_TTL,
         )
 
-    if snapshot is not None:
-        return kept(snapshot, fresh)
-    found = fresh()
-    kept(found.snapshot, lambda: found)
+    if snapshot is None:
+        found = fresh()
+        kept(found.snapshot, lambda: found)
+    else:
+        found = kept(snapshot, fresh)
+    if found.degraded:
+        keep_nothing()  # of what is made from it
     return found
 
 

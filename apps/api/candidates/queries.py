@@ -10,7 +10,7 @@ from apps.api.candidates.types import CandidateConnection, CandidateFilterInput,
 from apps.api.connections import connection_of
 from apps.api.filters import filter_values
 from apps.api.ids import primary_key
-from apps.api.paging import Order, moment, number, page_of_rows
+from apps.api.paging import LAST_ADDED, Order, moment, number, page_of_rows
 from apps.api.translation import translated
 from apps.candidates.models import Candidate, CandidateSkill
 from apps.recommendations.services import filtered
@@ -18,8 +18,9 @@ from apps.records.counting import counted
 
 VIEW = "candidates.view_candidate"
 ORDERS = {
-    "LAST_CHANGED": Order("changed", "updated_at", moment),
-    "MOST_EXPERIENCED": Order("experience", "experience_years", number),
+    "LAST_CHANGED": Order("changed", "updated_at", moment, edits_move=True),
+    "MOST_EXPERIENCED": Order("experience", "experience_years", number, edits_move=True),
+    "LAST_ADDED": LAST_ADDED,
 }
 
 
@@ -28,6 +29,7 @@ class CandidateOrder(graphene.Enum):
 
     LAST_CHANGED = "LAST_CHANGED"
     MOST_EXPERIENCED = "MOST_EXPERIENCED"
+    LAST_ADDED = "LAST_ADDED"
 
 
 def for_nodes(candidates: QuerySet[Candidate]) -> QuerySet[Candidate]:

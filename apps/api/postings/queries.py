@@ -8,7 +8,7 @@ from django.db.models import OuterRef, QuerySet
 from apps.api.connections import connection_of
 from apps.api.filters import filter_values
 from apps.api.ids import primary_key
-from apps.api.paging import Order, moment, number, page_of_rows
+from apps.api.paging import LAST_ADDED, Order, moment, number, page_of_rows
 from apps.api.postings.types import PostingConnection, PostingFilterInput, PostingNode
 from apps.api.translation import translated
 from apps.postings.models import Posting, PostingSkill
@@ -16,9 +16,10 @@ from apps.recommendations.services import filtered
 from apps.records.counting import counted
 
 ORDERS = {
-    "NEWEST": Order("newest", "published_at", moment),
-    "HIGHEST_SALARY": Order("salary", "salary_per_year", number),
-    "LAST_CHANGED": Order("changed", "updated_at", moment),
+    "NEWEST": Order("newest", "published_at", moment, edits_move=True),
+    "HIGHEST_SALARY": Order("salary", "salary_per_year", number, edits_move=True),
+    "LAST_CHANGED": Order("changed", "updated_at", moment, edits_move=True),
+    "LAST_ADDED": LAST_ADDED,
 }
 
 
@@ -28,6 +29,7 @@ class PostingOrder(graphene.Enum):
     NEWEST = "NEWEST"
     HIGHEST_SALARY = "HIGHEST_SALARY"
     LAST_CHANGED = "LAST_CHANGED"
+    LAST_ADDED = "LAST_ADDED"
 
 
 def for_nodes(postings: QuerySet[Posting]) -> QuerySet[Posting]:

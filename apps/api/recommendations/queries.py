@@ -19,6 +19,7 @@ from apps.api.recommendations.types import CandidateMatchConnection, PostingMatc
 from apps.api.translation import translated
 from apps.embeddings.models import Kind
 from apps.recommendations import services
+from apps.recommendations.interactions import done_with
 from apps.recommendations.matches import Matches
 from apps.recommendations.profiles import Profile
 from apps.recommendations.retrieval import among
@@ -101,7 +102,8 @@ class RecommendationQueries(graphene.ObjectType):
     ) -> Any:
         key = primary_key(candidate_id, of="Candidate", argument="candidateId")
         require_for_candidate(info, key, candidates.VIEW)
-        return _postings(partial(services.recommended_postings, key), filter, first, after)
+        search = partial(services.recommended_postings, key)
+        return _connection(Kind.POSTING, search, filter, first, after, without=done_with(key))
 
     @staticmethod
     @translated
@@ -115,7 +117,9 @@ class RecommendationQueries(graphene.ObjectType):
     ) -> Any:
         require(info, candidates.VIEW)
         key = primary_key(posting_id, of="Posting", argument="postingId")
-        return _candidates(partial(services.recommended_candidates, key), filter, first, after)
+        return _connection(
+            Kind.CANDIDATE, partial(services.recommended_candidates, key), filter, first, after
+        )
 
     @staticmethod
     @translated
@@ -128,7 +132,7 @@ class RecommendationQueries(graphene.ObjectType):
         after: str | None = None,
     ) -> Any:
         key = primary_key(posting_id, of="Posting", argument="postingId")
-        return _postings(partial(services.similar_postings, key), filter, first, after)
+        return _connection(Kind.POSTING, partial(services.similar_postings, key), filter, first, after)
 
     @staticmethod
     @translated
@@ -141,7 +145,7 @@ class RecommendationQueries(graphene.ObjectType):
         after: str | None = None,
     ) -> Any:
         search = partial(services.postings_for_profile, _profile(profile, "profile."))
-        return _postings(search, filter, first, after)
+        return _connection(Kind.POSTING, search, filter, first, after)
 
     @staticmethod
     @translated
@@ -154,7 +158,7 @@ class RecommendationQueries(graphene.ObjectType):
         **wanted: Any,
     ) -> Any:
         search = partial(services.postings_for_profile, _profile(wanted, ""))
-        return _postings(search, filter, first, after)
+        return _connection(Kind.POSTING, search, filter, first, after)
 
     @staticmethod
     @translated
@@ -168,7 +172,7 @@ class RecommendationQueries(graphene.ObjectType):
     ) -> Any:
         require(info, candidates.VIEW)
         search = partial(services.candidates_for_profile, _profile(wanted, ""))
-        return _candidates(search, filter, first, after)
+        return _connection(Kind.CANDIDATE, search, filter, first, after)
 
 
 def _profile(given: dict[str, Any], prefix: str) -> Profile:
@@ -192,30 +196,30 @@ def _profile(given: dict[str, Any], prefix: str) -> Profile:
 Search = Callable[..., Matches]
 
 
-def _postings(search: Search, given: dict[str, Any] | None, first: int | None, after: str | None) -> Any:
-    return _connection(PostingMatchConnection, Kind.POSTING, postings.for_nodes, search, given, first, after)
-
-
-def _candidates(search: Search, given: dict[str, Any] | None, first: int | None, after: str | None) -> Any:
-    return _connection(
-        CandidateMatchConnection, Kind.CANDIDATE, candidates.for_nodes, search, given, first, after
-    )
+KINDS: dict[Kind, tuple[Any, Callable[[QuerySet[Any]], QuerySet[Any]]]] = {
+    Kind.POSTING: (PostingMatchConnection, postings.for_nodes),
+    Kind.CANDIDATE: (CandidateMatchConnection, candidates.for_nodes),
+}
 
 
 def _connection(
-    connection: Any,
     kind: Kind,
-    for_nodes: Callable[[QuerySet[Any]], QuerySet[Any]],
     search: Search,
     given: dict[str, Any] | None,
     first: int | None,
     after: str | None,
+    *,
+    without: QuerySet[Any] | None = None,
 ) -> Any:
-    """A page of what `search` finds. Rows that were deleted or no longer match the filter are on no page."""
+    """A page of what `search` finds. Rows that were deleted, no longer match the filter or are `without` by now are on
+    no page."""
+    connection, for_nodes = KINDS[kind]
     cursor = MatchCursor.parse(after) if after is not None else None
     values = filter_values(given)
     ranked = search(values, snapshot=cursor.snapshot if cursor else None)
     rows = services.matching_rows(kind, values)
+    if without is not None:
+        rows = rows.exclude(pk__in=without)
     matches = ranked.only(among([each.row_id for each in ranked.items], rows))
     snapshot = cursor.snapshot if cursor else ranked.snapshot
     page = page_of_matches(matches.items, snapshot=snapshot, first=first, after=cursor)

@@ -41,3 +41,38 @@ def test_filters(corpus: EmbeddingModel, recruiter: Api, given: dict[str, Any], 
     )["candidates"]
     assert sorted(edge["node"]["externalId"] for edge in data["edges"]) == found
     assert data["totalCount"] == len(found)
+
+
+@pytest.mark.parametrize("order", ["LAST_CHANGED", "MOST_EXPERIENCED", "LAST_ADDED"])
+def test_one_that_is_edited_while_paging_comes_once(
+    corpus: EmbeddingModel, recruiter: Api, order: str
+) -> None:
+    query = """query ($after: String, $order: CandidateOrder) { candidates(first: 3, after: $after, orderBy: $order) {
+        pageInfo { hasNextPage endCursor } edges { node { externalId } } } }"""
+    upsert_candidates([CandidateInput.model_validate({"headline": "Somebody"} | person) for person in PEOPLE])
+    Candidate.objects.update(created_at="2026-11-01T00:00Z")
+    found: list[str] = []
+    after, more = None, True
+    while more:
+        data = recruiter.data(query, after=after, order=order)["candidates"]
+        found += [edge["node"]["externalId"] for edge in data["edges"]]
+        more, after = data["pageInfo"]["hasNextPage"], data["pageInfo"]["endCursor"]
+        for candidate in Candidate.objects.exclude(external_id__in=found)[:1]:
+            candidate.experience_years = 60
+            candidate.save()
+    assert sorted(found) == [f"c{number}" for number in range(7)]
+    assert len(found) == 7
+
+
+def test_orders(corpus: EmbeddingModel, recruiter: Api) -> None:
+    query = "query ($order: CandidateOrder) { candidates(orderBy: $order) { edges { node { externalId } } } }"
+    upsert_candidates([CandidateInput.model_validate({"headline": "Somebody"} | person) for person in PEOPLE])
+    Candidate.objects.get(external_id="c1").save()
+
+    def first(order: str, count: int) -> list[str]:
+        data = recruiter.data(query, order=order)["candidates"]
+        return [edge["node"]["externalId"] for edge in data["edges"]][:count]
+
+    assert first("MOST_EXPERIENCED", 3) == ["c3", "c4", "c6"]  # who says nothing comes last, the newest first
+    assert first("LAST_ADDED", 3) == ["c6", "c5", "c4"]
+    assert first("LAST_CHANGED", 1) == ["c1"]

@@ -7,6 +7,7 @@ import pytest
 from apps.embeddings.models import EmbeddingModel, PostingEmbedding
 from apps.postings.models import Posting
 from apps.postings.services import after_edit
+from apps.recommendations.interactions import record_interaction
 from tests.integration.api.conftest import Api, key
 
 pytestmark = pytest.mark.usefixtures("corpus")
@@ -70,6 +71,18 @@ def test_while_rows_are_inserted_edited_and_closed_none_comes_twice_and_none_tha
     assert sorted(other.found) == sorted({"new", *(f"p{number}" for number in range(30))} - {closed})
     assert {"new", last} <= set(other.pages[0])
     assert first not in other.pages[0]
+
+
+def test_what_the_candidate_dismissed_meanwhile_is_on_no_later_page(
+    recruiter: Api, django_capture_on_commit_callbacks: Any
+) -> None:
+    reader = Reader(recruiter)
+    reader.read()
+    with django_capture_on_commit_callbacks(execute=True):
+        record_interaction(int(key("c1")), int(key("p28")), "dismissed")
+    while reader.more:
+        reader.read()
+    assert sorted(reader.found) == sorted({f"p{number}" for number in range(30)} - {"p28"})
 
 
 def test_where_the_list_is_gone_paging_goes_on_in_the_list_of_now(recruiter: Api, clean_cache: None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from apps.postings.models import Posting
 from apps.records.models import EnglishLevel
@@ -39,7 +40,7 @@ def all_pages(api: Api, size: int, between: Any = lambda: None, **variables: Any
         between()
 
 
-@pytest.mark.parametrize("order", ["NEWEST", "HIGHEST_SALARY", "LAST_CHANGED"])
+@pytest.mark.parametrize("order", ["NEWEST", "HIGHEST_SALARY", "LAST_CHANGED", "LAST_ADDED"])
 def test_pages_hold_every_posting_once_in_order(anonymous: Api, order: str) -> None:
     Posting.objects.filter(external_id__in=["p3", "p9"]).update(salary_max=None, published_at=None)
     found = all_pages(anonymous, 7, orderBy=order)
@@ -61,6 +62,45 @@ def test_rows_that_come_and_go_while_paging_neither_repeat_nor_hide_others(anony
     stayed = {f"p{number}" for number in range(30)} - {"p0", "p10", "p20"}
     assert len(found) == len(set(found))
     assert stayed <= set(found)
+
+
+@pytest.mark.parametrize("order", ["NEWEST", "HIGHEST_SALARY", "LAST_CHANGED", "LAST_ADDED"])
+def test_rows_that_are_edited_while_paging_come_once(anonymous: Api, order: str) -> None:
+    """One that was shown falls below the cursor, one that was to come rises above it, and one comes back."""
+    shown: list[str] = []
+
+    def edit() -> None:
+        ahead = [name for name in (f"p{number}" for number in range(30)) if name not in shown]
+        falls, rises = shown[0], ahead[0]
+        Posting.objects.filter(external_id=falls).update(
+            published_at="2026-01-01T00:00Z", salary_max=1, updated_at="2026-01-01T00:00Z"
+        )
+        Posting.objects.filter(external_id=rises).update(
+            published_at="2026-12-01T00:00Z", salary_max=900_000, updated_at=timezone.now()
+        )
+
+    def touch() -> None:
+        edit()
+        for posting in Posting.objects.filter(external_id=shown[1]):
+            posting.save()
+
+    Posting.objects.update(created_at="2026-11-01T00:00Z")
+    after, data = None, None
+    while data is None or data["postings"]["pageInfo"]["hasNextPage"]:
+        data = anonymous.data(PAGE, first=7, after=after, orderBy=order)
+        shown += names(data)
+        after = data["postings"]["pageInfo"]["endCursor"]
+        if len(shown) < 28:
+            touch()
+    assert sorted(shown) == sorted(f"p{number}" for number in range(30))
+
+
+def test_reading_on_from_a_cursor_twice_gives_the_same_page(anonymous: Api) -> None:
+    """From the middle of a page, too."""
+    first = anonymous.data(PAGE, first=10, orderBy="LAST_CHANGED")
+    cursor = first["postings"]["edges"][4]["cursor"]
+    again = [names(anonymous.data(PAGE, first=5, after=cursor, orderBy="LAST_CHANGED")) for _ in range(2)]
+    assert again == [names(first)[5:]] * 2
 
 
 @pytest.mark.parametrize(
