@@ -1,6 +1,6 @@
 """Many minutes of half the load that the server can bear, while postings are edited and embedded anew, without a pause.
 
-No answer may fail, the memory of no process may grow on, and the 95th percentile stays near that of the same load
+No answer may fail or be degraded, no process may end, the memory of none may grow on, and the 95th percentile stays near that of the same load
 while nothing is embedded. The requests are what many ask alike: SEARCHES by words, with reasons. All processes run that
 serve, with the settings that they have by default, but for EMBEDDING_CORES, which leaves the web half of the cores, as
 the runbook advises where one machine does all. Each run embeds one slice of the corpus that was edited before, and
@@ -125,6 +125,9 @@ def _judge(
     )
     result.figure("memory, from the first fifth to the last: " + memory.table())
     result.at_least("soak_runs", runs.count, 1)
+    result.at_most("soak_processes_that_ended", len(ended := memory.ended()), 0)
+    if ended:
+        result.figure(f"ended: {', '.join(sorted(ended))}")
     result.at_most("soak_failed_answers", sum(each.failed for each in loads.values()), 0)
     if busy.seconds >= JUDGED_FROM:
         result.at_most("soak_memory_growth", memory.largest_growth(), 0.10)
@@ -193,6 +196,8 @@ class Memory:
     def __init__(self) -> None:
         self._roots = psutil.Process().children()
         self._seen: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._first: set[tuple[int, str]] = set()
+        self._last: set[tuple[int, str]] = set()
         self._ending = Event()
 
     @contextmanager
@@ -212,6 +217,7 @@ class Memory:
             looking.join()
 
     def _look(self) -> None:
+        self._last = set()
         for process in [each for root in self._roots for each in (root, *root.children(recursive=True))]:
             try:
                 name, used = _name(process), process.memory_info()
@@ -219,6 +225,12 @@ class Memory:
                 continue  # ended meanwhile
             own = used.rss - getattr(used, "shared", 0)  # not all systems tell the two apart
             self._seen[process.pid, name].append(own)
+            self._last.add((process.pid, name))
+        self._first = self._first or self._last
+
+    def ended(self) -> list[str]:
+        """Names of those that were there at first and not at last, but for PostgreSQL's, one for each connection."""
+        return [name for _, name in self._first - self._last if name != "postgres"]
 
     def growths(self) -> dict[str, float]:
         """By name, the largest of those processes that lived all the time."""
