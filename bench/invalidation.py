@@ -77,7 +77,7 @@ def measure(ports: list[int], *, tries: int) -> list[float]:
     try:
         for number in range(tries):
             if busy is None or not busy.is_alive():  # the load never pauses for long
-                busy = Thread(target=keep_busy, args=[ports[number % len(ports)]])
+                busy = Thread(target=keep_busy, args=[ports])
                 busy.start()
             latencies.append(one_try(readers, posting.pk, number))
     finally:
@@ -107,8 +107,8 @@ def one_try(readers: list["Reader"], posting_id: int, number: int) -> float:
     return time.perf_counter() - started
 
 
-def keep_busy(port: int) -> None:
-    load.run(port, [load.post("/graphql", {"query": LOAD})], seconds=5, connections=4)
+def keep_busy(ports: list[int]) -> None:
+    load.run(ports, [load.post("/graphql", {"query": LOAD})], seconds=5, connections=2 * len(ports))
 
 
 def change(posting_id: int, title: str) -> None:

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any
 
 CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
@@ -48,7 +48,7 @@ def post(path: str, content: Any, **headers: str) -> bytes:
 
 
 def run(
-    port: int,
+    port: int | Sequence[int],
     requests: Sequence[bytes],
     *,
     seconds: float,
@@ -56,17 +56,18 @@ def run(
     processes: int = 1,
     rate: float = 0.0,
 ) -> Load:
-    """Sends `requests` over and over, each connection one at a time, for `seconds`.
+    """Sends `requests` over and over, each connection one at a time, for `seconds`; to several ports in equal parts.
 
     As fast as answers come, or `rate` a second. Then latencies count from when a request was due: a server that
     stalls is not spared the requests that it kept waiting.
     """
+    ports = [port] if isinstance(port, int) else list(port)
     context = multiprocessing.get_context("spawn")
     shares = [list(requests[number::processes]) or list(requests) for number in range(processes)]
     with context.Pool(processes) as pool:
         pause = connections / rate if rate else 0.0  # between two requests of one connection
         loads = pool.starmap(
-            _drive, [(port, share, seconds, connections // processes, pause) for share in shares]
+            _drive, [(ports, share, seconds, connections // processes, pause) for share in shares]
         )
     return replace(together(loads), seconds=max(each.seconds for each in loads))
 
@@ -81,10 +82,10 @@ def together(loads: Sequence[Load]) -> Load:
     )
 
 
-def _drive(port: int, requests: list[bytes], seconds: float, connections: int, pause: float) -> Load:
+def _drive(ports: list[int], requests: list[bytes], seconds: float, connections: int, pause: float) -> Load:
     waiting = selectors.DefaultSelector()
     upcoming = cycle(requests)
-    for _ in range(connections):
+    for port in islice(cycle(ports), connections):
         opened = socket.create_connection(("127.0.0.1", port), timeout=30)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         waiting.register(opened, selectors.EVENT_READ, _Connection(opened))

@@ -95,6 +95,7 @@ MIDDLEWARE = [
     "apps.api.response_cache.ResponseCacheMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "jobrec_site.cookies.UnreadableCookies",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -5,6 +5,7 @@ import math
 import time
 from functools import cache
 
+from django.core.exceptions import ImproperlyConfigured
 from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
@@ -31,6 +32,17 @@ def allowance(rate: str, who: str) -> int | None:
         logger.debug("requests are not counted: %s", error)
         return None
     return max(1, math.ceil(resets_at - time.time()))
+
+
+def check_rate(setting: str, rate: str) -> None:
+    """Raises ImproperlyConfigured for a rate that cannot be read."""
+    try:
+        if rate:
+            _item(rate)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{setting}={rate}: not a rate such as 600/minute; empty is no limit"
+        ) from error
 
 
 @cache

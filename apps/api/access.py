@@ -20,6 +20,11 @@ def require(info: Any, permission: str) -> None:
         raise ForbiddenError(f"this needs the permission {permission}", permission=permission)
 
 
+def may(info: Any, permission: str) -> bool:
+    """Whether the user has `permission`; nobody in particular has none."""
+    return bool(user_of(info).has_perm(permission))
+
+
 def own_candidate_id(info: Any) -> int | None:
     """The candidate that the signed-in user is."""
     user = user_of(info)

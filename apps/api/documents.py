@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
+from typing import Any
 
 from cachetools import LRUCache
 from django.conf import settings
@@ -19,10 +20,13 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    StringValueNode,
+    Visitor,
     get_operation_ast,
     parse,
     specified_rules,
     validate,
+    visit,
 )
 
 from apps.api.errors import BadRequestError
@@ -41,6 +45,15 @@ class InvalidDocumentError(Exception):
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
         self.errors = errors
+
+
+class _LongestText(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.characters = 0
+
+    def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
+        self.characters = max(self.characters, len(node.value))
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,13 @@ class Operation:
     def is_personal(self) -> bool:
         """Whether its arguments may say something of a person."""
         return not PERSONAL.isdisjoint(self._root_fields(self.node.selection_set))
+
+    @cached_property
+    def longest_text(self) -> int:
+        """Characters of the longest string that stands in the document itself."""
+        longest = _LongestText()
+        visit(self.document, longest)
+        return longest.characters
 
     def _root_fields(self, selections: SelectionSetNode) -> set[str]:
         fields: set[str] = set()

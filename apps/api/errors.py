@@ -104,10 +104,11 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
     if original is None or isinstance(original, GraphQLError) or of_a_literal:
         code = "GRAPHQL_VALIDATION_FAILED" if error.path is None else "BAD_USER_INPUT"
         return told | {"extensions": {"code": code} | dict(told.get("extensions") or {})}
-    return told | dict(_translated(original, error.path).formatted)
+    return told | dict(translated_error(original, str(error.path)).formatted)
 
 
-def _translated(original: Exception, path: Any) -> ApiError:
+def translated_error(original: Exception, what: str) -> ApiError:
+    """What a client may be told of an unexpected error in `what`; the rest goes to the log."""
     if isinstance(original.__cause__, QueryCanceled):
         seconds = settings.WEB_STATEMENT_TIMEOUT
         return TimedOutError(
@@ -116,9 +117,9 @@ def _translated(original: Exception, path: Any) -> ApiError:
             bound=seconds,
         )
     if isinstance(original, DataError):  # a NUL in a string, a number out of range
-        logger.warning("resolving %s failed on a value", path, exc_info=original)
+        logger.warning("%s failed on a value", what, exc_info=original)
         return BadInputError(f"a value cannot be used: {str(original).splitlines()[0]}")
-    logger.error("resolving %s failed", path, exc_info=original)
+    logger.error("%s failed", what, exc_info=original)
     if isinstance(original, OperationalError | InterfaceError):
         return UnavailableError("the database does not answer: try again later")
     return ApiError("internal error")

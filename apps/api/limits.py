@@ -3,7 +3,7 @@
 tokens    parsing                                              before it, in one pass that also bounds nesting
 depth     how far fields stand inside fields                   before validation
 aliases   the same field again, by alias, fragment or plainly  before validation, whose time is quadratic in it
-cost      values in the answer, roughly                        before execution, when the variables are known
+cost      values in the answer and searches, roughly           before execution, when the variables are known
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,16 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLError,
+    GraphQLField,
     GraphQLSchema,
     InlineFragmentNode,
-    IntValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     Source,
     TokenKind,
-    VariableNode,
 )
+from graphql.execution.values import get_argument_values, get_variable_values
 from graphql.language import Lexer
 from graphql.type import get_named_type, get_nullable_type, is_list_type
 
@@ -35,6 +36,23 @@ OPENING = frozenset({TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L})
 CLOSING = frozenset({TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R})
 ARGUMENT_NESTING = 10  # brackets inside of each other in the arguments of the deepest field
 LIST_LENGTH = 5  # what a list without pages is taken to hold
+LIST_LENGTHS = {"Query.skillCategories": 15, "SkillCategory.skills": 40}  # those that hold more
+# What a field costs before its first value, in values: a search works about as long as so many of them take.
+SEARCH = 500
+WORK = dict.fromkeys(
+    (
+        "dashboard",
+        "recommendedCandidates",
+        "recommendedPostings",
+        "recommendedPostingsForProfile",
+        "searchCandidates",
+        "searchPostings",
+        "searchStatistics",
+        "similarPostings",
+        "topCompanies",
+    ),
+    SEARCH,
+)
 
 
 def check_tokens(query: str) -> None:
@@ -79,11 +97,14 @@ def check_cost(
     variables: Mapping[str, Any],
 ) -> None:
     """Raises LimitError where a valid operation asks for too many values."""
-    cost = _Cost(schema, fragments_of(document), variables).of_operation(operation)
+    coerced = get_variable_values(schema, operation.variable_definitions, dict(variables))
+    if isinstance(coerced, list):
+        return  # execution says what is wrong with them, and does nothing
+    cost = _Cost(schema, fragments_of(document), coerced).of_operation(operation)
     if cost > settings.GRAPHQL_MAX_COST:
         raise LimitError(
             "QUERY_TOO_COSTLY",
-            f"the query costs {cost:,}: about one for each value of the answer",
+            f"the query costs {cost:,}: about one for each value of the answer, and {SEARCH} for a search",
             limit="GRAPHQL_MAX_COST",
             bound=settings.GRAPHQL_MAX_COST,
         )
@@ -171,7 +192,10 @@ class _Shape:
 
 @dataclass
 class _Cost:
-    """One for each field, times the rows of the pages and lists that it stands in."""
+    """One for each field and more for a search, times the rows of the pages and lists that it stands in.
+
+    `variables` are coerced, with their defaults.
+    """
 
     schema: GraphQLSchema
     fragments: Mapping[str, FragmentDefinitionNode]
@@ -201,11 +225,13 @@ class _Cost:
         if definition is None:  # __typename, __schema
             return 1
         inside = self._of(node.selection_set, get_named_type(definition.type))
+        work = 1 + (WORK.get(node.name.value, 0) if parent is self.schema.query_type else 0)
         if "first" in definition.args:
-            return 1 + self._page(node) * inside
+            return work + self._page(node, definition) * inside
         paged = node.name.value == "edges"  # the rows of a page were counted where its size stands
-        many = is_list_type(get_nullable_type(definition.type)) and not paged
-        return 1 + (LIST_LENGTH if many else 1) * inside
+        if is_list_type(get_nullable_type(definition.type)) and not paged:
+            return work + LIST_LENGTHS.get(f"{parent.name}.{node.name.value}", LIST_LENGTH) * inside
+        return work + inside
 
     def _of_fragment(self, name: str) -> int:
         if name not in self.known:
@@ -215,13 +241,10 @@ class _Cost:
             )
         return self.known[name]
 
-    def _page(self, node: FieldNode) -> int:
-        given: Any = None
-        for argument in node.arguments:
-            if argument.name.value == "first":
-                if isinstance(argument.value, VariableNode):
-                    given = self.variables.get(argument.value.name.value)
-                elif isinstance(argument.value, IntValueNode):
-                    given = int(argument.value.value)
+    def _page(self, node: FieldNode, definition: GraphQLField) -> int:
+        try:
+            given = get_argument_values(definition, node, dict(self.variables)).get("first")
+        except GraphQLError:
+            given = None
         # A size out of bounds is refused by the field itself.
-        return min(max(given, 1), LARGEST_PAGE) if isinstance(given, int) else PAGE
+        return PAGE if given is None else min(max(given, 1), LARGEST_PAGE)

@@ -1,14 +1,15 @@
 """Which anonymous requests are asked most: counted in each web process, summed up in Redis, day by day.
 
-Requests about a person are not counted (apps/api/public.py), so that nothing of them is kept.
+Requests about a person (apps/api/public.py) or with a long text are not counted, so that nothing of them is kept.
 """
 
 import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from redis import Redis
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 KEY = "jobrec:asked:"
 KEPT = 1_000  # requests of a day
 LARGEST = 2_000  # octets of a request
+LONGEST_TEXT = 120  # characters of a string in it
 CARRY_EVERY = 2.0  # seconds
 YESTERDAY = 0.5  # weight of the day before
 
@@ -70,6 +72,14 @@ def most_asked(count: int) -> list[Asked]:
     days = {_key(now): 1.0, _key(now - timedelta(days=1)): YESTERDAY}
     ascending = cast("list[bytes]", ask(lambda redis: redis.zunion(days)))
     return [Asked(*orjson.loads(request)) for request in ascending[::-1][:count]]
+
+
+def longest(value: Any) -> int:
+    """Characters of the longest string in a value of JSON."""
+    if isinstance(value, str):
+        return len(value)
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return max(map(longest, inside), default=0)
 
 
 def _add(counted: dict[bytes, int]) -> None:

@@ -3,10 +3,16 @@
 from django.conf import settings
 from django.http import HttpRequest
 
-from apps.access.rates import allowance
+from apps.access.rates import allowance, check_rate
 from apps.api.errors import LimitError
 
 _COUNTED = "_jobrec_counted"
+
+for _setting in (
+    "RATE_LIMIT_ANONYMOUS",
+    "RATE_LIMIT_SIGNED_IN",
+):  # at the start, and not at the first request
+    check_rate(_setting, getattr(settings, _setting))
 
 
 def admit(request: HttpRequest) -> None:

@@ -11,10 +11,10 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 
-from apps.api.documents import is_remembered, operation_of
+from apps.api.documents import Operation, is_remembered, operation_of
 from apps.api.execution import executed
 from apps.api.identity import is_anonymous
-from apps.api.popularity import popularity
+from apps.api.popularity import LONGEST_TEXT, longest, popularity
 from apps.api.rates import admit
 from apps.api.requests import Asked, asked_of
 from apps.api.responses import JSON, ApiResponse, spoken
@@ -81,9 +81,14 @@ class ResponseCacheMiddleware:
         found = _cached(asked, namespaces, lambda: self._get_response(request))
         if not isinstance(found, Kept):
             return found
-        if settings.CACHE_WARM_REQUESTS and not operation.is_personal:
+        if settings.CACHE_WARM_REQUESTS and not operation.is_personal and not is_long(asked, operation):
             popularity.count(asked)
         return found.answer(request)
+
+
+def is_long(asked: Asked, operation: Operation) -> bool:
+    """Whether it holds more text than people search for: it may be a résumé."""
+    return max(operation.longest_text, longest(asked.variables)) > LONGEST_TEXT
 
 
 def warm(asked: Asked) -> bool:

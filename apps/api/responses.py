@@ -4,20 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpResponse
 from graphql import GraphQLError
 
 from apps.api.documents import InvalidDocumentError
-from apps.api.errors import ApiError, formatted
+from apps.api.errors import ApiError, formatted, translated_error
 
 JSON = "application/json"
 
 
 class ApiResponse(HttpResponse):
-    """`complete`: it holds an answer without errors, which another reader may be given too."""
+    """An answer to one reader, that nothing on the way may keep.
+
+    `complete`: it holds no errors. The response cache gives such an answer to other readers where it may.
+    """
 
     def __init__(self, body: bytes, *, status: int = 200, complete: bool = False) -> None:
         super().__init__(body, status=status, content_type=JSON)
+        self["Cache-Control"] = "private, no-store"
         self.complete = complete
 
 
@@ -39,7 +44,16 @@ def spoken(answer: Callable[[], HttpResponse]) -> HttpResponse:
     except InvalidDocumentError as error:
         return answered(None, error.errors)
     except ApiError as error:
-        response = ApiResponse(orjson.dumps({"errors": [formatted(error)]}), status=error.status)
-        for name, value in error.headers.items():
-            response[name] = value
-        return response
+        return _refused(error)
+    except (
+        DatabaseError,
+        InterfaceError,
+    ) as error:  # before anything was executed, as where a token is looked up
+        return _refused(translated_error(error, "the request"))
+
+
+def _refused(error: ApiError) -> ApiResponse:
+    response = ApiResponse(orjson.dumps({"errors": [formatted(error)]}), status=error.status)
+    for name, value in error.headers.items():
+        response[name] = value
+    return response

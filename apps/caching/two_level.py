@@ -165,7 +165,13 @@ class TwoLevelCache:
         except CacheUnavailableError as error:
             logger.debug("second cache level cannot be read: %s", error)
             return None
-        return None if found is None else Answer(self._codec.decode(cast("bytes", found)), "l2")
+        if found is None:
+            return None
+        try:
+            return Answer(self._codec.decode(cast("bytes", found)), "l2")
+        except (ValueError, TypeError, KeyError) as error:
+            logger.info("an answer of another version of jobrec is computed anew: %s", error)
+            return None
 
     def _l2_set(self, key: str, value: Any, ttl: int) -> None:
         try:

@@ -32,7 +32,10 @@ def _tls_files() -> tuple[bytes, bytes, bytes] | None:
         return None
     if not all(names):
         raise ImproperlyConfigured("RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA must be set together")
-    certificate, key, ca = (Path(name).read_bytes() for name in names)
+    try:
+        certificate, key, ca = (Path(name).read_bytes() for name in names)
+    except OSError as error:
+        raise ImproperlyConfigured(f"RPC_TLS_…: {error.filename} cannot be read: {error.strerror}") from error
     return certificate, key, ca
 
 

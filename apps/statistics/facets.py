@@ -82,6 +82,14 @@ class Statistics:
         facets = {name: [Share(**each) for each in shares] for name, shares in stored["facets"].items()}
         return cls(stored["total"], facets, [Salary(**each) for each in stored["salaries"]])
 
+    def without_groups_below(self, least: int) -> "Statistics":
+        """The same without the values that fewer than `least` rows have."""
+        return Statistics(
+            self.total,
+            {name: [each for each in shares if each.count >= least] for name, shares in self.facets.items()},
+            [each for each in self.salaries if each.count >= least],
+        )
+
 
 def percent(count: int, total: int) -> float:
     return round(100 * count / total, 2) if total else 0.0

@@ -12,6 +12,7 @@ from apps.api.connections import page_info
 from apps.api.errors import bad_field, camel
 from apps.api.filters import filter_values
 from apps.api.ids import primary_key
+from apps.api.inputs import bounded
 from apps.api.postings import queries as postings
 from apps.api.postings.types import PostingFilterInput
 from apps.api.recommendations.cursors import MatchCursor, page_of_matches
@@ -177,7 +178,7 @@ class RecommendationQueries(graphene.ObjectType):
 
 def _profile(given: dict[str, Any], prefix: str) -> Profile:
     values = {name: getattr(value, "value", value) for name, value in given.items() if value is not None}
-    values["skills"] = tuple(values.get("skills", ()))
+    values["skills"] = tuple(bounded(values.get("skills"), argument=f"{prefix}skills"))
     text = values.get("text", "").strip()
     if not text and not values["skills"]:
         raise bad_field(f"{prefix}text", "give a text or skills")

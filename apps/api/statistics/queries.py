@@ -3,11 +3,12 @@ from typing import Any
 
 import graphene
 
-from apps.api.access import require, require_for_candidate
+from apps.api.access import may, require, require_for_candidate
 from apps.api.candidates.queries import VIEW
 from apps.api.enums import KindEnum
 from apps.api.errors import bad_field
 from apps.api.ids import primary_key
+from apps.api.inputs import bounded
 from apps.api.paging import page_size
 from apps.api.statistics.types import (
     CategoryDistributionType,
@@ -27,7 +28,7 @@ from apps.statistics.services import CategoryDistribution, CompanyShare
 TOP = graphene.Int(description="At most so many values of each kind, up to 100; 20 by default")
 SKILLS = graphene.List(graphene.NonNull(graphene.String), description="Skills; aliases are understood")
 LONGEST_TEXT = 1_000  # characters
-MOST_SKILLS = 200
+LEAST_PEOPLE = 5  # in a group that everybody may see: fewer could be recognised
 
 
 class StatisticsQueries(graphene.ObjectType):
@@ -42,7 +43,7 @@ class StatisticsQueries(graphene.ObjectType):
         kind=KindEnum(required=True, description="Of what"),
         first=TOP,
         required=True,
-        description="The state of one kind at a glance",
+        description="The state of one kind at a glance. Of candidates, groups of fewer than five are for recruiters",
     )
     search_statistics = graphene.Field(
         StatisticsType,
@@ -75,9 +76,11 @@ class StatisticsQueries(graphene.ObjectType):
         return services.top_companies(first=page_size(first))
 
     @staticmethod
-    def resolve_dashboard(_root: None, _info: Any, kind: Any, first: int | None = None) -> DashboardType:
+    def resolve_dashboard(_root: None, info: Any, kind: Any, first: int | None = None) -> DashboardType:
         wanted = getattr(kind, "value", kind)
         statistics = services.search_statistics(wanted, first=page_size(first))
+        if wanted == Kind.CANDIDATE and not may(info, VIEW):
+            statistics = statistics.without_groups_below(LEAST_PEOPLE)
         return dashboard_of(services.embedded_rows(wanted), statistics)
 
     @staticmethod
@@ -94,7 +97,7 @@ class StatisticsQueries(graphene.ObjectType):
         if wanted == Kind.CANDIDATE:
             require(info, VIEW)  # a search that meets one candidate only would tell about it
         return services.search_statistics(
-            wanted, text=_text(text), skills=_named(skills), first=page_size(first)
+            wanted, text=_text(text), skills=bounded(skills, argument="skills"), first=page_size(first)
         )
 
     @staticmethod
@@ -113,7 +116,7 @@ class StatisticsQueries(graphene.ObjectType):
         if candidate_id is not None:
             candidate = primary_key(candidate_id, of="Candidate", argument="candidateId")
             require_for_candidate(info, candidate, VIEW)
-        match = skill_match(posting, candidate_id=candidate, skills=_named(skills))
+        match = skill_match(posting, candidate_id=candidate, skills=bounded(skills, argument="skills"))
         return SkillMatchType(
             coverage=match.parts.get("coverage"),
             overlap=match.parts.get("overlap"),
@@ -124,14 +127,7 @@ class StatisticsQueries(graphene.ObjectType):
 
     @staticmethod
     def resolve_category_distribution(_root: None, _info: Any, skills: Sequence[str]) -> CategoryDistribution:
-        return services.category_distribution(_named(skills))
-
-
-def _named(skills: Sequence[str] | None) -> list[str]:
-    given = list(skills or ())
-    if len(given) > MOST_SKILLS:
-        raise bad_field("skills", f"{len(given)} are too many", limit="skills", bound=MOST_SKILLS)
-    return given
+        return services.category_distribution(bounded(skills, argument="skills"))
 
 
 def _text(text: str | None) -> str:

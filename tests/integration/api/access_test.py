@@ -1,12 +1,17 @@
 """Roles, rates, origins: who is let in, and how much."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from apps.access.rates import check_rate
 from apps.candidates.models import Candidate
+from apps.postings.models import Posting
+from apps.recommendations.models import Interaction
 from tests.integration.api.conftest import Api, key, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
@@ -37,6 +42,65 @@ def test_a_candidate_sees_itself_alone() -> None:
         api.error("mutation { invalidateCache(namespaces: [POSTINGS]) { processesReached } }")[0]
         == "FORBIDDEN"
     )
+
+
+def test_a_candidate_says_what_it_did_with_a_posting_and_nobody_else(anonymous: Api) -> None:
+    user = user_with()
+    Candidate.objects.filter(external_id="c1").update(user=user)
+    record = """mutation($c: ID!, $p: ID!) { recordInteraction(candidateId: $c, postingId: $p, action: SAVED) {
+        interaction { action } } }"""
+    assert (
+        Api(user).data(record, c=key("c1"), p=key("p1"))["recordInteraction"]["interaction"]["action"]
+        == "SAVED"
+    )
+    assert Api(user).error(record, c=key("c2"), p=key("p1"))[0] == "FORBIDDEN"
+    assert Api(user_with("view_candidate")).error(record, c=key("c1"), p=key("p1"))[0] == "FORBIDDEN"
+    assert anonymous.error(record, c=key("c1"), p=key("p1"))[0] == "UNAUTHENTICATED"
+    assert list(Interaction.objects.values_list("candidate__external_id", "posting__external_id")) == [
+        ("c1", "p1")
+    ]
+
+
+def test_a_recruiter_upserts_candidates(recruiter: Api, no_broker: list[Any]) -> None:
+    upsert = """mutation($input: CandidateInput!) { upsertCandidate(input: $input) {
+        created candidate { headline experienceYears englishLevel skills { name } } } }"""
+    values = {"externalId": "c9", "headline": "A nurse", "experienceYears": 3.5, "skills": ["python3"]}
+    assert recruiter.data(upsert, input=values)["upsertCandidate"] == {
+        "created": True,
+        "candidate": {
+            "headline": "A nurse",
+            "experienceYears": 3.5,
+            "englishLevel": None,
+            "skills": [{"name": "Python"}],
+        },
+    }
+    again = recruiter.data(upsert, input=values | {"englishLevel": "FLUENT"})["upsertCandidate"]
+    assert (again["created"], again["candidate"]["englishLevel"]) == (False, "FLUENT")
+    for wrong, field in (({"experienceYears": 81}, "experienceYears"), ({"headline": "\x00"}, "headline")):
+        code, message = recruiter.error(upsert, input=values | wrong)
+        assert (code, message.split(":")[0]) == ("BAD_USER_INPUT", f"input.{field}")
+    assert Candidate.objects.get(external_id="c9").experience_years == Decimal("3.5")
+    reader = Api(user_with("view_candidate"))
+    assert reader.error(upsert, input=values)[0] == "FORBIDDEN"
+
+
+def test_mutations_are_sent_with_post_and_as_json(recruiter: Api) -> None:
+    close = f'mutation {{ closePosting(id: "{key("p3")}") {{ posting {{ id }} }} }}'
+    response = recruiter.client.get("/graphql", {"query": close})
+    assert (response.status_code, response["Allow"]) == (405, "GET, POST")
+    assert response.json()["errors"][0]["extensions"]["code"] == "METHOD_NOT_ALLOWED"
+    response = recruiter.client.post("/graphql", {"query": close})  # as a form of another site may
+    assert response.status_code == 415
+    assert response.json()["errors"][0]["extensions"]["code"] == "UNSUPPORTED_CONTENT_TYPE"
+    assert Posting.objects.get(external_id="p3").status == "open"
+    response = recruiter.client.post("/graphql", close, content_type="application/graphql")
+    assert response.json()["data"]["closePosting"]["posting"]["id"]
+
+
+@pytest.mark.parametrize("rate", ["60", "60/fortnight", "many"])
+def test_a_rate_that_cannot_be_read_is_told_at_the_start(rate: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"RATE_LIMIT_ANONYMOUS=.*: not a rate such as 600/minute"):
+        check_rate("RATE_LIMIT_ANONYMOUS", rate)
 
 
 def test_rates_are_counted_by_address_and_by_user(anonymous: Api, settings: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from graphql import (
     GraphQLEnumType,
@@ -122,6 +122,7 @@ def test_queries_out_of_bounds_are_refused_soon(query: str, code: str) -> None:
     "variables",
     [
         {"filter": {"skills": ["x"] * 5_000}},
+        {"skills": ["x"] * 5_000},
         {"filter": {"skills": ["\x00"], "company": "\x00"}},
         {"filter": {"salaryMin": "1e400"}},
         {"filter": {"salaryMin": "NaN", "experienceYears": "Infinity"}},
@@ -138,9 +139,9 @@ def test_queries_out_of_bounds_are_refused_soon(query: str, code: str) -> None:
     ],
 )
 def test_wild_values(variables: dict[str, Any]) -> None:
-    query = """query($filter: PostingFilter, $first: Int, $after: String) {
+    query = """query($filter: PostingFilter, $first: Int, $after: String, $skills: [String!] = ["Python"]) {
         postings(filter: $filter, first: $first, after: $after) { totalCount edges { node { title } } }
-        searchPostings(skills: ["Python"], filter: $filter, first: $first) { totalCount } }"""
+        searchPostings(skills: $skills, filter: $filter, first: $first) { totalCount } }"""
     sent({"query": query, "variables": variables})
 
 
@@ -149,6 +150,40 @@ def test_a_cursor_with_no_number_where_one_belongs() -> None:
     query = f'{{ postings(orderBy: HIGHEST_SALARY, after: "{cursor}") {{ totalCount }} }}'
     _, answer = sent({"query": query})
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize("rest", [["2026-11-26", "x", 1], [None, "", -1], ["\x00", 5, 1], [{}, [], None], []])
+def test_a_cursor_whose_parts_are_of_wrong_types(rest: list[Any]) -> None:
+    for value in (None, "2026-11-26T00:00:00+00:00", [], {}, 1e308, "\x00"):
+        content = ["newest", value, 1, *rest]
+        cursor = base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+        sent({"query": f'{{ postings(after: "{cursor}") {{ totalCount edges {{ cursor }} }} }}'})
+
+
+def test_a_cookie_with_a_nul(client: Client) -> None:
+    client.cookies["sessionid"] = "a" * 20 + "\x00"
+    status, answer = sent({"query": "{ postings { totalCount } }"}, client=client)
+    assert (status, answer["data"]["postings"]["totalCount"]) == (200, 30)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Authorization": "Bearer jobrec_unknown"}, {"Cookie": f"sessionid={'a' * 32}"}]
+)
+def test_a_database_that_is_gone_before_one_knows_who_asks(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any, **__: Any) -> Any:
+        raise OperationalError("connection refused: secret-host")
+
+    monkeypatch.setattr("django.db.models.query.QuerySet.first", gone)
+    monkeypatch.setattr("django.db.models.query.QuerySet.get", gone)
+    response = Client(raise_request_exception=False).post(
+        "/graphql", {"query": "{ postings { totalCount } }"}, content_type="application/json", headers=headers
+    )
+    assert response.status_code == 503
+    [error] = json.loads(response.content)["errors"]
+    assert error["extensions"]["code"] == "UNAVAILABLE"
+    assert "secret-host" not in response.content.decode()
 
 
 def test_a_literal_that_no_clock_shows() -> None:

@@ -44,6 +44,8 @@ def test_public_answers_are_counted_hits_among_them() -> None:
 def test_nothing_of_a_person_is_counted() -> None:
     ask(PROFILE, profile={"text": "a nurse with twelve years in intensive care"})
     ask(SEARCH, text="a nurse " * (LARGEST // 8))  # a whole résumé
+    ask(SEARCH, text="Jane Roe, a nurse in Oslo, " + "reachable by day and night. " * 4)  # the head of one
+    ask('{ searchPostings(text: "' + "Jane Roe of Oslo " * 8 + '") { totalCount } }')
     ask(SKILLS, client=Api(user_with()).client)
     ask("{ postings(first: 0) { totalCount } }")  # an error
     ask(SEARCH, text="nurse")

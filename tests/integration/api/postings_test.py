@@ -95,6 +95,18 @@ def test_rows_that_are_edited_while_paging_come_once(anonymous: Api, order: str)
     assert sorted(shown) == sorted(f"p{number}" for number in range(30))
 
 
+def test_a_total_beyond_what_is_counted_says_that_it_is_an_estimate(
+    anonymous: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.records.counting.EXACT_UP_TO", 10)
+    query = "query($f: PostingFilter) { postings(filter: $f) { totalCount totalCountIsEstimate } }"
+    data = anonymous.data(query)["postings"]
+    assert data["totalCountIsEstimate"] is True
+    assert data["totalCount"] >= 11
+    data = anonymous.data(query, f={"jobFamily": "none"})["postings"]
+    assert data == {"totalCount": 0, "totalCountIsEstimate": False}
+
+
 def test_reading_on_from_a_cursor_twice_gives_the_same_page(anonymous: Api) -> None:
     """From the middle of a page, too."""
     first = anonymous.data(PAGE, first=10, orderBy="LAST_CHANGED")

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.candidates.models import Candidate
-from apps.embeddings.models import EmbeddingModel, PostingEmbedding
+from apps.embeddings.models import CandidateEmbedding, EmbeddingModel, PostingEmbedding
 from apps.postings.models import Posting
 from apps.recommendations.models import Interaction
 from apps.recommendations.text_index import index_texts
@@ -155,7 +155,14 @@ def test_how_matches_were_retrieved_is_for_those_who_run_the_service(anonymous: 
 
 def test_candidates_for_a_posting_and_similar_postings(recruiter: Api, anonymous: Api) -> None:
     query = "query($id: ID!) { recommendedCandidates(postingId: $id) { totalCount edges { score node { headline } } } }"
+    # The other candidates point away from the posting, so the one that is left comes first.
+    CandidateEmbedding.objects.exclude(candidate__external_id="c2").update(vector=[0.0, 0.0, 1.0, 0.0])
     data = recruiter.data(query, id=key("p5"))["recommendedCandidates"]
+    assert [edge["node"]["headline"] for edge in data["edges"]] == [
+        "Candidate 2",
+        "Candidate 0",
+        "Candidate 1",
+    ]
     assert data["totalCount"] == 3
     assert anonymous.error(query, id=key("p5"))[0] == "UNAUTHENTICATED"
     similar = (
@@ -223,6 +230,23 @@ def test_search_with_the_embedding_server_gone_answers_by_words_and_skills(
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
     data = anonymous.data(query, text="somebody who knows Postgres")["searchPostings"]
     assert (data["degraded"], len(data["edges"])) == (False, 30)
+
+
+def test_candidates_are_searched_by_words_and_skills(recruiter: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
+    CandidateEmbedding.objects.filter(candidate__external_id="c0").update(vector=[0.0, 1.0, 0.0, 0.0])
+    Candidate.objects.filter(external_id="c1").update(experience_years=1)
+    index_texts("candidate", limit=100)
+    query = """{ searchCandidates(text: "somebody", skills: ["k8s", "python3"], experienceYears: 4) {
+        edges { node { externalId } explanation { vectorScore experienceFit matchedSkills { name } missingSkills { name } } } } }"""
+    edges = recruiter.data(query)["searchCandidates"]["edges"]
+    assert [edge["node"]["externalId"] for edge in edges] == ["c2", "c1", "c0"]
+    assert edges[1]["explanation"] == {
+        "vectorScore": 1.0,
+        "experienceFit": 0.25,
+        "matchedSkills": [{"name": "Python"}],
+        "missingSkills": [{"name": "Kubernetes"}],
+    }
 
 
 def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:

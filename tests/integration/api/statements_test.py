@@ -15,8 +15,11 @@ from graphql import GraphQLObjectType, GraphQLOutputType
 from graphql.type import get_named_type
 
 from apps.api.schema import schema
-from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun
+from apps.candidates.models import Candidate
+from apps.embeddings.index import index_name
+from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun, Kind
 from apps.recommendations.text_index import index_texts
+from apps.rpc.errors import TransientRpcError
 from tests.conftest import empty_caches
 from tests.integration.api.conftest import Api, key
 
@@ -75,7 +78,94 @@ def test_statements_of_a_cold_answer(reader: Api, name: str) -> None:
     assert [_statements(reader, name, arguments, first=size, **known) for size in (2, 8)] == [expected] * 2
 
 
-def _statements(reader: Api, name: str, arguments: str, **known: Any) -> int:
+LATER = {
+    "candidates": 7,
+    "deadLetters": 4,
+    "embeddingRuns": 4,
+    "postings": 7,
+    "recommendedPostings": 7,
+    "searchPostings": 6,
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_statements_of_a_later_page(reader: Api, name: str) -> None:
+    """The list is kept: what is matched is not matched again."""
+    arguments, _ = QUERIES[name]
+    known = {"posting": key("p5"), "candidate": key("c1")}
+    Candidate.objects.bulk_create(Candidate(external_id=f"n{number}") for number in range(20))
+    counts = []
+    for size in (2, 5):
+        empty_caches()
+        page = f"{{ {name}({arguments.replace('$first', str(size))}) {{ pageInfo {{ endCursor }} }} }}"
+        for variable, value in known.items():
+            page = page.replace(f"${variable}", f'"{value}"')
+        cursor = reader.data(page)[name]["pageInfo"]["endCursor"]
+        counts.append(
+            _statements(reader, name, f'{arguments}, after: "{cursor}"', cold=False, first=size, **known)
+        )
+    assert counts == [LATER[name]] * 2
+
+
+def test_statements_of_matches_without_a_vector(reader: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise TransientRpcError("embedding server is gone")
+
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", gone)
+    arguments, _ = QUERIES["searchPostings"]
+    assert [_statements(reader, "searchPostings", arguments, first=size) for size in (2, 8)] == [21] * 2
+
+
+def test_statements_of_matches_by_the_index(
+    reader: Api, corpus: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.recommendations.retrieval.ALWAYS_EXACT", 5)
+    monkeypatch.setattr("apps.recommendations.retrieval.WALK", 0)
+    with connection.cursor() as cursor:  # not concurrently: the test is one transaction
+        cursor.execute(
+            f"CREATE INDEX {index_name(corpus, Kind.POSTING)} ON embeddings_postingembedding USING hnsw "
+            f"((vector::halfvec({corpus.dimensions})) halfvec_cosine_ops) WHERE model_id = {corpus.pk}"
+        )
+    arguments, _ = QUERIES["searchPostings"]
+    retrieval = '{ searchPostings(text: "x", first: 1) { retrieval { strategy } } }'
+    assert reader.data(retrieval)["searchPostings"]["retrieval"]["strategy"].startswith("hnsw")
+    counts = [_statements(reader, "searchPostings", arguments, first=size) for size in (2, 8)]
+    assert counts == [28] * 2
+
+
+@pytest.mark.parametrize(
+    ("mutation", "expected"),
+    [
+        ("upsertPosting(input: {externalId: $text, title: $text, skills: $skills}) { posting { id } }", 0),
+        (
+            "upsertCandidate(input: {externalId: $text, headline: $text, skills: $skills}) { candidate { id } }",
+            0,
+        ),
+        (
+            "recordInteraction(candidateId: $candidate, postingId: $posting, action: SAVED) { interaction { at } }",
+            0,
+        ),
+        ("closePosting(id: $posting) { posting { id } }", 0),
+    ],
+)
+def test_statements_of_a_mutation_do_not_grow_with_its_input(
+    reader: Api, mutation: str, expected: int
+) -> None:
+    types = {"text": "String!", "skills": "[String!]", "candidate": "ID!", "posting": "ID!"}
+    counts = []
+    for number, skills in enumerate(
+        (["Python"], ["Python", "PostgreSQL", "Kubernetes", "Java", "Rust", "SQL"])
+    ):
+        given = {"text": f"n{number}", "skills": skills, "candidate": key("c1"), "posting": key(f"p{number}")}
+        used = {name: value for name, value in given.items() if f"${name}" in mutation}
+        declared = ", ".join(f"${name}: {types[name]}" for name in used)
+        with CaptureQueriesContext(connection) as statements:
+            reader.data(f"mutation({declared}) {{ {mutation} }}", **used)
+        counts.append(len(statements))
+    assert counts == [expected] * 2
+
+
+def _statements(reader: Api, name: str, arguments: str, *, cold: bool = True, **known: Any) -> int:
     query = schema.graphql_schema.query_type
     assert query is not None
     used = {variable: value for variable, value in known.items() if f"${variable}" in arguments}
@@ -84,7 +174,8 @@ def _statements(reader: Api, name: str, arguments: str, **known: Any) -> int:
         f"query{f'({declared})' if declared else ''} "
         f"{{ {name}{f'({arguments})' if arguments else ''} {_selection(query.fields[name].type)} }}"
     )
-    empty_caches()
+    if cold:
+        empty_caches()
     with CaptureQueriesContext(connection) as statements:
         reader.data(document, **used)
     return len(statements)

@@ -6,6 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.candidates.inputs import CandidateInput
+from apps.candidates.services import upsert_candidates
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingModel, EmbeddingRun
 from apps.postings.models import Posting
 from apps.recommendations.text_index import index_texts
@@ -99,6 +101,46 @@ def test_search_statistics_are_of_what_matched(anonymous: Api, recruiter: Api) -
         "BAD_USER_INPUT",
         "filter.skills: 30 are too many, at most 20",
     )
+
+
+def test_groups_of_few_people_are_for_recruiters(anonymous: Api, recruiter: Api) -> None:
+    def person(number: int, **more: Any) -> CandidateInput:
+        return CandidateInput.model_validate({"external_id": f"n{number}", "headline": "Somebody", **more})
+
+    upsert_candidates(
+        [
+            *(person(number, country="NO", salary_min=40_000, salary_currency="EUR") for number in range(5)),
+            *(
+                person(number, country="IS", salary_min=90_000, salary_currency="ISK")
+                for number in range(5, 9)
+            ),
+            person(9, skills=["A skill that one alone has"]),
+        ]
+    )
+    query = f"""{{ dashboard(kind: CANDIDATE) {{ statistics {{ total countries {SHARES}
+        skills {{ skill {{ name }} }} salaries {{ currency }} }} }} }}"""
+    told = anonymous.data(query)["dashboard"]["statistics"]
+    assert (told["total"], told["skills"]) == (13, [])  # three have Python
+    assert told["countries"] == [{"value": "NO", "count": 5, "percent": 38.46}]
+    assert told["salaries"] == [{"currency": "EUR"}]
+    told = recruiter.data(query)["dashboard"]["statistics"]
+    assert [each["value"] for each in told["countries"]] == ["NO", "IS"]
+    assert [each["currency"] for each in told["salaries"]] == ["EUR", "ISK"]
+    assert len(told["skills"]) == 2
+
+
+def test_what_somebody_calls_a_skill_is_not_in_the_dictionary(anonymous: Api) -> None:
+    somebody = {
+        "external_id": "n1",
+        "headline": "Somebody",
+        "skills": ["A skill that one alone has", "Python"],
+    }
+    upsert_candidates([CandidateInput.model_validate(somebody)])
+    listed = anonymous.data("{ skillCategories { name skills { name } } }")["skillCategories"]
+    names = {skill["name"] for category in listed for skill in category["skills"]}
+    assert "Python" in names
+    assert "A skill that one alone has" not in names
+    assert "Unlisted" not in {category["name"] for category in listed}
 
 
 def test_statistics_follow_the_rows(

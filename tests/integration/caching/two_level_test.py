@@ -59,6 +59,16 @@ def ask(cache: TwoLevelCache, compute: Any, **arguments: Any) -> Any:
     return cache.get_or_compute("test", arguments, tags=depends_on, compute=compute)
 
 
+def test_what_another_version_of_jobrec_stored_is_computed_anew(new_process: NewProcess) -> None:
+    answers = Answers()
+    assert ask(new_process(), answers) == 1
+    redis = shared.connection()
+    for key in redis.scan_iter("jobrec:answer:*"):
+        redis.set(key, b"not as it is stored now")
+    process = new_process()
+    assert [ask(process, answers), ask(process, answers)] == [2, 2]
+
+
 def is_answered(cache: TwoLevelCache, compute: Any, expected: int) -> bool:
     return bool(ask(cache, compute) == expected)
 

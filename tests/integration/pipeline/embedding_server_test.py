@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from apps.rpc.client import CHANNEL_OPTIONS
+from apps.rpc.server import MESSAGE_LIMIT
 from jobrec_site.local.preflight import free_ports
 from proto import embedding_pb2, embedding_pb2_grpc
 from tests.stack import Stack, wait_until
@@ -168,11 +169,20 @@ def test_a_stream_gives_the_vectors_of_a_single_call(channel: grpc.Channel) -> N
     assert float(single @ np.frombuffer(answers[0].outputs[1].vector, "<f4")) > 0.999
 
 
-def test_messages_of_many_megabytes_pass(channel: grpc.Channel) -> None:
-    text = "nurse " * 4_000_000  # 24 MB, of which the model reads its windows
+def test_messages_of_up_to_a_hundred_megabytes_pass(server: Stack, channel: grpc.Channel) -> None:
+    text = "nurse " * 17_000_000  # 102 MB, of which the model reads its windows
+    assert MESSAGE_LIMIT - 10_000_000 < len(text) < MESSAGE_LIMIT
     [answer] = stream(channel, [[text, "welder"]])
     assert [len(each.vector) for each in answer.outputs] == [4 * 384, 4 * 384]
     assert len(embed(channel, text).vectors) == 4 * 384
+    unbounded = [("grpc.max_send_message_length", -1)]
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{server.ports.embedding}", options=unbounded) as other,
+        pytest.raises(grpc.RpcError) as error,
+    ):
+        embed(other, text + "nurse " * 1_000_000)
+    assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in (error.value.details() or "")
 
 
 def test_a_stream_ends_at_its_deadline(channel: grpc.Channel) -> None:

@@ -1,8 +1,12 @@
 """The circuit breaker of a client, against a real sidecar that goes and comes back."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
+from django.core.exceptions import ImproperlyConfigured
 from prometheus_client import REGISTRY, generate_latest
 
 from apps.caching import sidecar
@@ -55,6 +59,47 @@ def test_five_failures_open_the_circuit_for_all_to_see_and_one_success_closes_it
         assert client.breaker.closed
     finally:
         running.stop()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, settings: Any) -> trustme.CA:
+    """Mutual TLS is configured, with a certificate for this machine."""
+    made = trustme.CA()
+    issued = made.issue_cert("127.0.0.1")
+    made.cert_pem.write_to_path(tmp_path / "ca")
+    issued.private_key_pem.write_to_path(tmp_path / "key")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "certificate")
+    settings.RPC_TLS_CA = str(tmp_path / "ca")
+    settings.RPC_TLS_KEY = str(tmp_path / "key")
+    settings.RPC_TLS_CERTIFICATE = str(tmp_path / "certificate")
+    return made
+
+
+def test_with_mutual_tls_only_who_has_a_certificate_is_served(
+    authority: trustme.CA, client, settings: Any, tmp_path: Path
+) -> None:
+    running = sidecar.start(client.address)
+    try:
+        call(client)
+        assert is_serving(client.address)
+        # Of another authority, and none at all.
+        stranger = trustme.CA().issue_cert("127.0.0.1")
+        stranger.private_key_pem.write_to_path(tmp_path / "key")
+        stranger.cert_chain_pems[0].write_to_path(tmp_path / "certificate")
+        assert not is_serving(client.address)
+        settings.RPC_TLS_CA = settings.RPC_TLS_KEY = settings.RPC_TLS_CERTIFICATE = ""
+        assert not is_serving(client.address)
+    finally:
+        running.stop()
+
+
+def test_files_of_tls_that_are_not_there_are_named(authority: trustme.CA, client, settings: Any) -> None:
+    settings.RPC_TLS_KEY = "/nowhere/key"
+    with pytest.raises(ImproperlyConfigured, match="/nowhere/key cannot be read: No such file"):
+        sidecar.start(client.address)
+    settings.RPC_TLS_KEY = ""
+    with pytest.raises(ImproperlyConfigured, match="must be set together"):
+        sidecar.start(client.address)
 
 
 def test_a_wrong_request_opens_nothing(client) -> None:

@@ -90,6 +90,26 @@ def test_cost_is_about_the_values_of_the_answer(settings: Any) -> None:
     ) == (1 + 20) + (1 + 100)
 
 
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("query($first: Int = 100) { postings(first: $first) { totalCount } }", {}),
+        ("query($first: Int) { postings(first: $first) { totalCount } }", {"first": 100.0}),
+        ("{ postings(first: 2147483647) { totalCount } }", {}),
+    ],
+)
+def test_a_page_costs_its_size_however_it_is_given(
+    query: str, variables: dict[str, Any], settings: Any
+) -> None:
+    assert cost_of(query, settings, **variables) == 1 + 100
+
+
+def test_a_search_costs_more_than_its_page(settings: Any) -> None:
+    search = '{ searchPostings(text: "x", first: 1) { totalCount } }'
+    assert cost_of(search, settings) == 500 + 2
+    assert cost_of("{ skillCategories { skills { name } } }", settings) == 1 + 15 * (1 + 40)
+
+
 def test_a_query_of_everything_is_too_costly() -> None:
     rows = "edges { node { skills { aliases } description } explanation { matchedSkills { aliases } parts { name } } }"
     query = (
