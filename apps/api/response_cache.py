@@ -18,7 +18,7 @@ from apps.api.popularity import LONGEST_TEXT, longest, popularity
 from apps.api.rates import admit
 from apps.api.requests import Asked, asked_of
 from apps.api.responses import JSON, ApiResponse, spoken
-from apps.caching.two_level import Codec, TwoLevelCache
+from apps.caching.two_level import Codec, TwoLevelCache, is_keepable
 
 ENDPOINT = "/graphql"
 # Kept by browsers and proxies, but asked for again each time: then a 304 says that nothing changed.
@@ -110,7 +110,7 @@ def _cached(
 ) -> Kept | HttpResponse:
     def compute() -> Kept | HttpResponse:
         response = answer()
-        complete = isinstance(response, ApiResponse) and response.complete
+        complete = isinstance(response, ApiResponse) and response.complete and is_keepable()
         return Kept.of(response.content) if complete else response
 
     return responses.get_or_compute(

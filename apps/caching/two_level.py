@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -169,7 +170,7 @@ class TwoLevelCache:
             return None
         try:
             return Answer(self._codec.decode(cast("bytes", found)), "l2")
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, zlib.error) as error:
             logger.info("an answer of another version of jobrec is computed anew: %s", error)
             return None
 
@@ -183,6 +184,11 @@ class TwoLevelCache:
 def keep_nothing() -> None:
     """Says of what is being computed that it may not be kept."""
     _keepable.set(False)
+
+
+def is_keepable() -> bool:
+    """Whether all that was asked for, for what is being computed, may be kept."""
+    return _keepable.get()
 
 
 def _computed(compute: Callable[[], ValueT], keep: Callable[[ValueT], bool]) -> Answer:

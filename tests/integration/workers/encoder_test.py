@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from workers.encoding import packing
 from workers.encoding.encoder import Encoder, ModelVersion, location_of
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware, detect, usable_cores
+from workers.encoding.unpadded import Unpadded
 
 VERSION = ModelVersion("all-MiniLM-L6-v2", "main", windows=4, dimensions=384)
 EXACT = Hardware("cpu", torch.float32, slots=1, threads=1, batch_tokens=2048)
@@ -40,7 +40,7 @@ def test_vectors_have_length_one_and_do_not_depend_on_their_neighbours(encoder: 
     assert encoder.encode([]).shape == (0, 384)
 
 
-def test_short_texts_in_one_row_have_the_vectors_that_each_has_alone(encoder: Encoder) -> None:
+def test_texts_without_padding_have_the_vectors_that_each_has_alone(encoder: Encoder) -> None:
     texts = [
         "nurse",
         "senior nurse in the emergency room of a large hospital",
@@ -48,25 +48,28 @@ def test_short_texts_in_one_row_have_the_vectors_that_each_has_alone(encoder: En
         "cook",
         "data engineer",
     ]
-    with patch.object(packing, "packed", wraps=packing.packed) as packed:
-        together = encoder.encode(texts)
-        alone = [encoder.encode([text])[0] for text in texts]
-    packed.assert_called_once()  # one text has no padding
-    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert isinstance(encoder._forward_pass, Unpadded)
+    together = encoder.encode(texts)
+    np.testing.assert_allclose(together, [encoder.encode([text])[0] for text in texts], atol=1e-5)
+    with patch.object(encoder, "_forward_pass", encoder._padded):  # the library's own
+        np.testing.assert_allclose(together, encoder.encode(texts), atol=1e-5)
 
 
-def test_a_model_that_looks_across_the_row_is_not_packed(
+def test_a_model_that_computes_otherwise_is_left_to_the_library(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = encoder._model
     network: Any = model[0].auto_model
-    assert packing.can_pack(model, encoder._padded)
-    forward = network.forward
-    monkeypatch.setattr(network, "forward", lambda **given: forward(**given | {"position_ids": None}))
-    assert not packing.can_pack(model, encoder._padded)  # positions go on from one text to the next
+    assert Unpadded.where_it_agrees(model, encoder._padded)
+    with monkeypatch.context() as patched:  # positions that begin elsewhere
+        positions = network.embeddings.position_embeddings.weight
+        patched.setattr(positions, "data", positions.data.roll(2, 0))
+        unpadded = Unpadded(model)
+    monkeypatch.setattr(Unpadded, "__init__", lambda self, _: self.__dict__.update(vars(unpadded)))
+    assert Unpadded.where_it_agrees(model, encoder._padded) is None
     monkeypatch.undo()
     monkeypatch.setattr(network.config, "model_type", "another")
-    assert not packing.can_pack(model, encoder._padded)
+    assert Unpadded.where_it_agrees(model, encoder._padded) is None
 
 
 def test_meaning_is_near(encoder: Encoder) -> None:
