@@ -177,11 +177,9 @@ def _risen(rows: QuerySet[Any], place: Place, before: list[int], size: int) -> l
 
 
 def _keep_shown(keys: list[int]) -> str:
-    """Keeps the keys of the rows shown so far; their name, the same for the same keys."""
+    """Keeps the keys of the rows shown so far, from now on; their name, the same for the same keys."""
     name = hashlib.sha256(np.asarray(keys, "<i8").tobytes()).hexdigest()[:24]
-    _shown.get_or_compute(
-        "rows shown", {"name": name}, tags=(), compute=lambda: keys, ttl=settings.CURSOR_TTL
-    )
+    _shown.put("rows shown", {"name": name}, keys, ttl=settings.CURSOR_TTL)
     return name
 
 

@@ -87,24 +87,27 @@ class TwoLevelCache:
         tags: Sequence[str],
         compute: Callable[[], ValueT],
         keep: Callable[[ValueT], bool] = lambda _: True,
-        ttl: int | None = None,
     ) -> ValueT:
         """The answer `name` for `arguments`, from L1, else L2, else `compute`, once for all threads that ask.
 
         What `compute` raises is raised and not kept; nor is an answer that `keep` refuses, nor one whose `compute`
         asked a cache for something that was not kept. Threads that waited for one of these compute for themselves.
-        Redis may be gone: then L1 and `compute` answer. `ttl` is in seconds, in L2; CACHE_L2_TTL by default.
+        Redis may be gone: then L1 and `compute` answer.
         """
         key = self._key(name, arguments, tags)
         found = self._l1_get(key)
         if found is not None:
             _lookups(name, "l1").inc()
             return cast("ValueT", found[0])
-        answer = self._fly(
-            key, lambda: self._l2_get(key) or _computed(compute, keep), ttl or settings.CACHE_L2_TTL
-        )
+        answer = self._fly(key, lambda: self._l2_get(key) or _computed(compute, keep))
         _lookups(name, answer.source).inc()
         return cast("ValueT", answer.value)
+
+    def put(self, name: str, arguments: Mapping[str, Any], value: Any, *, ttl: int) -> None:
+        """Keeps what nothing changes, for `ttl` seconds from now in L2: `get_or_compute` without tags then finds it."""
+        key = self._key(name, arguments, ())
+        self._l1_set(key, value)
+        self._l2_set(key, value, ttl)
 
     def clear_l1(self) -> None:
         with self._lock:
@@ -124,7 +127,7 @@ class TwoLevelCache:
         )
         return f"jobrec:answer:{name}:{hashlib.sha256(content).hexdigest()}"
 
-    def _fly(self, key: str, find: Callable[[], Answer], ttl: int) -> Answer:
+    def _fly(self, key: str, find: Callable[[], Answer]) -> Answer:
         """Lets one thread find `key`; the others wait for it, and find for themselves where it is not kept."""
         with self._lock:
             flight = self._flights.get(key)
@@ -139,7 +142,7 @@ class TwoLevelCache:
             if answer.kept:
                 self._l1_set(key, answer.value)
                 if answer.source == "computed":
-                    self._l2_set(key, answer.value, ttl)
+                    self._l2_set(key, answer.value, settings.CACHE_L2_TTL)
         except BaseException as error:
             flight.set_exception(error)
             raise

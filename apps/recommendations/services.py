@@ -123,30 +123,29 @@ def _cached(
     is gone (see CURSOR_TTL), the list of now takes its place for the rest of the pages.
     """
 
+    def computed(model: EmbeddingModel | None) -> Matches:
+        found = compute(model)
+        lists.put(
+            f"{name} snapshot", arguments | {"snapshot": found.snapshot}, found, ttl=settings.CURSOR_TTL
+        )
+        return found
+
     def fresh() -> Matches:
         model = EmbeddingModel.objects.active()
         return lists.get_or_compute(
             name,
             arguments | {"model": model.pk if model else None},
             tags=(*tags.of_list(tables(kind).namespace), *tags.of_list("skills"), *about),
-            compute=lambda: compute(model),
+            compute=lambda: computed(model),
             keep=lambda matches: not matches.degraded,
-        )
-
-    def kept(named: str, compute: Callable[[], Matches]) -> Matches:
-        return lists.get_or_compute(
-            f"{name} snapshot",
-            arguments | {"snapshot": named},
-            tags=(),
-            compute=compute,
-            ttl=settings.CURSOR_TTL,
         )
 
     if snapshot is None:
         found = fresh()
-        kept(found.snapshot, lambda: found)
     else:
-        found = kept(snapshot, fresh)
+        found = lists.get_or_compute(
+            f"{name} snapshot", arguments | {"snapshot": snapshot}, tags=(), compute=fresh
+        )
     if found.degraded:
         keep_nothing()  # of what is made from it
     return found
