@@ -15,11 +15,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import report, scratch
+
+if TYPE_CHECKING:
+    from apps.recommendations.fulltext import Words
 
 EVALUATION = scratch.SHARED / "eval"
 # Fused, the ranking must not be worse than this share of the vector's own.
@@ -103,9 +106,9 @@ def evaluate(result: report.Report, name: str, evaluation: Evaluation) -> None:
     rankings: dict[str, list[float]] = defaultdict(list)
     words = []
     for (query, text), vector in zip(evaluation.queries.items(), vectors, strict=True):
-        lexemes = words_of_text(text, kind="posting")
-        words.append(len(lexemes))
-        for way, ranked in rank(lexemes, vector).items():
+        said = words_of_text(text, kind="posting")
+        words.append(said.different)
+        for way, ranked in rank(said, vector).items():
             rankings[way].append(ndcg([keys[row] for row in ranked[:DEEP]], evaluation.gains[query]))
     means = {way: sum(values) / len(values) for way, values in rankings.items()}
     result.figure(
@@ -116,7 +119,7 @@ def evaluate(result: report.Report, name: str, evaluation: Evaluation) -> None:
         result.at_least(f"{way}_of_vector_{name}", means[way] / means["vector"], SETS[name])
 
 
-def rank(lexemes: frozenset[str], vector: Any) -> dict[str, list[int]]:
+def rank(said: "Words", vector: Any) -> dict[str, list[int]]:
     """Postings in the order of each way, as the application itself orders them."""
     from django.conf import settings
 
@@ -130,14 +133,14 @@ def rank(lexemes: frozenset[str], vector: Any) -> dict[str, list[int]]:
 
     model, rows, k = EmbeddingModel.objects.active(), Posting.objects.all(), settings.RECOMMENDATION_DEPTH
     assert model is not None
-    seeker = Seeker(Features(), as_text([float(value) for value in vector]), lexemes)
+    seeker = Seeker(Features(), as_text([float(value) for value in vector]), said)
     assert seeker.vector is not None
     near = [row.row_id for row in nearest("posting", seeker.vector, model=model, matching=rows, k=k).rows]
     text = by_text(Kind.POSTING, seeker, rows, k=k).rows[:k]
     return {
         "vector": near,
         "text": text,
-        "fused": fused(near, text, weight=rank_weight(len(lexemes)), k=k),
+        "fused": fused(near, text, weight=rank_weight(said.different), k=k),
         "served": [each.row_id for each in match(Kind.POSTING, seeker, rows, model=model).items],
     }
 

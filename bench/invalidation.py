@@ -12,9 +12,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -72,18 +73,13 @@ def measure(ports: list[int], *, tries: int) -> list[float]:
     readers = [Reader(port, posting.pk) for port in ports]
     for reader in readers:
         reader.wait_until_up()
-    latencies = []
-    busy: Thread | None = None
-    try:
-        for number in range(tries):
-            if busy is None or not busy.is_alive():  # the load never pauses for long
-                busy = Thread(target=keep_busy, args=[ports])
-                busy.start()
-            latencies.append(one_try(readers, posting.pk, number))
-    finally:
-        change(posting.pk, posting.title)
-        if busy is not None:
-            busy.join()
+    latencies: list[float] = []
+    with busy(ports, seconds=tries * 0.2):
+        try:
+            while len(latencies) < tries:
+                latencies.append(one_try(readers, posting.pk, len(latencies)))
+        finally:
+            change(posting.pk, posting.title)
     return latencies
 
 
@@ -107,8 +103,32 @@ def one_try(readers: list["Reader"], posting_id: int, number: int) -> float:
     return time.perf_counter() - started
 
 
-def keep_busy(ports: list[int]) -> None:
-    load.run(ports, [load.post("/graphql", {"query": LOAD})], seconds=5, connections=2 * len(ports))
+@contextmanager
+def busy(ports: list[int], *, seconds: float) -> Iterator[None]:
+    """Loads all processes, at least as long as the block takes. Ends the program where they do not answer well."""
+    going, ending = Event(), Event()
+
+    def keep_busy() -> list[load.Load]:
+        loads = []
+        while not ending.is_set():
+            requests = [load.post("/graphql", {"query": LOAD})]
+            loads.append(
+                load.run(ports, requests, seconds=seconds, connections=2 * len(ports), on_start=going.set)
+            )
+        return loads
+
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(keep_busy)
+        try:
+            while not going.wait(0.1):
+                if loading.done():
+                    loading.result()
+            yield
+        finally:
+            ending.set()
+    loads = load.together(loading.result())
+    if loads.failed or not loads.answers:
+        raise SystemExit(f"under load {loads.failed} of {loads.answers} answers were none")
 
 
 def change(posting_id: int, title: str) -> None:

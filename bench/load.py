@@ -9,11 +9,12 @@ import re
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import Any
 
+LONGEST_WAIT = 10.0  # seconds, after which a request counts as not answered
 CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
@@ -55,20 +56,25 @@ def run(
     connections: int = 16,
     processes: int = 1,
     rate: float = 0.0,
+    on_start: Callable[[], None] = lambda: None,
 ) -> Load:
     """Sends `requests` over and over, each connection one at a time, for `seconds`; to several ports in equal parts.
 
     As fast as answers come, or `rate` a second. Then latencies count from when a request was due: a server that
-    stalls is not spared the requests that it kept waiting.
+    stalls is not spared the requests that it kept waiting. `on_start` is called when the first are about to be sent.
     """
     ports = [port] if isinstance(port, int) else list(port)
     context = multiprocessing.get_context("spawn")
     shares = [list(requests[number::processes]) or list(requests) for number in range(processes)]
-    with context.Pool(processes) as pool:
+    ready = context.Event()
+    with context.Pool(processes, ready.set) as pool:
         pause = connections / rate if rate else 0.0  # between two requests of one connection
-        loads = pool.starmap(
+        driving = pool.starmap_async(
             _drive, [(ports, share, seconds, connections // processes, pause) for share in shares]
         )
+        ready.wait()
+        on_start()
+        loads = driving.get()
     return replace(together(loads), seconds=max(each.seconds for each in loads))
 
 
@@ -110,6 +116,10 @@ def _drive(ports: list[int], requests: list[bytes], seconds: float, connections:
             connection.due = connection.due + pause if pause else now
             idle.append(connection)
     for key in list(waiting.get_map().values()):
+        waited = now - key.data.due
+        if key.data not in idle and waited > LONGEST_WAIT:  # no answer is the worst one
+            failed += 1
+            latencies.append(waited)
         key.data.socket.close()
     return Load(len(latencies), failed, now - started, latencies)
 

@@ -174,6 +174,8 @@ def answer_of(port: int, content: dict[str, Any]) -> bytes:
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 body: bytes = response.read()
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"not a full answer: {error.code} {error.read()[:300]!r}") from error
         except (urllib.error.URLError, ConnectionError):
             if time.monotonic() > until:
                 raise

@@ -125,6 +125,7 @@ def _judge(
     )
     result.figure("memory, from the first fifth to the last: " + memory.table())
     result.at_least("soak_runs", runs.count, 1)
+    result.at_least("soak_rate_of_asked", busy.rate / (capacity / 2), 0.95)
     result.at_most("soak_processes_that_ended", len(ended := memory.ended()), 0)
     if ended:
         result.figure(f"ended: {', '.join(sorted(ended))}")

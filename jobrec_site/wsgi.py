@@ -1,10 +1,27 @@
 import os
+from typing import Any
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
 
+
+class Request(WSGIRequest):
+    """Django reads the Content-Type before anything could answer what is wrong with it."""
+
+    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+        try:
+            super()._set_content_type_params(meta)
+        except (
+            ValueError,
+            LookupError,
+        ):  # parameters in an encoding that nobody knows, or that is none of text
+            self.content_type, self.content_params = "", {}
+
+
 application = get_wsgi_application()
+application.request_class = Request
 
 # Django had to be set up before. Without the URLs, the first reader of each process would wait for schema and pages.
 import jobrec_site.urls  # noqa: E402, F401

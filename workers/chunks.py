@@ -6,13 +6,12 @@ import signal
 import time
 from collections.abc import Sequence
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from apps.embeddings import leases, ledger, reading, runs
 from apps.embeddings.dead_letters import Failure
 from apps.embeddings.errors import LeaseLostError
-from apps.embeddings.leases import Lease
+from apps.embeddings.leases import Heartbeat, Lease
 from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingModel
 from apps.embeddings.reading import Text
@@ -113,17 +112,3 @@ def _encode(lease: Lease, texts: Sequence[Text]) -> tuple[dict[int, Vectors], li
         return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)
     finally:
         give_back()
-
-
-class Heartbeat:
-    """Renews a lease once a third of it has passed."""
-
-    def __init__(self, lease: Lease) -> None:
-        self._lease = lease
-        self._renew_at = time.monotonic() + settings.EMBEDDING_LEASE / 3
-
-    def beat(self) -> None:
-        """Raises LeaseLostError."""
-        if time.monotonic() >= self._renew_at:
-            leases.renew_lease(self._lease)
-            self._renew_at = time.monotonic() + settings.EMBEDDING_LEASE / 3

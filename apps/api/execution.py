@@ -4,9 +4,10 @@ from typing import Any
 
 from django.http import HttpRequest
 from graphql import ExecutionContext, FieldNode, GraphQLObjectType, GraphQLResolveInfo, execute_sync
+from graphql.execution.values import get_variable_values
 from graphql.pyutils import Path
 
-from apps.api.documents import Operation, operation_of, schema
+from apps.api.documents import MAX_ERRORS, Operation, operation_of, schema
 from apps.api.errors import MethodNotAllowedError
 from apps.api.identity import identify
 from apps.api.limits import check_cost
@@ -29,7 +30,12 @@ def respond(request: HttpRequest) -> ApiResponse:
 
 def executed(asked: Asked, operation: Operation, request: HttpRequest) -> ApiResponse:
     """The answer for `request.user`, whom nobody counts. Raises LimitError where it would cost too much."""
-    check_cost(schema(), operation.document, operation.node, asked.variables)
+    variables = get_variable_values(
+        schema(), operation.node.variable_definitions, dict(asked.variables), max_errors=MAX_ERRORS
+    )
+    if isinstance(variables, list):
+        return answered(None, variables)
+    check_cost(schema(), operation.document, operation.node, variables)
     result = execute_sync(
         schema(),
         operation.document,

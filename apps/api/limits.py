@@ -25,7 +25,7 @@ from graphql import (
     Source,
     TokenKind,
 )
-from graphql.execution.values import get_argument_values, get_variable_values
+from graphql.execution.values import get_argument_values
 from graphql.language import Lexer
 from graphql.type import get_named_type, get_nullable_type, is_list_type
 
@@ -39,7 +39,9 @@ LIST_LENGTH = 5  # what a list without pages is taken to hold
 LIST_LENGTHS = {"Query.skillCategories": 15, "SkillCategory.skills": 40}  # those that hold more
 # What a field costs before its first value, in values: a search works about as long as so many of them take.
 SEARCH = 500
-WORK = dict.fromkeys(
+LIST = 100
+INTROSPECTION = {"__schema": 5_000, "__type": SEARCH}  # with all that may be asked inside
+WORK = {"candidates": LIST, "postings": LIST} | dict.fromkeys(
     (
         "dashboard",
         "recommendedCandidates",
@@ -96,15 +98,12 @@ def check_cost(
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any],
 ) -> None:
-    """Raises LimitError where a valid operation asks for too many values."""
-    coerced = get_variable_values(schema, operation.variable_definitions, dict(variables))
-    if isinstance(coerced, list):
-        return  # execution says what is wrong with them, and does nothing
-    cost = _Cost(schema, fragments_of(document), coerced).of_operation(operation)
+    """Raises LimitError where a valid operation asks for too many values. `variables` are coerced."""
+    cost = _Cost(schema, fragments_of(document), variables).of_operation(operation)
     if cost > settings.GRAPHQL_MAX_COST:
         raise LimitError(
             "QUERY_TOO_COSTLY",
-            f"the query costs {cost:,}: about one for each value of the answer, and {SEARCH} for a search",
+            f"the query costs {cost:,}: about one for each value of the answer, {LIST} for a list and {SEARCH} for a search",
             limit="GRAPHQL_MAX_COST",
             bound=settings.GRAPHQL_MAX_COST,
         )
@@ -222,8 +221,8 @@ class _Cost:
 
     def _of_field(self, node: FieldNode, parent: Any) -> int:
         definition = getattr(parent, "fields", {}).get(node.name.value)
-        if definition is None:  # __typename, __schema
-            return 1
+        if definition is None:
+            return INTROSPECTION.get(node.name.value, 1)
         inside = self._of(node.selection_set, get_named_type(definition.type))
         work = 1 + (WORK.get(node.name.value, 0) if parent is self.schema.query_type else 0)
         if "first" in definition.args:

@@ -26,7 +26,7 @@ from apps.caching.two_level import Codec, TwoLevelCache
 
 PAGE = 20
 LARGEST_PAGE = 100
-MOST_SHOWN = 10_000
+MOST_SHOWN = 2_000
 # The clocks of a web server and of the database may differ by so much, and a transaction take so long.
 SLACK = timedelta(minutes=2)
 
@@ -66,19 +66,22 @@ class Order:
             return rows.order_by("-pk")
         return rows.order_by(F(self.column).desc(nulls_last=True), F("pk").desc())
 
-    def after(self, rows: QuerySet[Any], value: Any, pk: int) -> QuerySet[Any]:
+    def after(self, rows: QuerySet[Any], value: Any, pk: int) -> list[QuerySet[Any]]:
+        """The rows behind a place, in two parts where the unknown ones come last: each a stretch of the index."""
         if self.column == "pk":
-            return rows.filter(pk__lt=pk)
+            return [rows.filter(pk__lt=pk)]
+        unknown = rows.filter(**{f"{self.column}__isnull": True})
         if value is None:
-            return rows.filter(**{f"{self.column}__isnull": True}, pk__lt=pk)
+            return [unknown.filter(pk__lt=pk)]
         later = Q(**{f"{self.column}__lt": value}) | Q(**{self.column: value}, pk__lt=pk)
-        return rows.filter(later | Q(**{f"{self.column}__isnull": True}))
+        return [rows.filter(later, **{f"{self.column}__lte": value}), unknown]
 
     def up_to(self, rows: QuerySet[Any], value: Any, pk: int) -> QuerySet[Any]:
         """The rows that are not `after`."""
         if value is None:
             return rows.filter(Q(**{f"{self.column}__isnull": False}) | Q(pk__gte=pk))
-        return rows.filter(Q(**{f"{self.column}__gt": value}) | Q(**{self.column: value}, pk__gte=pk))
+        sooner = Q(**{f"{self.column}__gt": value}) | Q(**{self.column: value}, pk__gte=pk)
+        return rows.filter(sooner, **{f"{self.column}__gte": value})
 
 
 LAST_ADDED = Order("added", "pk", int)
@@ -142,21 +145,24 @@ def page_of_rows(rows: QuerySet[Any], order: Order, *, first: int | None, after:
     ordered = order.apply(rows)
     place = Place.parse(after, order) if after is not None else None
     before = _shown_before(place) if place and order.edits_move else []
+    risen: list[Any] = []
     try:
-        risen = (
-            _risen(order.up_to(ordered, place.value, place.pk), place, before, size)
-            if place and before
-            else []
-        )
-        rest = order.after(ordered, place.value, place.pk).exclude(pk__in=before) if place else ordered
-        found = [*risen, *rest[: max(0, size + 1 - len(risen))]]
+        if place is None:
+            found = list(ordered[: size + 1])
+        else:
+            if before:
+                risen = _risen(order.up_to(ordered, place.value, place.pk), place, before, size)
+            found = list(risen)
+            known = [*before, *(row.pk for row in risen)]
+            for part in order.after(ordered, place.value, place.pk):
+                if len(found) <= size:
+                    found += part.exclude(pk__in=known)[: size + 1 - len(found)]
     except (ValueError, TypeError, ArithmeticError, ValidationError) as error:
         raise _no_cursor() from error
     shown = found[:size]
-    has_next = len(found) > size
     keys = [*before, *(row.pk for row in shown)]
-    known = place is None or bool(before)
-    kept = _keep_shown(keys) if order.edits_move and has_next and known and len(keys) <= MOST_SHOWN else ""
+    begun = place is None or bool(before)
+    kept = _keep_shown(keys) if order.edits_move and shown and begun and len(keys) <= MOST_SHOWN else ""
     since = place.since if place else timezone.now()
     cursors = []
     for number, row in enumerate(shown, 1):
@@ -167,12 +173,12 @@ def page_of_rows(rows: QuerySet[Any], order: Order, *, first: int | None, after:
             else (getattr(row, order.column), row.pk)
         )
         cursors.append(Place(value, pk, since, kept, len(before) + number).encode(order))
-    return Page(shown, cursors, has_next=has_next, has_previous=after is not None)
+    return Page(shown, cursors, has_next=len(found) > size, has_previous=after is not None)
 
 
 def _risen(rows: QuerySet[Any], place: Place, before: list[int], size: int) -> list[Any]:
     """The rows that an edit took out of the rest of the list, since it was begun."""
-    edited = rows.filter(updated_at__gte=place.since - SLACK, created_at__lt=place.since)
+    edited = rows.filter(updated_at__gte=place.since - SLACK, created_at__lt=place.since + SLACK)
     return list(edited.exclude(pk__in=before)[: size + 1])
 
 
@@ -208,6 +214,11 @@ def decode(cursor: str, name: str, count: int) -> list[Any]:
         values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, orjson.JSONDecodeError, UnicodeEncodeError, ValueError) as error:
         raise _no_cursor() from error
-    if not isinstance(values, list) or len(values) != count + 1 or values[0] != name:
+    if (
+        not isinstance(values, list)
+        or len(values) != count + 1
+        or values[0] != name
+        or any(isinstance(value, list | dict) for value in values)
+    ):
         raise bad_field("after", "is no cursor of this list, or of another order of it")
     return values[1:]

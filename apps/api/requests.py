@@ -10,6 +10,8 @@ from django.http import HttpRequest, UnreadablePostError
 
 from apps.api.errors import BadRequestError, ContentTypeError, LimitError, MethodNotAllowedError
 
+DEEPEST = 50  # no input of the schema comes near it; what is stored of a request must be written, too
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -59,9 +61,19 @@ def _asked(given: Any) -> Asked:
         variables = _json(variables, "variables") if variables else None
     if variables is not None and not isinstance(variables, dict):
         raise BadRequestError("variables: an object is needed")
+    if _is_deeper(variables, DEEPEST):
+        raise BadRequestError(f"variables: values are nested in more than {DEEPEST} levels")
     if name is not None and not isinstance(name, str):
         raise BadRequestError("operationName: a string is needed")
     return Asked(query, variables or {}, name if name not in ("", "null") else None)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects stand in more than so many levels of each other."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inside)
 
 
 def _json(text: bytes | str, what: str) -> Any:

@@ -36,6 +36,12 @@ class Kept:
     def of(cls, body: bytes) -> "Kept":
         return cls(f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"', body)
 
+    def _is_known(self, tags: str) -> bool:
+        """Whether the client has it; a proxy that compresses makes weak tags of ours."""
+        return bool(tags) and any(
+            tag.strip().removeprefix("W/") in (self.etag, "*") for tag in tags.split(",")
+        )
+
     @classmethod
     def decode(cls, stored: bytes) -> "Kept":
         etag, _, body = stored.partition(b"\n")
@@ -44,9 +50,11 @@ class Kept:
     def encode(self) -> bytes:
         return self.etag.encode() + b"\n" + self.body
 
-    def answer(self, request: HttpRequest) -> HttpResponse:
+    def answer(self, request: HttpRequest, *, is_personal: bool) -> HttpResponse:
+        if is_personal:
+            return ApiResponse(self.body)
         headers = HEADERS | {"ETag": self.etag, "Content-Length": str(len(self.body))}
-        if request.method == "GET" and request.META.get("HTTP_IF_NONE_MATCH") == self.etag:
+        if request.method == "GET" and self._is_known(request.META.get("HTTP_IF_NONE_MATCH", "")):
             return HttpResponseNotModified(headers=HEADERS | {"ETag": self.etag})
         return HttpResponse(self.body, content_type=JSON, headers=headers)
 
@@ -81,9 +89,10 @@ class ResponseCacheMiddleware:
         found = _cached(asked, namespaces, lambda: self._get_response(request))
         if not isinstance(found, Kept):
             return found
-        if settings.CACHE_WARM_REQUESTS and not operation.is_personal and not is_long(asked, operation):
+        is_personal = operation.is_personal or is_long(asked, operation)
+        if settings.CACHE_WARM_REQUESTS and not is_personal:
             popularity.count(asked)
-        return found.answer(request)
+        return found.answer(request, is_personal=is_personal)
 
 
 def is_long(asked: Asked, operation: Operation) -> bool:

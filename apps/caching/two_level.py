@@ -23,6 +23,7 @@ from apps.caching.shared import CacheUnavailableError, ask
 logger = logging.getLogger(__name__)
 
 ValueT = TypeVar("ValueT")
+LARGEST_IN_L2 = 512 * 1024  # octets; what is larger nobody asks for often, and some ask to fill the memory
 LOOKUPS = Counter("jobrec_cache_lookups", "Lookups in the two-level cache", ["name", "answered_by"])
 
 
@@ -178,8 +179,11 @@ class TwoLevelCache:
             return None
 
     def _l2_set(self, key: str, value: Any, ttl: int) -> None:
+        encoded = self._codec.encode(value)
+        if len(encoded) > LARGEST_IN_L2:
+            return
         try:
-            ask(lambda redis: redis.set(key, self._codec.encode(value), ex=ttl))
+            ask(lambda redis: redis.set(key, encoded, ex=ttl))
         except CacheUnavailableError as error:
             logger.debug("second cache level cannot be written: %s", error)
 

@@ -1,5 +1,6 @@
 """Who works on a chunk: one worker at a time, for a limited time."""
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -67,6 +68,20 @@ def renew_lease(lease: Lease) -> None:
     until = timezone.now() + timedelta(seconds=settings.EMBEDDING_LEASE)
     if not _held(lease).update(leased_until=until):
         raise LeaseLostError(f"chunk {lease.chunk_id}: taken over, or its run was cancelled")
+
+
+class Heartbeat:
+    """Renews a lease once a third of it has passed."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._renew_at = time.monotonic() + settings.EMBEDDING_LEASE / 3
+
+    def beat(self) -> None:
+        """Raises LeaseLostError."""
+        if time.monotonic() >= self._renew_at:
+            renew_lease(self._lease)
+            self._renew_at = time.monotonic() + settings.EMBEDDING_LEASE / 3
 
 
 def release_lease(lease: Lease, *, error: str, count: bool = False) -> None:

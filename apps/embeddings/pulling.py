@@ -9,7 +9,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid5
 
@@ -22,7 +22,7 @@ from apps.embeddings import hints, leases, ledger, planning, reading, runs
 from apps.embeddings.client import EmbeddingClient
 from apps.embeddings.dead_letters import Failure
 from apps.embeddings.errors import EmbeddingError, LeaseLostError
-from apps.embeddings.leases import Lease
+from apps.embeddings.leases import Heartbeat, Lease
 from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingChunk, EmbeddingRun
 from apps.embeddings.reading import Text
@@ -32,6 +32,7 @@ from apps.rpc.errors import PermanentRpcError, TransientRpcError
 logger = logging.getLogger(__name__)
 
 AHEAD = 4  # chunks under way: enough that a server far away is not idle
+STREAM = 10  # leases that a stream may take: a server that computes may need more than one for a chunk
 ATTEMPTS = 8  # streams in a row that may fail without a single answer: about two minutes
 POLL = 0.5  # seconds
 
@@ -49,6 +50,7 @@ class _Asked:
     """A chunk under way: its texts, and what needs no asking since an equal text has its vector."""
 
     lease: Lease
+    heartbeat: Heartbeat
     wave: int
     texts: list[Text]
     known: list[Embedded]
@@ -86,6 +88,28 @@ def _alone(run: EmbeddingRun) -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [name])
+
+
+def pause_abandoned() -> int:
+    """Pauses the runs with something left that nobody pulls any more, by whatever the pull ended; how many.
+
+    A run that stayed open so would keep its kind from being embedded at all.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE embeddings_embeddingrun AS run SET state = 'paused', resume_at = NULL, paused_because =
+                'the pull from ' || pulled_from || ' has ended: pull again, or resume to embed with the workers here'
+            WHERE state = 'running' AND pulled_from <> '' AND EXISTS (
+                SELECT FROM embeddings_embeddingchunk WHERE run_id = run.id AND state IN ('planned', 'leased'))
+            AND NOT EXISTS (
+                SELECT FROM pg_locks
+                WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                    AND objid = (hashtext('pull of run ' || run.id)::bigint & 4294967295)::oid)
+            """
+        )
+        return cursor.rowcount
 
 
 def _take_over(run: EmbeddingRun, address: str) -> None:
@@ -126,19 +150,20 @@ class _Pull:
         return True
 
     def _pull_a_while(self) -> bool:
-        """One stream, where there is a chunk to ask for. It ends before a lease of its chunks does."""
+        """One stream, where there is a chunk to ask for."""
         until = time.monotonic() + settings.EMBEDDING_LEASE / 2
         asked = self._ask(until)
         if asked is None:
             return False
         try:
-            with VectorStream(self._client, self._run.model, deadline=settings.EMBEDDING_LEASE) as stream:
+            deadline = STREAM * settings.EMBEDDING_LEASE
+            with VectorStream(self._client, self._run.model, deadline=deadline) as stream:
                 while self._asked:
                     while asked is not None:
                         texts = [Keyed(each.content_hash, each.text) for each in asked.texts]
                         stream.send(asked.lease.chunk_id, texts)
                         asked = self._ask(until)
-                    results = stream.receive()
+                    results = stream.receive(on_wait=self._hold)
                     self._store(self._asked.popleft(), results)
                     self._failures = 0
                     self._on_chunk()
@@ -150,6 +175,12 @@ class _Pull:
         finally:
             self._asked.clear()
         return True
+
+    def _hold(self) -> None:
+        """Keeps the chunks under way. One that was lost all the same is noticed when it is answered."""
+        for each in self._asked:
+            with suppress(LeaseLostError):
+                each.heartbeat.beat()
 
     def _left(self) -> QuerySet[EmbeddingChunk]:
         return self._run.chunks.filter(state__in=[EmbeddingChunk.State.PLANNED, EmbeddingChunk.State.LEASED])
@@ -185,7 +216,7 @@ class _Pull:
         texts, known = reading.read_texts(lease)
         vectors = reading.known_vectors(lease, list(known))
         reused = [Embedded(key, known[key], vector, reused=True) for key, vector in vectors.items()]
-        self._asked.append(_Asked(lease, wave, texts, reused))
+        self._asked.append(_Asked(lease, Heartbeat(lease), wave, texts, reused))
         return self._asked[-1]
 
     def _store(self, asked: _Asked, results: list[Vector | Unusable]) -> None:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.embeddings import dead_letters
 from apps.embeddings.leases import expire_leases
 from apps.embeddings.models import EmbeddingChunk, EmbeddingRun, Invalidation
+from apps.embeddings.pulling import pause_abandoned
 from apps.embeddings.runs import resume_due_runs
 
 
@@ -29,8 +30,8 @@ class Overdue:
 
 
 def settle() -> None:
-    """Moves on what nobody works on: expired leases, chunks without attempts left, pauses that are over, letters about
-    rows that have changed since. Set-based or one short transaction each; safe to run twice at once.
+    """Moves on what nobody works on: expired leases, chunks without attempts left, pulls that were killed, pauses that
+    are over, letters about rows that have changed since. Set-based or one short transaction each; safe to run twice at once.
     """
     expire_leases()
     exhausted = EmbeddingChunk.objects.filter(
@@ -42,6 +43,7 @@ def settle() -> None:
         dead_letters.bury_chunk(
             chunk_id, error=f"given up after {settings.EMBEDDING_ATTEMPTS} attempts, the last: {error}"
         )
+    pause_abandoned()
     resume_due_runs(timezone.now())
     dead_letters.clear_outdated()
 

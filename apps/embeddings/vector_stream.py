@@ -1,8 +1,9 @@
 """The calling end of EmbedStream: the vectors of an embedding server elsewhere, checked."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from apps.rpc.credentials import bearer
 from apps.rpc.errors import PermanentRpcError, TransientRpcError, translate
 from proto import embedding_pb2
 
+WAIT = 0.5  # seconds
 QUOTE = 16  # characters in a row that an error has in common with its text when it quotes it
 
 
@@ -52,6 +54,8 @@ class VectorStream:
         self._call = client.stub.EmbedStream(
             iter(self._requests.get, None), timeout=deadline, metadata=bearer(settings.PULL_TOKEN)
         )
+        self._answers: SimpleQueue[embedding_pb2.EmbedStreamResponse | grpc.RpcError | None] = SimpleQueue()
+        threading.Thread(target=self._read, name="answers", daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -76,17 +80,30 @@ class VectorStream:
             )
         )
 
-    def receive(self) -> list[Vector | Unusable]:
+    def _read(self) -> None:
+        try:
+            for answer in self._call:
+                self._answers.put(answer)
+        except grpc.RpcError as error:
+            self._answers.put(error)
+        else:
+            self._answers.put(None)
+
+    def receive(self, on_wait: Callable[[], None] = lambda: None) -> list[Vector | Unusable]:
         """A vector of length 1, or why there is none, for each text of the chunk whose turn it is.
 
-        Raises TransientRpcError, or PermanentRpcError where the server answers something else than it was asked.
+        `on_wait` is called every WAIT seconds until the answer is there. Raises TransientRpcError, or PermanentRpcError where the server answers something else than it was asked.
         """
         chunk, texts = self._sent.get()
         call = f"EmbedStream to {self.address}"
-        try:
-            answer = next(self._call, None)
-        except grpc.RpcError as error:
-            raise translate(error, call=call) from error
+        while True:
+            try:
+                answer = self._answers.get(timeout=WAIT)
+                break
+            except Empty:
+                on_wait()
+        if isinstance(answer, grpc.RpcError):
+            raise translate(answer, call=call) from answer
         if answer is None:
             raise TransientRpcError(f"{call}: the stream ended before chunk {chunk} was answered")
         made_by, wanted = answer.model, self._model

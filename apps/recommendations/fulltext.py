@@ -5,7 +5,8 @@ A text score is the cosine of two sets of words in which rare words weigh more:
     Σ idf of the words in common ÷ Σ idf of the query's words × √(words of the query ÷ words of the row)
 
 at most 1; the better of that for the row's title and for its whole text. PostgreSQL's own ts_rank knows no rarity, and
-reads every text it ranks; this reads none but those of the rows that are to be ranked.
+reads every text it ranks; this reads none but those of the rows that are to be ranked. What a person types may be in any
+language of the rows: it is taken in the forms of each, and beside a row in those of the row's own.
 
 Finding goes by the query's rarest words, and only so far as they stand in HITS rows; scoring takes all of WORDS.
 """
@@ -34,14 +35,33 @@ _AS_QUERY = r"""('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || ''
 
 
 @dataclass(frozen=True)
+class Words:
+    """The words of a text in the forms of each text search configuration that it may be in, by its name."""
+
+    forms: Mapping[str, frozenset[str]]
+
+    @property
+    def all(self) -> frozenset[str]:
+        return frozenset[str]().union(*self.forms.values())
+
+    @property
+    def different(self) -> int:
+        """How many words they are, in the language in which most of them say nothing: it is likely to be theirs."""
+        return min(map(len, filter(None, self.forms.values())), default=0)
+
+
+NO_WORDS = Words({})
+
+
+@dataclass(frozen=True)
 class Query:
-    """`different` counts the words of the text, `words` are the most telling of them, the rarest first.
+    """`said` are all words of the text, `words` the most telling of them, the rarest first.
 
     `rows` says about how many rows of the kind there are.
     """
 
     kind: str
-    different: int
+    said: Words
     words: list[Word]
     rows: int
 
@@ -55,19 +75,23 @@ class Found:
     searched: int
 
 
-def words_of_row(kind: str, row_id: int) -> frozenset[str]:
+def words_of_row(kind: str, row_id: int) -> Words:
     """The words of a row's text, in the forms of its language."""
     names = tables(kind)
-    return _lexemes(
-        f"SELECT to_tsvector(jobrec_text_config(language), {whole_text(names)}) FROM {names.record} WHERE id = %s",
+    return _words(
+        f"""
+        SELECT configuration, to_tsvector(configuration, text) FROM (
+            SELECT jobrec_text_config(language) AS configuration, {whole_text(names)} AS text
+            FROM {names.record} WHERE id = %s) AS record
+        """,
         [row_id],
     )
 
 
-def words_of_text(text: str, *, kind: str) -> frozenset[str]:
+def words_of_text(text: str, *, kind: str) -> Words:
     """The words of a text whose language nobody stated, in the forms of each language that rows of `kind` have."""
-    return _lexemes(
-        f"SELECT to_tsvector(configuration, %s) FROM ({_configurations(kind)}) AS each(configuration)",
+    return _words(
+        f"SELECT configuration, to_tsvector(configuration, %s) FROM ({_configurations(kind)}) AS each(configuration)",
         [text[:INDEXED]],
     )
 
@@ -108,8 +132,9 @@ def _languages(kind: str) -> str:
     """
 
 
-def query_of(lexemes: frozenset[str], *, kind: str) -> Query:
+def query_of(said: Words, *, kind: str) -> Query:
     """A query by words among rows of `kind`; how rare each is, the statistics of the table say."""
+    lexemes = said.all
     with connection.cursor() as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [text_table(kind)])
         places = max(cursor.fetchone()[0], SMALLEST)
@@ -123,7 +148,7 @@ def query_of(lexemes: frozenset[str], *, kind: str) -> Query:
         )
         common = {lexeme: int(share * places) for lexeme, share in cursor.fetchall()}
     words = informative((Word(lexeme, common.get(lexeme, 0)) for lexeme in lexemes), limit=WORDS)
-    return Query(kind, len(lexemes), words, int(places / len(RecordText.Part)))
+    return Query(kind, said, words, int(places / len(RecordText.Part)))
 
 
 def find(query: Query, *, matching: SqlKeys, k: int) -> Found:
@@ -177,29 +202,43 @@ def scores(query: Query, idf: Mapping[str, float], ids: Sequence[int]) -> dict[i
     if not idf:
         return {}
     names = tables(query.kind)
+    wholes = {name: sum(idf.get(each, 0.0) for each in form) for name, form in query.said.forms.items()}
+    forms = [name for name, whole in wholes.items() if whole]
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH query AS MATERIALIZED (SELECT * FROM unnest(%(words)s::text[], %(idf)s::float[]) AS query(lexeme, idf))
-            SELECT id, max(least(1, found / %(whole)s * sqrt(%(different)s / length)))
-            FROM (SELECT text.{names.key} AS id, text.length::float AS length, sum(idf) AS found
+            WITH query AS MATERIALIZED (SELECT * FROM unnest(%(words)s::text[], %(idf)s::float[]) AS query(lexeme, idf)),
+            form AS MATERIALIZED (
+                SELECT * FROM unnest(%(forms)s::regconfig[], %(wholes)s::float[], %(different)s::float[])
+                    AS form(configuration, whole, different)
+            )
+            SELECT id, max(least(1, found / coalesce(whole, %(whole)s) * sqrt(coalesce(different, %(most)s) / length)))
+            FROM (SELECT text.{names.key} AS id, text.language, text.length::float AS length, sum(idf) AS found
                   FROM {text_table(query.kind)} AS text
                   CROSS JOIN LATERAL unnest(tsvector_to_array(text.words)) AS own(lexeme) JOIN query USING (lexeme)
-                  WHERE text.{names.key} = ANY (%(ids)s) GROUP BY text.{names.key}, text.part, text.length) AS part
+                  WHERE text.{names.key} = ANY (%(ids)s)
+                  GROUP BY text.{names.key}, text.part, text.language, text.length) AS part
+            LEFT JOIN form ON form.configuration = jobrec_text_config(part.language)
             GROUP BY id
             """,
             {
                 "words": list(idf),
                 "idf": list(idf.values()),
+                "forms": forms,
+                "wholes": [wholes[name] for name in forms],
+                "different": [float(len(query.said.forms[name])) for name in forms],
                 "whole": sum(idf.values()),
-                "different": float(query.different),
+                "most": float(len(query.said.all)),
                 "ids": list(ids),
             },
         )
         return dict.fromkeys(ids, 0.0) | dict(cursor.fetchall())
 
 
-def _lexemes(sql: str, parameters: list[Any]) -> frozenset[str]:
+def _words(sql: str, parameters: list[Any]) -> Words:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT unnest(tsvector_to_array(words)) FROM ({sql}) AS text(words)", parameters)
-        return frozenset(row[0] for row in cursor.fetchall())
+        cursor.execute(
+            f"SELECT configuration::text, tsvector_to_array(words) FROM ({sql}) AS text(configuration, words)",
+            parameters,
+        )
+        return Words({name: frozenset(lexemes) for name, lexemes in cursor.fetchall()})

@@ -63,7 +63,7 @@ def match(
             by_skills = _by_skills(matching, seeker.features.skills, k=depth)
     with clock.lap("text"):
         text = by_text(kind, seeker, matching, k=depth)
-    words = text.query.different
+    words = seeker.words.different
     if near is not None:
         share = text_share(words)
         ids = fused([row.row_id for row in near.rows], text.rows[:depth], weight=rank_weight(words), k=depth)

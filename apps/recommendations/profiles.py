@@ -8,7 +8,7 @@ from apps.embeddings.models import EmbeddingModel
 from apps.embeddings.reading import row_text
 from apps.embeddings.templates import input_text
 from apps.recommendations.features import features_of
-from apps.recommendations.fulltext import words_of_row, words_of_text
+from apps.recommendations.fulltext import NO_WORDS, Words, words_of_row, words_of_text
 from apps.recommendations.ranking import Features, Place
 from apps.recommendations.retrieval import as_text, stored_vector
 from apps.rpc.errors import RpcError
@@ -42,7 +42,7 @@ class Seeker:
 
     features: Features
     vector: str | None
-    words: frozenset[str] = frozenset()
+    words: Words = NO_WORDS
 
 
 class NotFoundError(Exception):

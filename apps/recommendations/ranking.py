@@ -9,7 +9,8 @@ The score is a weighted mean of parts between 0 and 1:
     interest    highest cosine to another posting that the candidate saved or applied for           0.06
     experience  1 where the candidate has the years asked for, else years ÷ years asked for         0.05
     english     1 at the level asked for, a third less for each level below                         0.03
-    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere               0.03
+    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere; half of
+                that, and 0 where a place is unknown, for who wants remote work and finds none      0.03
     salary      1 where the posting pays what is expected, else pay ÷ expectation (one currency)    0.03
     freshness   1 on the day of publication, half of it after 30 days, a quarter after 60 …         0.02
 
@@ -153,13 +154,22 @@ def _english(has: int | None, wanted: int | None) -> float | None:
 def _location(candidate: Features, posting: Features) -> float | None:
     if posting.remote:
         return 1.0
-    one, other = candidate.place, posting.place
+    near = _nearness_of(candidate.place, posting.place)
+    return (near or 0.0) / 2 if candidate.remote else near
+
+
+def _nearness_of(one: Place, other: Place) -> float | None:
+    """A city or region is the same only where nothing larger that both name differs."""
     if NOWHERE in (one, other):
         return None
-    for name, value in (("city", 1.0), ("region", 0.7), ("country", 0.4)):
-        if getattr(one, name) and getattr(one, name) == getattr(other, name):
-            return value
-    return 0.0
+    found = 0.0
+    for name, value in (("country", 0.4), ("region", 0.7), ("city", 1.0)):
+        first, second = getattr(one, name), getattr(other, name)
+        if first and second:
+            if first != second:
+                break
+            found = value
+    return found
 
 
 def _salary(candidate: Features, posting: Features) -> float | None:

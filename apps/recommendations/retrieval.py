@@ -136,9 +136,9 @@ class _Search:
         self._distance = f"embedding.vector::halfvec({model.dimensions}) <=> %s::halfvec({model.dimensions})"
 
     def rows(self) -> int:
-        """About how many vectors there are, of all models; 0 for a table that PostgreSQL has not looked at yet."""
+        """About how many rows there are, each with a vector or soon; 0 for a table that PostgreSQL has not looked at yet."""
         sql = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass"
-        return int(self._fetch(sql, [self._names.embedding])[0][0])
+        return int(self._fetch(sql, [self._names.record])[0][0])
 
     def first(self, keys: SqlKeys, limit: int) -> list[int]:
         return [

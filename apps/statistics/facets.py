@@ -83,12 +83,14 @@ class Statistics:
         return cls(stored["total"], facets, [Salary(**each) for each in stored["salaries"]])
 
     def without_groups_below(self, least: int) -> "Statistics":
-        """The same without the values that fewer than `least` rows have."""
-        return Statistics(
-            self.total,
-            {name: [each for each in shares if each.count >= least] for name, shares in self.facets.items()},
-            [each for each in self.salaries if each.count >= least],
-        )
+        """The same without the values that fewer than `least` rows have, and what tells of them all the same: the other
+        side of two, and quartiles, of which each is somebody's own figure."""
+        facets = {
+            name: [each for each in shares if each.count >= least] for name, shares in self.facets.items()
+        }
+        if len(facets["remote"]) < len(self.facets["remote"]):
+            facets["remote"] = []
+        return Statistics(self.total, facets, [each for each in self.salaries if each.count >= 4 * least])
 
 
 def percent(count: int, total: int) -> float:

@@ -6,6 +6,7 @@ it looks at them. Queries, keys and values come from one multiplication instead 
 MosaicBERT (Portes et al. 2023, arXiv:2312.17482), where kernels of a GPU do it.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from workers.encoding.libraries import SentenceTransformer, torch
+
+logger = logging.getLogger(__name__)
 
 Tokens = Sequence[list[int]]
 Features = dict[str, torch.Tensor]
@@ -78,12 +81,16 @@ class Unpadded:
             return None
         tokenizer: Any = model.tokenizer
         tokens = tokenizer(list(TRIED_ON))["input_ids"]
-        with torch.inference_mode():
-            unpadded = cls(model)
-            one, other = (
-                torch.nn.functional.normalize(encode(tokens)["sentence_embedding"].float(), dim=1)
-                for encode in (unpadded, padded)
-            )
+        try:
+            with torch.inference_mode():
+                unpadded = cls(model)
+                one, other = (
+                    torch.nn.functional.normalize(encode(tokens)["sentence_embedding"].float(), dim=1)
+                    for encode in (unpadded, padded)
+                )
+        except Exception as error:  # noqa: BLE001  whatever a model needs that is not here
+            logger.info("padding is computed, since this model is built otherwise: %r", error)
+            return None
         return unpadded if bool(np.min((one * other).sum(dim=1).numpy()) > NEAR) else None
 
     def __call__(self, tokens: Tokens) -> Features:

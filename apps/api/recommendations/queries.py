@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from apps.recommendations.matches import Matches
 from apps.recommendations.profiles import Profile
 from apps.recommendations.retrieval import among
 from apps.records.counting import Count
+from apps.records.filters import DEFAULT_CURRENCY
 from apps.records.inputs import MOST_MONEY, MOST_YEARS
 
 FIRST = graphene.Int(description="Size of the page, at most 100; 20 by default")
@@ -191,6 +193,13 @@ def _profile(given: dict[str, Any], prefix: str) -> Profile:
             raise bad_field(
                 f"{prefix}{camel(name)}", f"must be between 0 and {most:,}, not {values[name]:,g}"
             )
+    if values.get("salary_per_year") is not None:
+        currency = values.get("salary_currency", "").strip().upper() or DEFAULT_CURRENCY
+        if not re.fullmatch("[A-Z]{3}", currency):
+            raise bad_field(
+                f"{prefix}salaryCurrency", f"{currency[:20]!r} is no code of ISO 4217, such as EUR"
+            )
+        values["salary_currency"] = currency
     return Profile(**values | {"text": text})
 
 

@@ -211,7 +211,7 @@ class CandidateMatchConnection(MatchConnection):
 
 
 class ProfileInput(graphene.InputObjectType):
-    """Somebody who is not stored. Nothing of it is kept."""
+    """Somebody who is not stored. The text is not kept; the matches are, for as long as a cursor leads to them."""
 
     text = graphene.String(description="A résumé, or a few words; skills named in it are found")
     skills = graphene.List(

@@ -48,7 +48,7 @@ class _ChangeRun(graphene.Mutation):
         require(info, "embeddings.change_embeddingrun")
         key = primary_key(run_id, of="EmbeddingRun", argument="id")
         changed = change(key)
-        run = EmbeddingRun.objects.select_related("model").filter(pk=key).first()
+        run = EmbeddingRun.objects.select_related("model").with_progress().filter(pk=key).first()
         if run is None:
             raise NotFoundApiError(f"there is no run {key}")
         if not changed:

@@ -65,6 +65,7 @@ MALFORMED: list[Any] = [
     '{"query": "{ __typename }", "variables": [1]}',
     '{"query": "{ __typename }", "variables": "{"}',
     '{"query": "{ __typename }", "variables": 5}',
+    '{"query": "{ __typename }", "variables": {"a": ' + "[" * 400 + "]" * 400 + "}}",
     '{"query": "{ __typename }", "operationName": {}}',
     '{"query": "{ __typename }", "operationName": "Absent"}',
     '{"query": "query A { __typename } query B { __typename }"}',
@@ -124,6 +125,7 @@ def test_queries_out_of_bounds_are_refused_soon(query: str, code: str) -> None:
     [
         {"filter": {"skills": ["x"] * 5_000}},
         {"skills": ["x"] * 5_000},
+        {"skills": [1] * 100_000},
         {"filter": {"skills": ["\x00"], "company": "\x00"}},
         {"filter": {"salaryMin": "1e400"}},
         {"filter": {"salaryMin": "NaN", "experienceYears": "Infinity"}},

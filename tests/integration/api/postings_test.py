@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.postings.models import Posting
 from apps.records.models import EnglishLevel
+from tests.conftest import empty_caches
 from tests.integration.api.conftest import Api, key, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
@@ -93,6 +94,19 @@ def test_rows_that_are_edited_while_paging_come_once(anonymous: Api, order: str)
         if len(shown) < 28:
             touch()
     assert sorted(shown) == sorted(f"p{number}" for number in range(30))
+
+
+def test_where_it_is_not_known_any_more_what_was_shown_the_key_decides(anonymous: Api) -> None:
+    shown = anonymous.data(PAGE, first=20, orderBy="LAST_CHANGED")
+    empty_caches()
+    after = shown["postings"]["pageInfo"]["endCursor"]
+    rest = anonymous.data(PAGE, first=20, after=after, orderBy="LAST_CHANGED")
+    assert sorted(names(shown) + names(rest)) == sorted(f"p{number}" for number in range(30))
+
+
+def test_beyond_what_is_kept_the_key_decides(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.api.paging.MOST_SHOWN", 10)
+    assert len(set(all_pages(anonymous, 7, orderBy="LAST_CHANGED"))) == 30
 
 
 def test_a_total_beyond_what_is_counted_says_that_it_is_an_estimate(

@@ -266,6 +266,10 @@ def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
             "experienceYears: must be between 0 and 80, not -1",
         ),
         (
+            'recommendedPostingsForProfile(profile: {text: "nurse", salaryPerYear: 9, salaryCurrency: "$"})',
+            "profile.salaryCurrency: '$' is no code of ISO 4217, such as EUR",
+        ),
+        (
             'recommendedPostingsForProfile(profile: {text: "nurse", salaryPerYear: -0.5})',
             "profile.salaryPerYear: must be between 0 and 10,000,000,000, not -0.5",
         ),

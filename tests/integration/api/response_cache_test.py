@@ -67,6 +67,9 @@ def test_etags_spare_the_body() -> None:
     assert first["Cache-Control"] == "public, no-cache"
     again = Client().get("/graphql", {"query": QUERY}, headers={"If-None-Match": first["ETag"]})
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    for tags_ in (f'"another", W/{first["ETag"]}', "*"):
+        again = Client().get("/graphql", {"query": QUERY}, headers={"If-None-Match": tags_})
+        assert again.status_code == 304
     Posting.objects.filter(external_id="p27").update(title="Other")
     generations.raise_tags(tags.changed(["postings"]))
     wait_until(
@@ -76,6 +79,17 @@ def test_etags_spare_the_body() -> None:
         ),
         "another answer, with another tag",
     )
+
+
+def test_nothing_on_the_way_keeps_what_a_person_says_of_themselves(
+    executed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
+    query = '{ recommendedPostingsForProfile(profile: {text: "a nurse in Oslo"}) { totalCount } }'
+    for _ in range(2):
+        response = Client().get("/graphql", {"query": query})
+        assert (response["Cache-Control"], response.has_header("ETag")) == ("private, no-store", False)
+    assert len(executed) == 1
 
 
 def test_a_change_is_seen_at_once(recruiter: Api, django_capture_on_commit_callbacks: Any) -> None:

@@ -83,7 +83,11 @@ LATER = {
     "deadLetters": 4,
     "embeddingRuns": 4,
     "postings": 7,
+    "recommendedCandidates": 6,
     "recommendedPostings": 7,
+    "recommendedPostingsForProfile": 6,
+    "searchCandidates": 6,
+    "similarPostings": 6,
     "searchPostings": 6,
 }
 

@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.candidates.inputs import CandidateInput
+from apps.candidates.models import Candidate
 from apps.candidates.services import upsert_candidates
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingModel, EmbeddingRun
 from apps.postings.models import Posting
@@ -118,15 +119,16 @@ def test_groups_of_few_people_are_for_recruiters(anonymous: Api, recruiter: Api)
         ]
     )
     query = f"""{{ dashboard(kind: CANDIDATE) {{ statistics {{ total countries {SHARES}
-        skills {{ skill {{ name }} }} salaries {{ currency }} }} }} }}"""
+        skills {{ skill {{ name }} }} remote {SHARES} salaries {{ currency }} }} }} }}"""
+    Candidate.objects.filter(external_id="n0").update(remote=True)
     told = anonymous.data(query)["dashboard"]["statistics"]
     assert (told["total"], told["skills"]) == (13, [])  # three have Python
     assert told["countries"] == [{"value": "NO", "count": 5, "percent": 38.46}]
-    assert told["salaries"] == [{"currency": "EUR"}]
+    assert (told["salaries"], told["remote"]) == ([], [])  # the one who wants remote work is the rest of all
     told = recruiter.data(query)["dashboard"]["statistics"]
     assert [each["value"] for each in told["countries"]] == ["NO", "IS"]
     assert [each["currency"] for each in told["salaries"]] == ["EUR", "ISK"]
-    assert len(told["skills"]) == 2
+    assert (len(told["skills"]), len(told["remote"])) == (2, 2)
 
 
 def test_what_somebody_calls_a_skill_is_not_in_the_dictionary(anonymous: Api) -> None:

@@ -11,6 +11,7 @@ from apps.embeddings.client import EmbeddingClient
 from apps.embeddings.leases import lease_chunk
 from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun
 from apps.embeddings.pulling import PullError, pull_run
+from apps.embeddings.sweeping import settle
 from apps.rpc.client import Client
 from proto import embedding_pb2_grpc
 from tests.integration.embeddings.factories import lease_of, make_model, make_postings, planned_run
@@ -75,6 +76,40 @@ def test_the_workers_here_get_nothing_of_a_pulled_run_until_it_is_given_back(
     assert runs.resume_run(run.pk)
     assert planning.claim_waves(run.pk) != []
     assert lease_of(run.chunks.get(pk=waiting[0])).attempts >= 1
+
+
+def test_a_run_that_nobody_pulls_any_more_is_paused_until_somebody_goes_on(
+    model: EmbeddingModel, client: EmbeddingClient
+) -> None:
+    make_postings(20)
+    run = planned_run(model)
+    with pytest.raises(LeftError):
+        pull_run(run, client, on_chunk=leave)
+    settle()
+    run.refresh_from_db()
+    assert run.state == EmbeddingRun.State.PAUSED
+    assert run.paused_because == (
+        f"the pull from {client.address} has ended: pull again, or resume to embed with the workers here"
+    )
+    # Pulled again it is left alone, also when all is answered and waits to be written.
+    pull_run(run, client, on_chunk=settle)
+    settle()
+    run.refresh_from_db()
+    assert (run.state, states(run)) == (EmbeddingRun.State.RUNNING, ["embedded", "embedded"])
+
+
+def test_a_chunk_may_take_the_server_longer_than_a_lease(model: EmbeddingModel, settings: Any) -> None:
+    settings.EMBEDDING_LEASE = 2
+    make_postings(20)
+    run = planned_run(model)
+    with precomputed_server() as server:
+        client: EmbeddingClient = Client(server.address, embedding_pb2_grpc.EmbeddingServiceStub)
+        for seconds in (3, 6):
+            threading.Timer(seconds, server.gate.release).start()
+        pull_run(run, client, on_chunk=lambda: None)
+        client.close()
+        assert len(server.asked) == 2  # each once
+    assert states(run) == ["embedded", "embedded"]
 
 
 def test_a_pull_waits_for_the_writer(model: EmbeddingModel, client: EmbeddingClient) -> None:

@@ -74,13 +74,24 @@ def test_each_row_is_searched_in_its_own_language() -> None:
     assert search("медсестри") == {}
 
 
+def test_what_is_typed_counts_in_the_language_of_each_row_and_not_once_for_each() -> None:
+    put(
+        {"external_id": "en", "title": "Senior data engineer", "language": "en"},
+        {"external_id": "uk", "title": "Senior data engineer", "language": "uk"},
+        {"external_id": "de", "title": "Krankenschwester", "language": "de"},
+    )
+    assert fulltext.words_of_text("senior data engineer with SQL", kind="posting").different == 4
+    scores = search("senior data engineer")
+    assert scores == {"en": 1.0, "uk": 1.0}
+
+
 def test_a_score_is_the_cosine_of_two_sets_of_words_in_which_rare_ones_weigh_more() -> None:
     put(
         {"external_id": "body", "title": "Clerk", "description": "welding boats all day"},
         {"external_id": "title", "title": "Welding", "description": "steel bridges everywhere"},
         {"external_id": "none", "title": "Baker", "description": "bread"},
     )
-    rows = fulltext.query_of(frozenset({"weld"}), kind="posting").rows
+    rows = fulltext.query_of(fulltext.NO_WORDS, kind="posting").rows
     weld, boat = log(1 + rows / 2), log(1 + rows / 1)
     assert search("welding boats") == {
         "body": round(sqrt(2 / 4), 4),  # clerk, weld, boat, day: both words of the query in four

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from graphql import get_introspection_query, parse
+from graphql.execution.values import get_variable_values
 
 from apps.api.documents import operation_of, schema
 from apps.api.errors import LimitError
@@ -24,11 +25,13 @@ def refused(check: Any, *arguments: Any) -> tuple[str, str, int]:
 def cost_of(query: str, settings: Any, **variables: Any) -> int:
     """The smallest bound that the query keeps."""
     operation = operation_of(query, None)
+    coerced = get_variable_values(schema(), operation.node.variable_definitions, variables)
+    assert isinstance(coerced, dict)
     low, high = 0, 1_000_000
     while low < high:
         settings.GRAPHQL_MAX_COST = middle = (low + high) // 2
         try:
-            check_cost(schema(), operation.document, operation.node, variables)
+            check_cost(schema(), operation.document, operation.node, coerced)
         except LimitError:
             low = middle + 1
         else:
@@ -81,13 +84,13 @@ def test_asking_again_and_again(query: str) -> None:
 
 def test_cost_is_about_the_values_of_the_answer(settings: Any) -> None:
     page = "query($first: Int) { postings(first: $first) { totalCount edges { node { title skills { name } } } } }"
-    # postings 1 + page × (totalCount 1 + edges (1 + node (1 + title 1 + skills (1 + 5 names))))
-    assert cost_of(page, settings, first=10) == 1 + 10 * (1 + 1 + 1 + 1 + 1 + 5)
-    assert cost_of(page, settings) == 1 + 20 * 10
+    # postings 101 + page × (totalCount 1 + edges (1 + node (1 + title 1 + skills (1 + 5 names))))
+    assert cost_of(page, settings, first=10) == 101 + 10 * (1 + 1 + 1 + 1 + 1 + 5)
+    assert cost_of(page, settings) == 101 + 20 * 10
     assert cost_of(
         "{ a: postings { ...F } b: postings(first: 100) { ...F } } fragment F on PostingConnection { totalCount }",
         settings,
-    ) == (1 + 20) + (1 + 100)
+    ) == (101 + 20) + (101 + 100)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +104,13 @@ def test_cost_is_about_the_values_of_the_answer(settings: Any) -> None:
 def test_a_page_costs_its_size_however_it_is_given(
     query: str, variables: dict[str, Any], settings: Any
 ) -> None:
-    assert cost_of(query, settings, **variables) == 1 + 100
+    assert cost_of(query, settings, **variables) == 101 + 100
 
 
 def test_a_search_costs_more_than_its_page(settings: Any) -> None:
     search = '{ searchPostings(text: "x", first: 1) { totalCount } }'
     assert cost_of(search, settings) == 500 + 2
+    assert cost_of("{ __typename __schema { queryType { name } } }", settings) == 1 + 5_000
     assert cost_of("{ skillCategories { skills { name } } }", settings) == 1 + 15 * (1 + 40)
 
 

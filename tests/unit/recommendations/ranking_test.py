@@ -65,10 +65,21 @@ def test_english(has: int, wanted: int, fit: float) -> None:
         (Place("oslo", "", "no"), Place("kyiv", "", "ua"), False, 0.0),
         (Place("oslo", "", "no"), Place("kyiv", "", "ua"), True, 1.0),
         (Place(), Place("kyiv", "", "ua"), False, None),
+        (Place("portland", "oregon", "us"), Place("portland", "maine", "us"), False, 0.4),
+        (Place("london", "", "ca"), Place("london", "", "gb"), False, 0.0),
+        (Place("london", "", ""), Place("london", "", "gb"), False, 1.0),
+        (Place("", "bavaria", "de"), Place("munich", "bavaria", "de"), False, 0.7),
     ],
 )
 def test_location(one: Place, other: Place, remote: bool, fit: float | None) -> None:
     assert parts_of(Features(place=one), Features(place=other, remote=remote)).get("location") == fit
+
+
+def test_who_wants_remote_work_is_not_as_near_to_any_other() -> None:
+    oslo = Place("oslo", "", "no")
+    assert parts_of(Features(place=oslo, remote=True), Features(place=oslo))["location"] == 0.5
+    assert parts_of(Features(remote=True), Features(place=oslo))["location"] == 0.0
+    assert parts_of(Features(remote=True), Features(remote=True))["location"] == 1.0
 
 
 def test_salary_is_compared_in_one_currency_only() -> None:
