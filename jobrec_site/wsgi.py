@@ -17,7 +17,7 @@ class Request(WSGIRequest):
             ValueError,
             LookupError,
         ):  # parameters in an encoding that nobody knows, or that is none of text
-            self.content_type, self.content_params = "", {}
+            self.content_type, self.content_params, self._encoding = "", {}, None
 
 
 application = get_wsgi_application()

@@ -32,7 +32,9 @@ class ReplayDeadLetters(graphene.Mutation):
         return ReplayDeadLetters(
             rows=replayed.rows,
             retired=replayed.retired,
-            runs=list(EmbeddingRun.objects.select_related("model").filter(pk__in=replayed.runs)),
+            runs=list(
+                EmbeddingRun.objects.select_related("model").with_progress().filter(pk__in=replayed.runs)
+            ),
         )
 
 

@@ -1,5 +1,8 @@
 """The main job with real processes: import, embed through Celery, write, invalidate, answer."""
 
+import json
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +167,19 @@ def test_a_statement_that_takes_too_long_is_ended_and_the_web_processes_live_on(
             "postings": {"totalCount": 160}
         }
     assert {child.pid for child in web.children()} == before
+
+
+@pytest.mark.parametrize("content_type", ["application/json; x*=bogus'a'b", "application/json; charset=hex"])
+def test_a_content_type_that_cannot_be_read_is_no_error_of_the_server(
+    loaded: Stack, content_type: str
+) -> None:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{loaded.ports.web}/graphql?a=1", b"{}", {"Content-Type": content_type}
+    )
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request, timeout=30)
+    assert error.value.code == 415
+    assert json.load(error.value)["errors"][0]["extensions"]["code"] == "UNSUPPORTED_CONTENT_TYPE"
 
 
 def test_without_the_embedding_server_words_and_skills_answer(loaded: Stack) -> None:
