@@ -74,7 +74,9 @@ class Order:
         if value is None:
             return [unknown.filter(pk__lt=pk)]
         later = Q(**{f"{self.column}__lt": value}) | Q(**{self.column: value}, pk__lt=pk)
-        return [rows.filter(later, **{f"{self.column}__lte": value}), unknown]
+        known = rows.filter(later, **{f"{self.column}__lte": value})
+        field = rows.model._meta.get_field(self.column)
+        return [known, unknown] if field.null or field.generated else [known]
 
     def up_to(self, rows: QuerySet[Any], value: Any, pk: int) -> QuerySet[Any]:
         """The rows that are not `after`."""

@@ -109,7 +109,7 @@ def pause_abandoned() -> int:
                     AND objid = (hashtext('pull of run ' || run.id)::bigint & 4294967295)::oid)
             """
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _take_over(run: EmbeddingRun, address: str) -> None:
