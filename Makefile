@@ -53,6 +53,13 @@ bench: .venv/dev  ## All benchmarks; BENCH=--quick for a minute each
 	@status=0; for name in $(BENCHMARKS); do \
 		echo "== bench/$$name.py"; $(RUN) bench/$$name.py $(BENCH) || status=1; done; exit $$status
 
+LARGE := serve filters invalidation dashboard soak
+
+.PHONY: bench-large
+bench-large: .venv/dev  ## Those of serving on 1,000,000 generated postings, which it keeps in .data/million
+	@status=0; for name in $(LARGE); do \
+		echo "== bench/$$name.py"; $(RUN) bench/$$name.py --rows 1000000 --folder .data/million || status=1; done; exit $$status
+
 .PHONY: torture
 torture: .venv/dev  ## Kills real processes at random for about ten minutes; SEED=, KILLS=, ROWS=
 	@$(RUN) -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(ROWS),--rows $(ROWS))
