@@ -1,6 +1,8 @@
 """Recommendations over HTTP, with stored vectors whose distances are known."""
 
+import socket
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -8,10 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.candidates.models import Candidate
+from apps.embeddings.client import embedding_server
 from apps.embeddings.models import CandidateEmbedding, EmbeddingModel, PostingEmbedding
 from apps.postings.models import Posting
 from apps.recommendations.models import Interaction
 from apps.recommendations.text_index import index_texts
+from apps.rpc import breakers
 from apps.rpc.errors import TransientRpcError
 from tests.integration.api.conftest import Api, key, user_with
 
@@ -230,6 +234,25 @@ def test_search_with_the_embedding_server_gone_answers_by_words_and_skills(
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
     data = anonymous.data(query, text="somebody who knows Postgres")["searchPostings"]
     assert (data["degraded"], len(data["edges"])) == (False, 30)
+
+
+def test_an_embedding_server_that_says_nothing_is_soon_asked_no_more(anonymous: Api, settings: Any) -> None:
+    query = "query($text: String) { searchPostings(text: $text) { degraded } }"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.EMBEDDING_ADDRESS, settings.EMBED_DEADLINE = f"127.0.0.1:{silent.getsockname()[1]}", 0.2
+        embedding_server.cache_clear()
+        try:
+            client = embedding_server()
+            for number in range(5):
+                assert anonymous.data(query, text=f"nurse {number}")["searchPostings"]["degraded"] is True
+            assert client.breaker.opened
+            with patch.object(client, "_call") as called:
+                assert anonymous.data(query, text="driver")["searchPostings"]["degraded"] is True
+            called.assert_not_called()
+        finally:
+            breakers.note_closed(settings.EMBEDDING_ADDRESS)
+            embedding_server().close()
+            embedding_server.cache_clear()
 
 
 def test_candidates_are_searched_by_words_and_skills(recruiter: Api, monkeypatch: pytest.MonkeyPatch) -> None:
