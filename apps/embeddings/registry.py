@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -78,6 +79,16 @@ def coverage(model: EmbeddingModel, kind: str) -> Coverage:
 
 def coverage_of(models: Sequence[EmbeddingModel], kind: str) -> dict[int, Coverage]:
     """Coverage of each model, by primary key; one query, which reads the rows once for each model."""
+    return _coverage("SELECT unnest(%(models)s::bigint[])", kind, {"models": [model.pk for model in models]})
+
+
+def active_coverage(kind: str) -> Coverage | None:
+    """Coverage of the model that answers, None before there is one; one query."""
+    active = "SELECT id FROM embeddings_embeddingmodel WHERE state = %(state)s"
+    return next(iter(_coverage(active, kind, {"state": EmbeddingModel.State.ACTIVE.value}).values()), None)
+
+
+def _coverage(models: str, kind: str, parameters: dict[str, Any]) -> dict[int, Coverage]:
     names = tables(kind)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -88,7 +99,7 @@ def coverage_of(models: Sequence[EmbeddingModel], kind: str) -> dict[int, Covera
             )
             SELECT model.id, count(record.id), count(embedding.model_id),
                    count(held.row_id) FILTER (WHERE embedding.model_id IS NULL)
-            FROM unnest(%(models)s::bigint[]) AS model(id)
+            FROM ({models}) AS model(id)
             LEFT JOIN {names.record} AS record ON true
             LEFT JOIN {names.embedding} AS embedding ON embedding.{names.key} = record.id
                 AND embedding.model_id = model.id AND embedding.content_hash = record.content_hash
@@ -96,6 +107,6 @@ def coverage_of(models: Sequence[EmbeddingModel], kind: str) -> dict[int, Covera
                 AND held.content_hash = record.content_hash
             GROUP BY model.id
             """,
-            {"models": [model.pk for model in models], "kind": names.kind.value},
+            {"kind": names.kind.value, **parameters},
         )
         return {pk: Coverage(names.kind.value, *counts) for pk, *counts in cursor.fetchall()}

@@ -9,8 +9,8 @@ from django.db import connection
 from apps.caching import tags
 from apps.caching.two_level import cache
 from apps.embeddings.kinds import tables
-from apps.embeddings.models import EmbeddingModel, Kind
-from apps.embeddings.registry import Coverage, coverage
+from apps.embeddings.models import Kind
+from apps.embeddings.registry import Coverage, active_coverage
 from apps.postings.models import Posting
 from apps.recommendations.fulltext import rows_with_all
 from apps.recommendations.services import filtered
@@ -98,8 +98,8 @@ def embedded_rows(kind: str) -> Coverage | None:
     """How complete the active model's vectors of `kind` are; None while no model is active."""
 
     def compute() -> dict[str, Any] | None:
-        model = EmbeddingModel.objects.active()
-        return asdict(coverage(model, kind)) if model else None
+        counted = active_coverage(kind)
+        return asdict(counted) if counted else None
 
     found = cache.get_or_compute(
         "embedded_rows", {"kind": str(kind)}, tags=tags.of_list(tables(kind).namespace), compute=compute

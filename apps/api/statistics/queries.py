@@ -13,10 +13,10 @@ from apps.api.paging import page_size
 from apps.api.statistics.types import (
     CategoryDistributionType,
     CompanyShareType,
+    Dashboard,
     DashboardType,
     SkillMatchType,
     StatisticsType,
-    dashboard_of,
 )
 from apps.api.translation import translated
 from apps.embeddings.models import Kind
@@ -76,12 +76,10 @@ class StatisticsQueries(graphene.ObjectType):
         return services.top_companies(first=page_size(first))
 
     @staticmethod
-    def resolve_dashboard(_root: None, info: Any, kind: Any, first: int | None = None) -> DashboardType:
+    def resolve_dashboard(_root: None, info: Any, kind: Any, first: int | None = None) -> Dashboard:
         wanted = getattr(kind, "value", kind)
-        statistics = services.search_statistics(wanted, first=page_size(first))
-        if wanted == Kind.CANDIDATE and not may(info, VIEW):
-            statistics = statistics.without_groups_below(LEAST_PEOPLE)
-        return dashboard_of(services.embedded_rows(wanted), statistics)
+        everybody = wanted == Kind.CANDIDATE and not may(info, VIEW)
+        return Dashboard(wanted, page_size(first), least_group=LEAST_PEOPLE if everybody else 0)
 
     @staticmethod
     @translated

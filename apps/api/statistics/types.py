@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import graphene
@@ -7,6 +9,7 @@ from graphql_relay import to_global_id
 from apps.api.skills.types import SkillType
 from apps.embeddings.registry import Coverage
 from apps.skills.directory import SkillEntry, directory
+from apps.statistics import services
 from apps.statistics.facets import Share, Statistics
 from apps.statistics.services import CompanyShare
 
@@ -108,6 +111,23 @@ class StatisticsType(ObjectType):
         return root.facets.get("employment_type", [])
 
 
+@dataclass(frozen=True)
+class Dashboard:
+    """The state of one kind, each half of it counted when it is asked for."""
+
+    kind: str
+    first: int
+    least_group: int
+
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        return services.embedded_rows(self.kind)
+
+    @property
+    def statistics(self) -> Statistics:
+        return services.search_statistics(self.kind, first=self.first).without_groups_below(self.least_group)
+
+
 class DashboardType(ObjectType):
     """The state of one kind at a glance."""
 
@@ -119,16 +139,17 @@ class DashboardType(ObjectType):
     embedded_percent = graphene.Float(description="Their share, 0 to 100; null before a model answers")
     statistics = graphene.Field(StatisticsType, required=True, description="Open postings, or all candidates")
 
+    @staticmethod
+    def resolve_rows(root: Dashboard, _info: Any) -> int | None:
+        return root.coverage.rows if root.coverage else None
 
-def dashboard_of(coverage: Coverage | None, statistics: Statistics) -> DashboardType:
-    if coverage is None:
-        return DashboardType(statistics=statistics)
-    return DashboardType(
-        rows=coverage.rows,
-        embedded=coverage.current,
-        embedded_percent=round(coverage.percent, 2),
-        statistics=statistics,
-    )
+    @staticmethod
+    def resolve_embedded(root: Dashboard, _info: Any) -> int | None:
+        return root.coverage.current if root.coverage else None
+
+    @staticmethod
+    def resolve_embedded_percent(root: Dashboard, _info: Any) -> float | None:
+        return round(root.coverage.percent, 2) if root.coverage else None
 
 
 class CompanyShareType(ObjectType):

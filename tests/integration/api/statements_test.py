@@ -28,7 +28,7 @@ QUERIES: dict[str, tuple[str, int]] = {
     "candidate": ("id: $candidate", 6),
     "candidates": ("first: $first", 6),
     "categoryDistribution": ('skills: ["Python", "PostgreSQL"]', 5),
-    "dashboard": ("kind: POSTING, first: $first", 10),
+    "dashboard": ("kind: POSTING, first: $first", 9),
     "deadLetters": ("first: $first", 4),
     "embeddingRuns": ("first: $first", 4),
     "posting": ("id: $posting", 5),
@@ -41,7 +41,7 @@ QUERIES: dict[str, tuple[str, int]] = {
     "searchStatistics": ('kind: POSTING, skills: ["Python"], first: $first', 9),
     "similarPostings": ("postingId: $posting, first: $first", 26),
     "skillCategories": ("", 4),
-    "skillMatch": ("postingId: $posting, candidateId: $candidate", 7),
+    "skillMatch": ("postingId: $posting, candidateId: $candidate", 6),
     "topCompanies": ("first: $first", 3),
 }
 TYPES = {"first": "Int", "posting": "ID!", "candidate": "ID!"}
