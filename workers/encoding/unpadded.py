@@ -2,8 +2,9 @@
 
 The library pads each text of a batch to the longest one, and computes the padding too, which a batch of queries is too
 small to sort away. Here the tokens of all texts stand in one row; only attention lays them out text by text, for as long as
-it looks at them. Queries, keys and values come from one multiplication instead of three. Unpadding is known from
-MosaicBERT (Portes et al. 2023, arXiv:2312.17482), where kernels of a GPU do it.
+it looks at them. Queries, keys and values come from one multiplication instead of three, weights are laid out once, and what
+follows a multiplication is done with it. Unpadding is known from MosaicBERT (Portes et al. 2023, arXiv:2312.17482), where
+kernels of a GPU do it.
 """
 
 import logging
@@ -21,43 +22,80 @@ logger = logging.getLogger(__name__)
 Tokens = Sequence[list[int]]
 Features = dict[str, torch.Tensor]
 
-linear, layer_norm = torch.nn.functional.linear, torch.nn.functional.layer_norm
-
 # Models of this architecture count positions from 0 and normalise after each half of a layer.
 ARCHITECTURES = {"bert"}
+ACTIVATION = "gelu"
 TRIED_ON = ("data engineer", "nurse in a hospital of the county", "driver")
 NEAR = 0.999  # cosine, whatever the number format
 
 
+class _Dense:
+    """A linear layer, inputs × outputs, whose weight is laid out once as the processor's kernels read it.
+
+    `torch.nn.functional.linear` lays it out anew at each call. The operators are those that torch's own compiler puts in
+    for a linear layer on a CPU; what they can do with a product before it leaves the processor's cache, they do here.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        kernels: Any = torch.ops.mkldnn
+        self._weight = kernels._reorder_linear_weight(weight.detach())  # noqa: SLF001
+        self._bias = bias.detach()
+        self._product: Any = kernels._linear_pointwise  # noqa: SLF001
+
+    @classmethod
+    def of(cls, linear: Any) -> Self:
+        return cls(linear.weight, linear.bias)
+
+    def __call__(self, row: torch.Tensor) -> torch.Tensor:
+        product: torch.Tensor = self._product(row, self._weight, self._bias, "none", [], "")
+        return product
+
+    def activated(self, row: torch.Tensor) -> torch.Tensor:
+        product: torch.Tensor = self._product(row, self._weight, self._bias, ACTIVATION, [], "none")
+        return product
+
+    def added_to(self, other: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+        total: torch.Tensor = self._product.binary(row, other, self._weight, self._bias, "add")
+        return total
+
+
 @dataclass(frozen=True)
 class _Layer:
-    attention: torch.Tensor  # weights of queries, keys and values, one below the other
-    attention_bias: torch.Tensor
-    mixed: Any
+    attention: _Dense  # queries, keys and values, one beside the other
+    mixed: _Dense
     mixed_norm: Any
-    wide: Any
-    activation: Callable[[torch.Tensor], torch.Tensor]
-    narrow: Any
+    wide: _Dense
+    narrow: _Dense
     narrow_norm: Any
 
     @classmethod
     def of(cls, layer: Any) -> Self:
         parts = (layer.attention.self.query, layer.attention.self.key, layer.attention.self.value)
-        weight = torch.cat([part.weight.data for part in parts])
-        bias = torch.cat([part.bias.data for part in parts])
-        # The library's own forward pass goes on with the same memory.
-        for part, rows, few in zip(parts, weight.chunk(3), bias.chunk(3), strict=True):
-            part.weight.data, part.bias.data = rows, few
         return cls(
-            weight,
-            bias,
-            layer.attention.output.dense,
+            _Dense(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])),
+            _Dense.of(layer.attention.output.dense),
             layer.attention.output.LayerNorm,
-            layer.intermediate.dense,
-            layer.intermediate.intermediate_act_fn,
-            layer.output.dense,
+            _Dense.of(layer.intermediate.dense),
+            _Dense.of(layer.output.dense),
             layer.output.LayerNorm,
         )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the tokens of a batch stand in texts × longest text, by rows."""
+
+    there: torch.Tensor  # texts × longest: whether a token is there
+    places: torch.Tensor  # of each token
+    tokens: torch.Tensor  # at each place
+
+    @classmethod
+    def of(cls, lengths: torch.Tensor) -> Self:
+        position = torch.arange(int(lengths.max()))
+        there = position < lengths[:, None]
+        # Padding repeats the last token of its own text: from another text it would take over what is not finite.
+        tokens = (lengths.cumsum(0) - lengths)[:, None] + torch.minimum(position, lengths[:, None] - 1)
+        return cls(there, there.flatten().nonzero()[:, 0], tokens.flatten())
 
 
 class Unpadded:
@@ -79,6 +117,8 @@ class Unpadded:
         network = getattr(model[0], "auto_model", None)
         if network is None or network.config.model_type not in ARCHITECTURES or model.device.type != "cpu":
             return None
+        if network.config.hidden_act != ACTIVATION:
+            return None
         tokenizer: Any = model.tokenizer
         tokens = tokenizer(list(TRIED_ON))["input_ids"]
         try:
@@ -97,46 +137,37 @@ class Unpadded:
         """What the model says of a batch. Call in inference mode."""
         lengths = torch.tensor([len(each) for each in tokens])
         texts, longest = len(tokens), int(lengths.max())
-        there = torch.arange(longest) < lengths[:, None]
-        places = there.flatten().nonzero()[:, 0]  # of each token in texts × longest
+        layout = _Layout.of(lengths)
         ids = torch.tensor(list(chain.from_iterable(tokens)))
-        row = _normalised(self._words[ids] + self._positions[places % longest], self._norm)
-        mask = None if len(ids) == texts * longest else there[:, None, None, :]
+        row = _normalised(self._words[ids] + self._positions[layout.places % longest], self._norm)
         for layer in self._layers:
-            seen = self._attention(row, layer, texts, places, mask)
-            row = _normalised(row + linear(seen, layer.mixed.weight, layer.mixed.bias), layer.mixed_norm)
-            wide = layer.activation(linear(row, layer.wide.weight, layer.wide.bias))
-            row = _normalised(row + linear(wide, layer.narrow.weight, layer.narrow.bias), layer.narrow_norm)
+            seen = self._attention(
+                layer.attention(row), texts, layout if len(ids) < texts * longest else None
+            )
+            row = _normalised(layer.mixed.added_to(row, seen), layer.mixed_norm)
+            row = _normalised(layer.narrow.added_to(row, layer.wide.activated(row)), layer.narrow_norm)
         features: Features = {
-            "token_embeddings": _laid_out(row, texts * longest, places).view(texts, longest, -1),
-            "attention_mask": there.long(),
+            "token_embeddings": row.index_select(0, layout.tokens).view(texts, longest, -1),
+            "attention_mask": layout.there.long(),
         }
         for module in self._after:
             features = module(features)
         return features
 
-    def _attention(
-        self, row: torch.Tensor, layer: _Layer, texts: int, places: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        """tokens × width: what each token takes from those of its own text. `mask` is None where nothing is padded."""
-        width = row.shape[1]
-        mixed = linear(row, layer.attention, layer.attention_bias)
-        if mask is not None:
-            mixed = _laid_out(mixed, texts * mask.shape[-1], places)
+    def _attention(self, mixed: torch.Tensor, texts: int, layout: _Layout | None) -> torch.Tensor:
+        """tokens × width: what each token takes from those of its own text, out of tokens × 3 widths."""
+        width = mixed.shape[1] // 3
+        if layout is not None:
+            mixed = mixed.index_select(0, layout.tokens)
         queries, keys, values = mixed.view(texts, -1, 3, self._heads, width // self._heads).permute(
             2, 0, 3, 1, 4
         )
-        seen = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        seen = torch.nn.functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=layout.there[:, None, None, :] if layout else None
+        )
         seen = seen.transpose(1, 2).reshape(-1, width)
-        return seen if mask is None else seen[places]
+        return seen.index_select(0, layout.places) if layout else seen
 
 
 def _normalised(row: torch.Tensor, norm: Any) -> torch.Tensor:
-    return layer_norm(row, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-
-
-def _laid_out(row: torch.Tensor, size: int, places: torch.Tensor) -> torch.Tensor:
-    """`size` × width: each token at its place, zeros between."""
-    laid_out = row.new_zeros(size, row.shape[1])
-    laid_out[places] = row
-    return laid_out
+    return torch.nn.functional.layer_norm(row, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
