@@ -23,6 +23,7 @@ class ApiResponse(HttpResponse):
     def __init__(self, body: bytes, *, status: int = 200, complete: bool = False) -> None:
         super().__init__(body, status=status, content_type=JSON)
         self["Cache-Control"] = "private, no-store"
+        self["Content-Length"] = str(len(body))  # without it the answer would go out in chunks
         self.complete = complete
 
 

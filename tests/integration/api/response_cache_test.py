@@ -89,6 +89,7 @@ def test_nothing_on_the_way_keeps_what_a_person_says_of_themselves(
     for _ in range(2):
         response = Client().get("/graphql", {"query": query})
         assert (response["Cache-Control"], response.has_header("ETag")) == ("private, no-store", False)
+        assert response["Content-Length"] == str(len(response.content))
     assert len(executed) == 1
 
 
