@@ -2,12 +2,14 @@
 
 No answer may fail or be degraded, no process may end, the memory of none may grow on, and the 95th percentile stays near that of the same load
 while nothing is embedded. The requests are what many ask alike: SEARCHES by words, with reasons. All processes run that
-serve, with the settings that they have by default, but for EMBEDDING_CORES, which leaves the web half of the cores, as
-the runbook advises where one machine does all. Each run embeds one slice of the corpus that was edited before, and
-invalidates all answers at its end. Memory is what a process has to itself, so neither its
-program nor PostgreSQL's shared buffers. It is compared between the first and the last fifth of the time, by medians, as
-a share of what it was, or of 50 MiB where it was less. Not counted is the first quarter of the time, in which the
-caches fill; a load of less than two minutes is too short to judge growth or percentiles by, and only prints them.
+serve, with the settings that they have by default, but for two: EMBEDDING_CORES leaves the web half of the cores, as
+the runbook advises where one machine does all, and CACHE_L2_TTL lets Redis forget within the first quarter of the time, so
+that from then on it holds as much as it ever will. Each run embeds one slice of the corpus that was edited before, and
+invalidates all answers at its end; one follows the other, where the schedule waits for REEMBED_EVERY in between. Memory is
+what a process has to itself, so neither its program nor PostgreSQL's shared buffers. It is compared between the first and
+the last fifth of the time, by medians, as a share of what it was, or of 50 MiB where it was less. Not counted is the first
+quarter of the time, in which the caches fill; a load of less than two minutes is too short to judge growth or
+percentiles by, and only prints them.
 """
 
 import statistics
@@ -54,17 +56,23 @@ def main() -> None:
         "--minutes", type=float, default=10.0, help="how long the load lasts (quick: 3 seconds)"
     )
     parser.add_argument(
-        "--edited", type=int, help="postings of each run, instead of 1,000 (quick: 10); they stay edited"
+        "--edited", type=int, help="postings of each run, instead of 2,000 (quick: 10); they stay edited"
     )
     options = parser.parse_args()
     from workers.encoding.hardware import usable_cores
 
-    edited = options.edited or (10 if options.quick else 1_000)
+    edited = options.edited or (10 if options.quick else 2_000)
     seconds = 3.0 if options.quick else 60 * options.minutes
     result = report.start("Soak")
     half = str(max(usable_cores() // 2, 1))
     with (
-        corpus.servers(result, options, RATE_LIMIT_ANONYMOUS="", EMBEDDING_CORES=half) as data,
+        corpus.servers(
+            result,
+            options,
+            RATE_LIMIT_ANONYMOUS="",
+            EMBEDDING_CORES=half,
+            CACHE_L2_TTL=str(max(int(seconds / 12), 1)),  # cursors are kept three times as long
+        ) as data,
         serve.processes(data, *PROCESSES) as running,
     ):
         embedding = Reembedding(running.supervisor, rows=edited)
