@@ -89,6 +89,7 @@ def active_coverage(kind: str) -> Coverage | None:
 
 
 def _coverage(models: str, kind: str, parameters: dict[str, Any]) -> dict[int, Coverage]:
+    """`models`: SQL that selects their primary keys."""
     names = tables(kind)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -117,3 +117,8 @@ def key(external_id: str) -> str:
     """Primary key of a posting or candidate, as an id."""
     rows = Posting.objects if external_id.startswith("p") else Candidate.objects
     return str(rows.get(external_id=external_id).pk)
+
+
+def names(connection: Any) -> list[str]:
+    """External ids of its rows, in their order."""
+    return [edge["node"]["externalId"] for edge in connection["edges"]]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.postings.models import Posting
 from apps.records.models import EnglishLevel
 from tests.conftest import empty_caches
-from tests.integration.api.conftest import Api, key, user_with
+from tests.integration.api.conftest import Api, key, names, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
 
@@ -25,16 +25,12 @@ PAGE = """
 """
 
 
-def names(data: Any) -> list[str]:
-    return [edge["node"]["externalId"] for edge in data["postings"]["edges"]]
-
-
 def all_pages(api: Api, size: int, between: Any = lambda: None, **variables: Any) -> list[str]:
     found: list[str] = []
     after = None
     while True:
         data = api.data(PAGE, first=size, after=after, **variables)
-        found += names(data)
+        found += names(data["postings"])
         if not data["postings"]["pageInfo"]["hasNextPage"]:
             return found
         after = data["postings"]["pageInfo"]["endCursor"]
@@ -89,7 +85,7 @@ def test_rows_that_are_edited_while_paging_come_once(anonymous: Api, order: str)
     after, data = None, None
     while data is None or data["postings"]["pageInfo"]["hasNextPage"]:
         data = anonymous.data(PAGE, first=7, after=after, orderBy=order)
-        shown += names(data)
+        shown += names(data["postings"])
         after = data["postings"]["pageInfo"]["endCursor"]
         if len(shown) < 28:
             touch()
@@ -101,7 +97,9 @@ def test_where_it_is_not_known_any_more_what_was_shown_the_key_decides(anonymous
     empty_caches()
     after = shown["postings"]["pageInfo"]["endCursor"]
     rest = anonymous.data(PAGE, first=20, after=after, orderBy="LAST_CHANGED")
-    assert sorted(names(shown) + names(rest)) == sorted(f"p{number}" for number in range(30))
+    assert sorted(names(shown["postings"]) + names(rest["postings"])) == sorted(
+        f"p{number}" for number in range(30)
+    )
 
 
 def test_beyond_what_is_kept_the_key_decides(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,8 +123,11 @@ def test_reading_on_from_a_cursor_twice_gives_the_same_page(anonymous: Api) -> N
     """From the middle of a page, too."""
     first = anonymous.data(PAGE, first=10, orderBy="LAST_CHANGED")
     cursor = first["postings"]["edges"][4]["cursor"]
-    again = [names(anonymous.data(PAGE, first=5, after=cursor, orderBy="LAST_CHANGED")) for _ in range(2)]
-    assert again == [names(first)[5:]] * 2
+    again = [
+        names(anonymous.data(PAGE, first=5, after=cursor, orderBy="LAST_CHANGED")["postings"])
+        for _ in range(2)
+    ]
+    assert again == [names(first["postings"])[5:]] * 2
 
 
 @pytest.mark.parametrize(

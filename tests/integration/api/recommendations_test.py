@@ -1,8 +1,6 @@
 """Recommendations over HTTP, with stored vectors whose distances are known."""
 
-import socket
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,14 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.candidates.models import Candidate
-from apps.embeddings.client import embedding_server
 from apps.embeddings.models import CandidateEmbedding, EmbeddingModel, PostingEmbedding
 from apps.postings.models import Posting
 from apps.recommendations.models import Interaction
 from apps.recommendations.text_index import index_texts
-from apps.rpc import breakers
-from apps.rpc.errors import TransientRpcError
-from tests.integration.api.conftest import Api, key, user_with
+from tests.integration.api.conftest import Api, key, names, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
 
@@ -35,10 +30,6 @@ RECOMMENDED = """
       }
     }
 """
-
-
-def names(connection_data: Any) -> list[str]:
-    return [edge["node"]["externalId"] for edge in connection_data["edges"]]
 
 
 def test_the_best_first_with_reasons_that_add_up(recruiter: Api) -> None:
@@ -208,115 +199,6 @@ def test_a_candidate_sees_itself_only(db: None) -> None:
     assert api.data(upsert, input=mine)["upsertCandidate"]["candidate"]["headline"] == "Renamed"
     assert Candidate.objects.get(external_id="c1").user == user
     assert api.error(upsert, input=mine | {"externalId": "c2"})[0] == "FORBIDDEN"
-
-
-def test_search_with_the_embedding_server_gone_answers_by_words_and_skills(
-    anonymous: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gone(*_: Any, **__: Any) -> None:
-        raise TransientRpcError("embedding server is gone")
-
-    monkeypatch.setattr("apps.recommendations.profiles.query_vector", gone)
-    query = """query($text: String, $skills: [String!]) { searchPostings(text: $text, skills: $skills, first: 30) {
-        degraded edges { node { externalId } explanation { vectorScore textScore matchedSkills { name } } } } }"""
-    data = anonymous.data(query, text="somebody who knows Postgres")["searchPostings"]
-    assert data["degraded"] is True
-    # All that match come: first those with the skill, then the newest.
-    assert len(names(data)) == 30
-    assert set(names(data)[:10]) == {f"p{number}" for number in range(2, 30, 3)}
-    assert data["edges"][0]["explanation"]["vectorScore"] is None
-    index_texts("posting", limit=100)
-    data = anonymous.data(query, text="posting 17")["searchPostings"]
-    assert (data["degraded"], names(data)[0]) == (True, "p17")
-    assert data["edges"][0]["explanation"]["textScore"] == 1.0
-
-    # The failure was not cached: once the server is back, the full answer comes.
-    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
-    data = anonymous.data(query, text="somebody who knows Postgres")["searchPostings"]
-    assert (data["degraded"], len(data["edges"])) == (False, 30)
-
-
-def test_an_embedding_server_that_says_nothing_is_soon_asked_no_more(anonymous: Api, settings: Any) -> None:
-    query = "query($text: String) { searchPostings(text: $text) { degraded } }"
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        settings.EMBEDDING_ADDRESS, settings.EMBED_DEADLINE = f"127.0.0.1:{silent.getsockname()[1]}", 0.2
-        embedding_server.cache_clear()
-        try:
-            client = embedding_server()
-            for number in range(5):
-                assert anonymous.data(query, text=f"nurse {number}")["searchPostings"]["degraded"] is True
-            assert client.breaker.opened
-            with patch.object(client, "_call") as called:
-                assert anonymous.data(query, text="driver")["searchPostings"]["degraded"] is True
-            called.assert_not_called()
-        finally:
-            breakers.note_closed(settings.EMBEDDING_ADDRESS)
-            embedding_server().close()
-            embedding_server.cache_clear()
-
-
-def test_candidates_are_searched_by_words_and_skills(recruiter: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
-    CandidateEmbedding.objects.filter(candidate__external_id="c0").update(vector=[0.0, 1.0, 0.0, 0.0])
-    Candidate.objects.filter(external_id="c1").update(experience_years=1)
-    index_texts("candidate", limit=100)
-    query = """{ searchCandidates(text: "somebody", skills: ["k8s", "python3"], experienceYears: 4) {
-        edges { node { externalId } explanation { vectorScore experienceFit matchedSkills { name } missingSkills { name } } } } }"""
-    edges = recruiter.data(query)["searchCandidates"]["edges"]
-    assert [edge["node"]["externalId"] for edge in edges] == ["c2", "c1", "c0"]
-    assert edges[1]["explanation"] == {
-        "vectorScore": 1.0,
-        "experienceFit": 0.25,
-        "matchedSkills": [{"name": "Python"}],
-        "missingSkills": [{"name": "Kubernetes"}],
-    }
-
-
-def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
-    assert anonymous.error("{ searchPostings { totalCount } }") == (
-        "BAD_USER_INPUT",
-        "text: give a text or skills",
-    )
-    query = 'query { recommendedPostingsForProfile(profile: {text: " "}) { totalCount } }'
-    assert anonymous.error(query)[1] == "profile.text: give a text or skills"
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        (
-            'searchPostings(text: "nurse", experienceYears: -1)',
-            "experienceYears: must be between 0 and 80, not -1",
-        ),
-        (
-            'recommendedPostingsForProfile(profile: {text: "nurse", salaryPerYear: 9, salaryCurrency: "$"})',
-            "profile.salaryCurrency: '$' is no code of ISO 4217, such as EUR",
-        ),
-        (
-            'recommendedPostingsForProfile(profile: {text: "nurse", salaryPerYear: -0.5})',
-            "profile.salaryPerYear: must be between 0 and 10,000,000,000, not -0.5",
-        ),
-    ],
-)
-def test_a_number_that_no_stored_row_could_have_is_refused(anonymous: Api, query: str, message: str) -> None:
-    assert anonymous.error(f"{{ {query} {{ totalCount }} }}") == ("BAD_USER_INPUT", message)
-
-
-def test_a_profile_is_matched_without_being_stored(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [0.0, 1.0, 0.0, 0.0])
-    query = """query($profile: ProfileInput!) { recommendedPostingsForProfile(profile: $profile, first: 3) {
-        edges { node { externalId } explanation { experienceFit englishFit locationFit } } } }"""
-    profile = {
-        "text": "I write",
-        "skills": ["Python"],
-        "experienceYears": 9,
-        "englishLevel": "FLUENT",
-        "city": "oslo",
-    }
-    data = anonymous.data(query, profile=profile)["recommendedPostingsForProfile"]
-    assert {"p29", "p28", "p26", "p25"} & set(names(data))
-    assert data["edges"][0]["explanation"]["experienceFit"] == 1.0
-    assert Candidate.objects.count() == 3
 
 
 def test_rows_without_a_vector_come_last_and_none_is_missing(recruiter: Api) -> None:
