@@ -133,11 +133,18 @@ class Encoder:
         half = len(windows) // 2
         return np.concatenate([self._forward_halving(windows[:half]), self._forward_halving(windows[half:])])
 
-    @torch.inference_mode()
     def _forward(self, windows: list[_Window]) -> Vectors:
+        vectors = self._vectors(windows)
+        if len(windows) > 1:  # texts that are computed together may spoil each other
+            for index in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
+                vectors[index] = self._vectors([windows[index]])[0]
+        return vectors
+
+    @torch.inference_mode()
+    def _vectors(self, windows: list[_Window]) -> Vectors:
         features = self._forward_pass([window.tokens for window in windows])
         vectors = features["sentence_embedding"].float()
-        return np.asarray(torch.nn.functional.normalize(vectors, dim=1).cpu().numpy())
+        return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
 
     def _padded(self, tokens: Tokens) -> Features:
         """The library's own forward pass."""

@@ -1,13 +1,15 @@
 """A forward pass of BERT that computes no padding.
 
 The library pads each text of a batch to the longest one, and computes the padding too, which a batch of queries is too
-small to sort away. Here the tokens of all texts stand in one row; only attention lays them out text by text, for as long as
-it looks at them. Queries, keys and values come from one multiplication instead of three, weights are laid out once, and what
-follows a multiplication is done with it. Unpadding is known from MosaicBERT (Portes et al. 2023, arXiv:2312.17482), where
-kernels of a GPU do it.
+small to sort away. Here the tokens of all texts stand in one row; only attention lays them out in blocks, for as long as it
+looks at them, and short texts share a block, in which each sees itself alone. Queries, keys and values come from one
+multiplication instead of three, weights are laid out once, and what follows a multiplication is done with it. Unpadding is
+known from MosaicBERT (Portes et al. 2023, arXiv:2312.17482), where kernels of a GPU do it; texts that share a block, from
+Krell et al. 2021 (arXiv:2107.02027).
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +29,8 @@ ARCHITECTURES = {"bert"}
 ACTIVATION = "gelu"
 TRIED_ON = ("data engineer", "nurse in a hospital of the county", "driver")
 NEAR = 0.999  # cosine, whatever the number format
+BLOCK = 32  # tokens, or a multiple: attention's kernel on a CPU takes so many queries at a time
+LONGEST_SHARED = 64  # tokens: in longer blocks it looks at too much that it must not see
 
 
 class _Dense:
@@ -81,21 +85,57 @@ class _Layer:
         )
 
 
+def shared_blocks(lengths: Sequence[int], length: int) -> list[list[int]]:
+    """Indexes of `lengths` in blocks of at most `length` together: the longest with the shortest that fit beside it."""
+    left = deque(sorted(range(len(lengths)), key=lambda index: -lengths[index]))
+    blocks = []
+    while left:
+        block = [left.popleft()]
+        room = length - lengths[block[0]]
+        while left and lengths[left[-1]] <= room:
+            block.append(left.pop())
+            room -= lengths[block[-1]]
+        blocks.append(block)
+    return blocks
+
+
 @dataclass(frozen=True)
 class _Layout:
-    """Where the tokens of a batch stand in texts × longest text, by rows."""
+    """Where the tokens of a batch stand in blocks of equal length."""
 
-    there: torch.Tensor  # texts × longest: whether a token is there
-    places: torch.Tensor  # of each token
-    tokens: torch.Tensor  # at each place
+    places: torch.Tensor  # of each token, in blocks × length
+    tokens: torch.Tensor  # at each place; where it is empty, the first of its block
+    texts: torch.Tensor  # blocks × length: whose token is there, -1 for nobody's
 
     @classmethod
-    def of(cls, lengths: torch.Tensor) -> Self:
-        position = torch.arange(int(lengths.max()))
-        there = position < lengths[:, None]
-        # Padding repeats the last token of its own text: from another text it would take over what is not finite.
-        tokens = (lengths.cumsum(0) - lengths)[:, None] + torch.minimum(position, lengths[:, None] - 1)
-        return cls(there, there.flatten().nonzero()[:, 0], tokens.flatten())
+    def of(cls, lengths: Sequence[int], blocks: Sequence[Sequence[int]], length: int) -> Self:
+        starts = [0] * len(lengths)
+        for number, block in enumerate(blocks):
+            place = number * length
+            for text in block:
+                starts[text] = place
+                place += lengths[text]
+        many, owners = torch.tensor(lengths), torch.arange(len(lengths))
+        moved = torch.tensor(starts) - (many.cumsum(0) - many)
+        places = torch.arange(sum(lengths)) + moved.repeat_interleave(many)
+        texts = torch.full((len(blocks) * length,), -1).index_copy(0, places, owners.repeat_interleave(many))
+        tokens = torch.full_like(texts, -1).index_copy(0, places, torch.arange(len(places)))
+        tokens = tokens.view(-1, length)
+        return cls(
+            places, torch.where(tokens < 0, tokens[:, :1], tokens).flatten(), texts.view(-1, length)
+        )
+
+    def seen(self, dtype: torch.dtype) -> torch.Tensor | None:
+        """What to add to a token's interest in another: nothing within a text, and no end of it elsewhere.
+
+        blocks × 1 × 1 or length × length; None where every token of a block sees every other.
+        """
+        if bool((self.texts == self.texts[:, :1]).all()):
+            return None
+        alone = bool(((self.texts == self.texts[:, :1]) | (self.texts < 0)).all())
+        theirs = self.texts[:, None, None, :]
+        same = theirs >= 0 if alone else theirs == self.texts[:, None, :, None]
+        return torch.zeros(same.shape, dtype=dtype).masked_fill(~same, -torch.inf)
 
 
 class Unpadded:
@@ -134,39 +174,42 @@ class Unpadded:
         return unpadded if bool(np.min((one * other).sum(dim=1).numpy()) > NEAR) else None
 
     def __call__(self, tokens: Tokens) -> Features:
-        """What the model says of a batch. Call in inference mode."""
-        lengths = torch.tensor([len(each) for each in tokens])
-        texts, longest = len(tokens), int(lengths.max())
-        layout = _Layout.of(lengths)
+        """What the model says of a batch. Call in inference mode.
+
+        Where a text's vector is not finite, those of texts beside it may not be either: encode such texts alone.
+        """
+        lengths = [len(each) for each in tokens]
+        longest = max(lengths)
+        table = layout = _Layout.of(lengths, [[text] for text in range(len(tokens))], longest)
+        block = -(-longest // BLOCK) * BLOCK
+        if len(tokens) > 1 and block <= LONGEST_SHARED:
+            layout = _Layout.of(lengths, shared_blocks(lengths, block), block)
+        seen = layout.seen(self._words.dtype)
         ids = torch.tensor(list(chain.from_iterable(tokens)))
-        row = _normalised(self._words[ids] + self._positions[layout.places % longest], self._norm)
+        row = _normalised(self._words[ids] + self._positions[table.places % longest], self._norm)
         for layer in self._layers:
-            seen = self._attention(
-                layer.attention(row), texts, layout if len(ids) < texts * longest else None
-            )
-            row = _normalised(layer.mixed.added_to(row, seen), layer.mixed_norm)
+            taken = self._attention(layer.attention(row), layout, seen)
+            row = _normalised(layer.mixed.added_to(row, taken), layer.mixed_norm)
             row = _normalised(layer.narrow.added_to(row, layer.wide.activated(row)), layer.narrow_norm)
         features: Features = {
-            "token_embeddings": row.index_select(0, layout.tokens).view(texts, longest, -1),
-            "attention_mask": layout.there.long(),
+            "token_embeddings": row.index_select(0, table.tokens).view(*table.texts.shape, -1),
+            "attention_mask": (table.texts >= 0).long(),
         }
         for module in self._after:
             features = module(features)
         return features
 
-    def _attention(self, mixed: torch.Tensor, texts: int, layout: _Layout | None) -> torch.Tensor:
+    def _attention(self, mixed: torch.Tensor, layout: _Layout, seen: torch.Tensor | None) -> torch.Tensor:
         """tokens × width: what each token takes from those of its own text, out of tokens × 3 widths."""
         width = mixed.shape[1] // 3
-        if layout is not None:
+        if seen is not None:  # else each text fills a block, and they stand in their order already
             mixed = mixed.index_select(0, layout.tokens)
-        queries, keys, values = mixed.view(texts, -1, 3, self._heads, width // self._heads).permute(
-            2, 0, 3, 1, 4
-        )
-        seen = torch.nn.functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=layout.there[:, None, None, :] if layout else None
-        )
-        seen = seen.transpose(1, 2).reshape(-1, width)
-        return seen.index_select(0, layout.places) if layout else seen
+        queries, keys, values = mixed.view(
+            *layout.texts.shape, 3, self._heads, width // self._heads
+        ).permute(2, 0, 3, 1, 4)
+        taken = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
+        taken = taken.transpose(1, 2).reshape(-1, width)
+        return taken if seen is None else taken.index_select(0, layout.places)
 
 
 def _normalised(row: torch.Tensor, norm: Any) -> torch.Tensor:

@@ -55,6 +55,21 @@ def test_texts_without_padding_have_the_vectors_that_each_has_alone(encoder: Enc
         np.testing.assert_allclose(together, encoder.encode(texts), atol=1e-5)
 
 
+def test_a_text_without_a_finite_vector_leaves_its_neighbours_theirs(encoder: Encoder) -> None:
+    texts = ["nurse", "driver", "cook in a school"]
+    before = encoder.encode(texts)
+    words = encoder._model[0].auto_model.embeddings.word_embeddings.weight.data
+    driver = encoder._tokenizer.convert_tokens_to_ids("driver")
+    kept = words[driver].clone()
+    words[driver] = torch.nan
+    try:
+        spoilt = encoder.encode(texts)
+    finally:
+        words[driver] = kept
+    assert not np.isfinite(spoilt[1]).any()
+    np.testing.assert_allclose(spoilt[[0, 2]], before[[0, 2]], atol=1e-5)
+
+
 def test_a_model_that_computes_otherwise_is_left_to_the_library(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
