@@ -121,9 +121,7 @@ class _Layout:
         texts = torch.full((len(blocks) * length,), -1).index_copy(0, places, owners.repeat_interleave(many))
         tokens = torch.full_like(texts, -1).index_copy(0, places, torch.arange(len(places)))
         tokens = tokens.view(-1, length)
-        return cls(
-            places, torch.where(tokens < 0, tokens[:, :1], tokens).flatten(), texts.view(-1, length)
-        )
+        return cls(places, torch.where(tokens < 0, tokens[:, :1], tokens).flatten(), texts.view(-1, length))
 
     def seen(self, dtype: torch.dtype) -> torch.Tensor | None:
         """What to add to a token's interest in another: nothing within a text, and no end of it elsewhere.
@@ -204,9 +202,9 @@ class Unpadded:
         width = mixed.shape[1] // 3
         if seen is not None:  # else each text fills a block, and they stand in their order already
             mixed = mixed.index_select(0, layout.tokens)
-        queries, keys, values = mixed.view(
-            *layout.texts.shape, 3, self._heads, width // self._heads
-        ).permute(2, 0, 3, 1, 4)
+        queries, keys, values = mixed.view(*layout.texts.shape, 3, self._heads, width // self._heads).permute(
+            2, 0, 3, 1, 4
+        )
         taken = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
         taken = taken.transpose(1, 2).reshape(-1, width)
         return taken if seen is None else taken.index_select(0, layout.places)
