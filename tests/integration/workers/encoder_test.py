@@ -58,7 +58,8 @@ def test_texts_without_padding_have_the_vectors_that_each_has_alone(encoder: Enc
 def test_a_text_without_a_finite_vector_leaves_its_neighbours_theirs(encoder: Encoder) -> None:
     texts = ["nurse", "driver", "cook in a school"]
     before = encoder.encode(texts)
-    words = encoder._model[0].auto_model.embeddings.word_embeddings.weight.data
+    network: Any = encoder._model[0].auto_model
+    words = network.embeddings.word_embeddings.weight.data
     driver = encoder._tokenizer.convert_tokens_to_ids("driver")
     kept = words[driver].clone()
     words[driver] = torch.nan
