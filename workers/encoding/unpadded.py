@@ -9,11 +9,12 @@ Krell et al. 2021 (arXiv:2107.02027).
 """
 
 import logging
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cache
 from itertools import chain
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -33,56 +34,42 @@ BLOCK = 32  # tokens, or a multiple: attention's kernel on a CPU takes so many q
 LONGEST_SHARED = 64  # tokens: in longer blocks it looks at too much that it must not see
 
 
-class _Dense:
-    """A linear layer, inputs × outputs, whose weight is laid out once as the processor's kernels read it.
+class _Layer(NamedTuple):
+    """The weights of one layer; those of products as `_reordered` lays them out."""
 
-    `torch.nn.functional.linear` lays it out anew at each call. The operators are those that torch's own compiler puts in
-    for a linear layer on a CPU; what they can do with a product before it leaves the processor's cache, they do here.
-    """
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
-        kernels: Any = torch.ops.mkldnn
-        self._weight = kernels._reorder_linear_weight(weight.detach())  # noqa: SLF001
-        self._bias = bias.detach()
-        self._product: Any = kernels._linear_pointwise  # noqa: SLF001
-
-    @classmethod
-    def of(cls, linear: Any) -> Self:
-        return cls(linear.weight, linear.bias)
-
-    def __call__(self, row: torch.Tensor) -> torch.Tensor:
-        product: torch.Tensor = self._product(row, self._weight, self._bias, "none", [], "")
-        return product
-
-    def activated(self, row: torch.Tensor) -> torch.Tensor:
-        product: torch.Tensor = self._product(row, self._weight, self._bias, ACTIVATION, [], "none")
-        return product
-
-    def added_to(self, other: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
-        total: torch.Tensor = self._product.binary(row, other, self._weight, self._bias, "add")
-        return total
-
-
-@dataclass(frozen=True)
-class _Layer:
-    attention: _Dense  # queries, keys and values, one beside the other
-    mixed: _Dense
-    mixed_norm: Any
-    wide: _Dense
-    narrow: _Dense
-    narrow_norm: Any
+    attention: torch.Tensor  # queries, keys and values, one beside the other
+    attention_bias: torch.Tensor
+    mixed: torch.Tensor
+    mixed_bias: torch.Tensor
+    mixed_scale: torch.Tensor
+    mixed_shift: torch.Tensor
+    wide: torch.Tensor
+    wide_bias: torch.Tensor
+    narrow: torch.Tensor
+    narrow_bias: torch.Tensor
+    narrow_scale: torch.Tensor
+    narrow_shift: torch.Tensor
 
     @classmethod
     def of(cls, layer: Any) -> Self:
         parts = (layer.attention.self.query, layer.attention.self.key, layer.attention.self.value)
+        mixed, mixed_norm = layer.attention.output.dense, layer.attention.output.LayerNorm
+        wide, narrow, narrow_norm = layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm
         return cls(
-            _Dense(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])),
-            _Dense.of(layer.attention.output.dense),
-            layer.attention.output.LayerNorm,
-            _Dense.of(layer.intermediate.dense),
-            _Dense.of(layer.output.dense),
-            layer.output.LayerNorm,
+            _reordered(torch.cat([part.weight for part in parts])),
+            torch.cat([part.bias for part in parts]).detach(),
+            *(_reordered(mixed.weight), mixed.bias.detach()),
+            *(mixed_norm.weight.detach(), mixed_norm.bias.detach()),
+            *(_reordered(wide.weight), wide.bias.detach()),
+            *(_reordered(narrow.weight), narrow.bias.detach()),
+            *(narrow_norm.weight.detach(), narrow_norm.bias.detach()),
         )
+
+
+def _reordered(weight: torch.Tensor) -> torch.Tensor:
+    """Laid out once as the processor's kernels read it; `torch.nn.functional.linear` does so anew at each call."""
+    reordered: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach())  # noqa: SLF001
+    return reordered
 
 
 def shared_blocks(lengths: Sequence[int], length: int) -> list[list[int]]:
@@ -99,8 +86,7 @@ def shared_blocks(lengths: Sequence[int], length: int) -> list[list[int]]:
     return blocks
 
 
-@dataclass(frozen=True)
-class _Layout:
+class _Layout(NamedTuple):
     """Where the tokens of a batch stand in blocks of equal length."""
 
     places: torch.Tensor  # of each token, in blocks × length
@@ -124,9 +110,9 @@ class _Layout:
         return cls(places, torch.where(tokens < 0, tokens[:, :1], tokens).flatten(), texts.view(-1, length))
 
     def seen(self, dtype: torch.dtype) -> torch.Tensor | None:
-        """What to add to a token's interest in another: nothing within a text, and no end of it elsewhere.
+        """The mask of attention: 0 within a text, −∞ elsewhere.
 
-        blocks × 1 × 1 or length × length; None where every token of a block sees every other.
+        blocks × 1 × (1 or length) × length; None where every token of a block sees every other.
         """
         if bool((self.texts == self.texts[:, :1]).all()):
             return None
@@ -134,6 +120,51 @@ class _Layout:
         theirs = self.texts[:, None, None, :]
         same = theirs >= 0 if alone else theirs == self.texts[:, None, :, None]
         return torch.zeros(same.shape, dtype=dtype).masked_fill(~same, -torch.inf)
+
+
+def _through(
+    row: torch.Tensor,
+    layers: list[_Layer],
+    heads: int,
+    eps: float,
+    layout: _Layout,
+    seen: torch.Tensor | None,
+) -> torch.Tensor:
+    """tokens × width, after all layers. The operators are those that torch's own compiler puts in for a CPU.
+
+    What they can do with a product before it leaves the processor's cache, they do there.
+    """
+    width = row.size(1)
+    for layer in layers:
+        mixed = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
+            row, layer.attention, layer.attention_bias, "none", [], ""
+        )
+        if seen is not None:  # else each text fills a block, and they stand in their order already
+            mixed = mixed.index_select(0, layout.tokens)
+        parts = mixed.view([layout.texts.size(0), -1, 3, heads, width // heads]).permute([2, 0, 3, 1, 4])
+        taken = torch.nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=seen)
+        taken = taken.transpose(1, 2).reshape([-1, width])
+        if seen is not None:
+            taken = taken.index_select(0, layout.places)
+        row = torch.ops.mkldnn._linear_pointwise(taken, row, layer.mixed, layer.mixed_bias, "add")  # noqa: SLF001
+        row = torch.layer_norm(row, [width], layer.mixed_scale, layer.mixed_shift, eps)
+        wide = torch.ops.mkldnn._linear_pointwise(row, layer.wide, layer.wide_bias, "gelu", [], "none")  # noqa: SLF001
+        row = torch.ops.mkldnn._linear_pointwise(wide, row, layer.narrow, layer.narrow_bias, "add")  # noqa: SLF001
+        row = torch.layer_norm(row, [width], layer.narrow_scale, layer.narrow_shift, eps)
+    return row
+
+
+@cache
+def _compiled() -> Callable[..., torch.Tensor]:
+    """`_through` as one call.
+
+    Run by Python, it would wait for Python's lock after every operator, which the threads that answer calls hold.
+    torch means to give up its script compiler, and has no other that compiles without one of C++ on the machine.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        compiled: Callable[..., torch.Tensor] = torch.jit.script(_through)
+    return compiled
 
 
 class Unpadded:
@@ -146,7 +177,7 @@ class Unpadded:
         first_type = network.embeddings.token_type_embeddings.weight.data[0]
         self._positions = network.embeddings.position_embeddings.weight.data + first_type
         self._norm = network.embeddings.LayerNorm
-        self._heads = network.config.num_attention_heads
+        self._heads, self._eps = network.config.num_attention_heads, network.config.layer_norm_eps
         self._layers = [_Layer.of(layer) for layer in network.encoder.layer]
 
     @classmethod
@@ -184,11 +215,8 @@ class Unpadded:
             layout = _Layout.of(lengths, shared_blocks(lengths, block), block)
         seen = layout.seen(self._words.dtype)
         ids = torch.tensor(list(chain.from_iterable(tokens)))
-        row = _normalised(self._words[ids] + self._positions[table.places % longest], self._norm)
-        for layer in self._layers:
-            taken = self._attention(layer.attention(row), layout, seen)
-            row = _normalised(layer.mixed.added_to(row, taken), layer.mixed_norm)
-            row = _normalised(layer.narrow.added_to(row, layer.wide.activated(row)), layer.narrow_norm)
+        row = self._norm(self._words[ids] + self._positions[table.places % longest])
+        row = _compiled()(row, self._layers, self._heads, self._eps, layout, seen)
         features: Features = {
             "token_embeddings": row.index_select(0, table.tokens).view(*table.texts.shape, -1),
             "attention_mask": (table.texts >= 0).long(),
@@ -196,19 +224,3 @@ class Unpadded:
         for module in self._after:
             features = module(features)
         return features
-
-    def _attention(self, mixed: torch.Tensor, layout: _Layout, seen: torch.Tensor | None) -> torch.Tensor:
-        """tokens × width: what each token takes from those of its own text, out of tokens × 3 widths."""
-        width = mixed.shape[1] // 3
-        if seen is not None:  # else each text fills a block, and they stand in their order already
-            mixed = mixed.index_select(0, layout.tokens)
-        queries, keys, values = mixed.view(*layout.texts.shape, 3, self._heads, width // self._heads).permute(
-            2, 0, 3, 1, 4
-        )
-        taken = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
-        taken = taken.transpose(1, 2).reshape(-1, width)
-        return taken if seen is None else taken.index_select(0, layout.places)
-
-
-def _normalised(row: torch.Tensor, norm: Any) -> torch.Tensor:
-    return torch.nn.functional.layer_norm(row, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
