@@ -17,6 +17,7 @@ from itertools import chain
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from workers.encoding.libraries import SentenceTransformer, torch
 
@@ -66,13 +67,37 @@ class _Layer(NamedTuple):
         )
 
 
+class _Model(NamedTuple):
+    words: torch.Tensor
+    positions: torch.Tensor  # what their first token type adds is in them
+    scale: torch.Tensor
+    shift: torch.Tensor
+    layers: list[_Layer]
+    heads: int
+    eps: float
+
+    @classmethod
+    def of(cls, network: Any) -> Self:
+        words = network.embeddings.word_embeddings.weight.detach()
+        first_type = network.embeddings.token_type_embeddings.weight.detach()[0]
+        return cls(
+            words,
+            network.embeddings.position_embeddings.weight.detach() + first_type,
+            network.embeddings.LayerNorm.weight.detach(),
+            network.embeddings.LayerNorm.bias.detach(),
+            [_Layer.of(layer) for layer in network.encoder.layer],
+            network.config.num_attention_heads,
+            network.config.layer_norm_eps,
+        )
+
+
 def _reordered(weight: torch.Tensor) -> torch.Tensor:
     """Laid out once as the processor's kernels read it; `torch.nn.functional.linear` does so anew at each call."""
     reordered: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach())  # noqa: SLF001
     return reordered
 
 
-def shared_blocks(lengths: Sequence[int], length: int) -> list[list[int]]:
+def shared_blocks(lengths: npt.NDArray[np.int64], length: int) -> list[list[int]]:
     """Indexes of `lengths` in blocks of at most `length` together: the longest with the shortest that fit beside it."""
     left = deque(sorted(range(len(lengths)), key=lambda index: -lengths[index]))
     blocks = []
@@ -90,58 +115,62 @@ class _Layout(NamedTuple):
     """Where the tokens of a batch stand in blocks of equal length."""
 
     places: torch.Tensor  # of each token, in blocks × length
-    tokens: torch.Tensor  # at each place; where it is empty, the first of its block
-    texts: torch.Tensor  # blocks × length: whose token is there, -1 for nobody's
+    tokens: torch.Tensor  # blocks × length: which is there; where none is, the first of its block
+    seen: (
+        torch.Tensor | None
+    )  # attention's mask, blocks × 1 × (1 or length) × length; None where none is needed
 
     @classmethod
-    def of(cls, lengths: Sequence[int], blocks: Sequence[Sequence[int]], length: int) -> Self:
-        starts = [0] * len(lengths)
+    def of(cls, lengths: npt.NDArray[np.int64], blocks: Sequence[Sequence[int]], length: int) -> Self:
+        starts = np.zeros(len(lengths), np.int64)
         for number, block in enumerate(blocks):
             place = number * length
             for text in block:
                 starts[text] = place
                 place += lengths[text]
-        many, owners = torch.tensor(lengths), torch.arange(len(lengths))
-        moved = torch.tensor(starts) - (many.cumsum(0) - many)
-        places = torch.arange(sum(lengths)) + moved.repeat_interleave(many)
-        texts = torch.full((len(blocks) * length,), -1).index_copy(0, places, owners.repeat_interleave(many))
-        tokens = torch.full_like(texts, -1).index_copy(0, places, torch.arange(len(places)))
-        tokens = tokens.view(-1, length)
-        return cls(places, torch.where(tokens < 0, tokens[:, :1], tokens).flatten(), texts.view(-1, length))
-
-    def seen(self, dtype: torch.dtype) -> torch.Tensor | None:
-        """The mask of attention: 0 within a text, −∞ elsewhere.
-
-        blocks × 1 × (1 or length) × length; None where every token of a block sees every other.
-        """
-        if bool((self.texts == self.texts[:, :1]).all()):
-            return None
-        alone = bool(((self.texts == self.texts[:, :1]) | (self.texts < 0)).all())
-        theirs = self.texts[:, None, None, :]
-        same = theirs >= 0 if alone else theirs == self.texts[:, None, :, None]
-        return torch.zeros(same.shape, dtype=dtype).masked_fill(~same, -torch.inf)
+        owners = np.repeat(np.arange(len(lengths)), lengths)
+        places = np.arange(len(owners)) + (starts - lengths.cumsum() + lengths)[owners]
+        texts = np.full((len(blocks), length), -1)
+        texts.flat[places] = owners
+        tokens = np.full_like(texts, -1)
+        tokens.flat[places] = np.arange(len(places))
+        return cls(
+            torch.from_numpy(places),
+            torch.from_numpy(np.where(tokens < 0, tokens[:, :1], tokens)),
+            _mask(texts),
+        )
 
 
-def _through(
-    row: torch.Tensor,
-    layers: list[_Layer],
-    heads: int,
-    eps: float,
-    layout: _Layout,
-    seen: torch.Tensor | None,
-) -> torch.Tensor:
-    """tokens × width, after all layers. The operators are those that torch's own compiler puts in for a CPU.
+def _mask(texts: npt.NDArray[np.int64]) -> torch.Tensor | None:
+    """0 within a text, −∞ elsewhere, for the texts at the places of some blocks, -1 where none is."""
+    own = texts == texts[:, :1]
+    if own.all():
+        return None
+    same = (
+        texts[:, None, None] == texts[:, None, :, None] if (~own & (texts >= 0)).any() else own[:, None, None]
+    )
+    return torch.from_numpy(np.where(same, np.float32(0), np.float32(-np.inf)))
+
+
+def _through(model: _Model, ids: torch.Tensor, layout: _Layout, table: _Layout) -> torch.Tensor:
+    """texts × longest × width, after all layers. The operators are those that torch's own compiler puts in for a CPU.
 
     What they can do with a product before it leaves the processor's cache, they do there.
     """
-    width = row.size(1)
-    for layer in layers:
+    blocks, longest = layout.tokens.size(0), table.tokens.size(1)
+    width, eps = model.words.size(1), model.eps
+    tokens, seen = layout.tokens.flatten(), layout.seen
+    if seen is not None:
+        seen = seen.to(model.words.dtype)
+    row = model.words.index_select(0, ids) + model.positions.index_select(0, table.places % longest)
+    row = torch.layer_norm(row, [width], model.scale, model.shift, eps)
+    for layer in model.layers:
         mixed = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
             row, layer.attention, layer.attention_bias, "none", [], ""
         )
         if seen is not None:  # else each text fills a block, and they stand in their order already
-            mixed = mixed.index_select(0, layout.tokens)
-        parts = mixed.view([layout.texts.size(0), -1, 3, heads, width // heads]).permute([2, 0, 3, 1, 4])
+            mixed = mixed.index_select(0, tokens)
+        parts = mixed.view([blocks, -1, 3, model.heads, width // model.heads]).permute([2, 0, 3, 1, 4])
         taken = torch.nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=seen)
         taken = taken.transpose(1, 2).reshape([-1, width])
         if seen is not None:
@@ -151,7 +180,7 @@ def _through(
         wide = torch.ops.mkldnn._linear_pointwise(row, layer.wide, layer.wide_bias, "gelu", [], "none")  # noqa: SLF001
         row = torch.ops.mkldnn._linear_pointwise(wide, row, layer.narrow, layer.narrow_bias, "add")  # noqa: SLF001
         row = torch.layer_norm(row, [width], layer.narrow_scale, layer.narrow_shift, eps)
-    return row
+    return row.index_select(0, table.tokens.flatten()).view([-1, longest, width])
 
 
 @cache
@@ -171,14 +200,8 @@ class Unpadded:
     """The forward pass of one model. Threads may share it."""
 
     def __init__(self, model: SentenceTransformer) -> None:
-        network: Any = model[0].auto_model
+        self._model = _Model.of(model[0].auto_model)
         self._after = list(model)[1:]  # pooling, and what the model has behind it
-        self._words = network.embeddings.word_embeddings.weight.data
-        first_type = network.embeddings.token_type_embeddings.weight.data[0]
-        self._positions = network.embeddings.position_embeddings.weight.data + first_type
-        self._norm = network.embeddings.LayerNorm
-        self._heads, self._eps = network.config.num_attention_heads, network.config.layer_norm_eps
-        self._layers = [_Layer.of(layer) for layer in network.encoder.layer]
 
     @classmethod
     def where_it_agrees(cls, model: SentenceTransformer, padded: Callable[[Tokens], Features]) -> Self | None:
@@ -207,19 +230,16 @@ class Unpadded:
 
         Where a text's vector is not finite, those of texts beside it may not be either: encode such texts alone.
         """
-        lengths = [len(each) for each in tokens]
-        longest = max(lengths)
+        lengths = np.array([len(each) for each in tokens])
+        longest = int(lengths.max())
         table = layout = _Layout.of(lengths, [[text] for text in range(len(tokens))], longest)
         block = -(-longest // BLOCK) * BLOCK
         if len(tokens) > 1 and block <= LONGEST_SHARED:
             layout = _Layout.of(lengths, shared_blocks(lengths, block), block)
-        seen = layout.seen(self._words.dtype)
-        ids = torch.tensor(list(chain.from_iterable(tokens)))
-        row = self._norm(self._words[ids] + self._positions[table.places % longest])
-        row = _compiled()(row, self._layers, self._heads, self._eps, layout, seen)
+        ids = torch.from_numpy(np.fromiter(chain.from_iterable(tokens), np.int64))
         features: Features = {
-            "token_embeddings": row.index_select(0, table.tokens).view(*table.texts.shape, -1),
-            "attention_mask": (table.texts >= 0).long(),
+            "token_embeddings": _compiled()(self._model, ids, layout, table),
+            "attention_mask": torch.from_numpy((np.arange(longest) < lengths[:, None]).astype(np.int64)),
         }
         for module in self._after:
             features = module(features)
