@@ -136,7 +136,8 @@ class Batcher:
                     )
                 self._drop_ended()
                 role: Role = "query" if self._waiting["query"] else "document"
-                if parts := self._take(self._waiting[role]):
+                most = self._share_now() if role == "query" else self._limits.texts
+                if parts := self._take(self._waiting[role], most):
                     self._encoding += len(parts) if role == "query" else 0
                     return role, parts
                 if self._closed:
@@ -152,10 +153,15 @@ class Batcher:
                 lane.clear()
                 lane.extend(alive)
 
-    def _take(self, lane: deque[_Call]) -> list[tuple[_Call, int]]:
+    def _share_now(self) -> int:
+        """Texts of queries for each slot, were all that wait or are being encoded dealt out anew."""
+        under_way = self._encoding + self._waiting_queries()
+        return min(-(-under_way // self._slots), self._limits.texts)
+
+    def _take(self, lane: deque[_Call], most: int) -> list[tuple[_Call, int]]:
         parts: list[tuple[_Call, int]] = []
         characters = 0
-        while lane and len(parts) < self._limits.texts:
+        while lane and len(parts) < most:
             call = lane[0]
             characters += len(call.texts[call.left[0]])
             if parts and characters > self._limits.characters:
@@ -186,6 +192,5 @@ class Batcher:
             for call in calls:
                 call.resolve(failure)
             if role == "query":
-                under_way = self._encoding + self._waiting_queries()
-                self._share = min(-(-under_way // self._slots), self._limits.texts)
+                self._share = self._share_now()
                 self._encoding -= len(parts)
