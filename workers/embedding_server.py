@@ -1,12 +1,13 @@
 """The embedding gRPC server: vectors for text that a person typed and waits for, and in bulk. It only translates."""
 
+import asyncio
 import logging
 import os
 import signal
-import time
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any
 
 import grpc
 import numpy as np
@@ -21,7 +22,7 @@ from workers.encoding.errors import EncoderBrokenError, EncoderError, ModelLoadE
 from workers.encoding.isolation import BadText
 from workers.encoding.loaded import hardware
 from workers.served_models import Served, ServedModels, UnknownModelError
-from workers.streaming import OrderedStream, StreamDrainedError
+from workers.streaming import OrderedStream, StreamDrainedError, result_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ MAX_CHUNK_TEXTS = 4096
 CHUNKS_AHEAD = 2  # of each stream: one is being encoded, the next is there when it is done
 SPARE_CALLS = 16  # for health, reflection and Info while every other call is taken
 
+Context = grpc.aio.ServicerContext[Any, Any]
 Stream = OrderedStream[embedding_pb2.EmbedStreamRequest, Outcomes, embedding_pb2.EmbedStreamResponse]
 FORMATS = {
     embedding_pb2.VECTOR_FORMAT_UNSPECIFIED: "<f4",
@@ -64,35 +66,50 @@ STATUSES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (EncoderError, grpc.StatusCode.UNAVAILABLE),
     (StreamDrainedError, grpc.StatusCode.UNAVAILABLE),
     (DatabaseError, grpc.StatusCode.UNAVAILABLE),
-    (CancelledError, grpc.StatusCode.CANCELLED),
 )
 
 
-@contextmanager
-def statuses(context: grpc.ServicerContext, method: str) -> Iterator[None]:
+@asynccontextmanager
+async def statuses(context: Context, method: str) -> AsyncIterator[None]:
     """Ends the call with the status of an error that is foreseen; any other is left to gRPC.
 
     Where the encoder cannot encode anything any more, this process ends as by SIGTERM: only a new one can help.
     """
     try:
         yield
+    except asyncio.CancelledError:  # the deadline has passed, or the caller has gone
+        embedding_metrics.REFUSED.labels(method, grpc.StatusCode.CANCELLED.name).inc()
+        raise
     except tuple(kind for kind, _ in STATUSES) as error:
         code = next(code for kind, code in STATUSES if isinstance(error, kind))
         embedding_metrics.REFUSED.labels(method, code.name).inc()
         if isinstance(error, EncoderBrokenError):
             logger.error("this server ends, to be started afresh: %s", error)  # noqa: TRY400  the message says all
             os.kill(os.getpid(), signal.SIGTERM)
-        context.abort(code, str(error) or "the caller has gone")
+        await context.abort(code, str(error))
 
 
 class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
+    """Its methods run in the server's event loop; a call that waits holds no thread."""
+
     def __init__(self) -> None:
-        self.models = ServedModels(on_batch=embedding_metrics.observe)
+        self.models = ServedModels(on_batch=embedding_metrics.observe, deliver=self._deliver)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._streams: set[Stream] = set()
         self._draining = False
 
-    def Info(  # noqa: N802  named by the .proto
-        self, request: embedding_pb2.InfoRequest, context: grpc.ServicerContext
+    def attend(self) -> None:
+        """Has the outcomes of a batch delivered in the event loop that runs, which wakes once for all of them."""
+        self._loop = asyncio.get_running_loop()
+
+    def _deliver(self, resolve: Callable[[], None]) -> None:
+        if self._loop is None:
+            resolve()
+        else:
+            self._loop.call_soon_threadsafe(resolve)
+
+    async def Info(  # noqa: N802  named by the .proto
+        self, request: embedding_pb2.InfoRequest, context: Context
     ) -> embedding_pb2.InfoResponse:
         machine = hardware()
         return embedding_pb2.InfoResponse(
@@ -103,67 +120,67 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
             max_chunk_texts=MAX_CHUNK_TEXTS,
         )
 
-    def Embed(  # noqa: N802  named by the .proto
-        self, request: embedding_pb2.EmbedRequest, context: grpc.ServicerContext
+    async def Embed(  # noqa: N802  named by the .proto
+        self, request: embedding_pb2.EmbedRequest, context: Context
     ) -> embedding_pb2.EmbedResponse:
-        with embedding_metrics.EMBED_SECONDS.time(), statuses(context, "Embed"):
-            _check(request)
-            served = self._served(request.model)
-            future = served.batcher.submit(request.texts, role="query")
-            _cancel_with(context, future)
-            outcomes = future.result()
-            for index, outcome in enumerate(outcomes):
-                if isinstance(outcome, BadText):
-                    raise InvalidRequestError(f"texts[{index}]: cannot be encoded: {outcome.error}")
-            vectors = np.asarray(outcomes, "<f4")
+        with embedding_metrics.EMBED_SECONDS.time():
+            async with statuses(context, "Embed"):
+                _check(request)
+                served = await self._served(request.model)
+                outcomes = await result_of(served.batcher.submit(request.texts, role="query"))
+                for index, outcome in enumerate(outcomes):
+                    if isinstance(outcome, BadText):
+                        raise InvalidRequestError(f"texts[{index}]: cannot be encoded: {outcome.error}")
+                vectors = np.asarray(outcomes, "<f4")
         return embedding_pb2.EmbedResponse(model=_version(served), vectors=vectors.tobytes())
 
-    def EmbedStream(  # noqa: N802  named by the .proto
-        self, request_iterator: Iterator[embedding_pb2.EmbedStreamRequest], context: grpc.ServicerContext
-    ) -> Iterator[embedding_pb2.EmbedStreamResponse]:
+    async def EmbedStream(  # type: ignore[override]  # noqa: N802  named by the .proto; writes, and yields nothing
+        self, request_iterator: AsyncIterator[embedding_pb2.EmbedStreamRequest], context: Context
+    ) -> None:
         stream: Stream = OrderedStream(
             request_iterator, begin=self._begin, finish=self._finish, ahead=CHUNKS_AHEAD
         )
-
-        def end() -> None:
-            self._streams.discard(stream)
-            stream.abandon()
-
-        with statuses(context, "EmbedStream"):
+        async with statuses(context, "EmbedStream"):
             if len(self._streams) >= settings.EMBED_STREAMS:
                 raise TooManyStreamsError(
                     f"{settings.EMBED_STREAMS} streams are open, which is as many as may be"
                 )
             self._streams.add(stream)
-            if not context.add_callback(end):
-                end()
-            if self._draining:
-                stream.drain()
-            yield from stream.answers()
+            try:
+                if self._draining:
+                    await stream.drain()
+                async with aclosing(stream.answers()) as answers:
+                    async for answer in answers:
+                        await context.write(answer)
+            finally:
+                self._streams.discard(stream)
 
-    def drain(self, seconds: float) -> bool:
+    async def drain(self, seconds: float) -> bool:
         """Ends the streams after the chunks that were begun: they would outlive any grace. Whether there were any.
 
         Returns when they have ended, and after `seconds` at the latest.
         """
         self._draining = True
         streams = set(self._streams)
-        for stream in streams:
-            stream.drain()
-        until = time.monotonic() + seconds
-        while self._streams & streams and time.monotonic() < until:
-            time.sleep(0.02)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for stream in streams:
+                    await stream.drain()
+                while self._streams & streams:
+                    await asyncio.sleep(0.02)
         return bool(streams)
 
-    def _served(self, wanted: embedding_pb2.ModelVersion) -> Served:
-        served = self.models.find(wanted.name, wanted.revision)
+    async def _served(self, wanted: embedding_pb2.ModelVersion) -> Served:
+        served = self.models.in_memory(wanted.name, wanted.revision)
+        if served is None:
+            served = await asyncio.to_thread(self.models.find, wanted.name, wanted.revision)
         if wanted.dimensions not in (0, served.dimensions):
             raise VersionMismatchError(
                 f"model.dimensions: {wanted.name}@{wanted.revision} has {served.dimensions}, not {wanted.dimensions}"
             )
         return served
 
-    def _begin(self, request: embedding_pb2.EmbedStreamRequest) -> "Future[Outcomes]":
+    async def _begin(self, request: embedding_pb2.EmbedStreamRequest) -> "Future[Outcomes]":
         if len(request.inputs) > MAX_CHUNK_TEXTS:
             raise InvalidRequestError(
                 f"inputs: {len(request.inputs)} are too many, at most {MAX_CHUNK_TEXTS}"
@@ -171,15 +188,18 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
         if request.format not in FORMATS:
             raise InvalidRequestError(f"format: {request.format} is not known")
         texts = [each.text for each in request.inputs if each.text.strip()]
-        return self._served(request.model).batcher.submit(texts, role="document")
+        served = await self._served(request.model)
+        request.model.dimensions = served.dimensions  # as the answer says it
+        return served.batcher.submit(texts, role="document")
 
+    @staticmethod
     def _finish(
-        self, request: embedding_pb2.EmbedStreamRequest, outcomes: Outcomes
+        request: embedding_pb2.EmbedStreamRequest, outcomes: Outcomes
     ) -> embedding_pb2.EmbedStreamResponse:
         encoded = iter(outcomes)
         return embedding_pb2.EmbedStreamResponse(
             chunk=request.chunk,
-            model=_version(self._served(request.model)),
+            model=request.model,
             format=request.format or embedding_pb2.VECTOR_FORMAT_FLOAT32,
             outputs=[
                 _output(each.key, next(encoded), FORMATS[request.format])
@@ -188,16 +208,6 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
                 for each in request.inputs
             ],
         )
-
-
-def _cancel_with(context: grpc.ServicerContext, future: "Future[Outcomes]") -> None:
-    """Drops the work when the deadline passes or the caller hangs up."""
-
-    def cancel() -> None:
-        future.cancel()
-
-    if not context.add_callback(cancel):  # that is so already
-        cancel()
 
 
 def _output(key: bytes, outcome: "np.ndarray | BadText", dtype: str) -> embedding_pb2.Output:
@@ -229,11 +239,12 @@ def start(address: str) -> RunningServer:
     servicer.models.keep_warm()
     embedding_metrics.expose()
 
-    def register(server: grpc.Server) -> None:
+    def register(server: grpc.aio.Server) -> None:
+        servicer.attend()
         embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)
 
-    # A call holds a thread while it waits. There are enough for every text that may wait or be in a batch, so that
-    # an overload is refused by the batcher, which knows how long the queue is, and never takes health's thread.
+    # Enough calls for every text that may wait or be in a batch, so that an overload is refused by the batcher, which
+    # knows how long the queue is, and health is always answered.
     in_batches = hardware().slots * settings.EMBED_BATCH_TEXTS
-    threads = settings.EMBED_QUEUE_TEXTS + in_batches + settings.EMBED_STREAMS + SPARE_CALLS
-    return start_server(SERVICE, register, address=address, threads=threads, drain=servicer.drain)
+    calls = settings.EMBED_QUEUE_TEXTS + in_batches + settings.EMBED_STREAMS + SPARE_CALLS
+    return start_server(SERVICE, register, address=address, calls=calls, drain=servicer.drain)

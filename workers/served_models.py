@@ -41,8 +41,10 @@ class Served:
 
 
 class ServedModels:
-    def __init__(self, *, on_batch: Callable[[Batch], None]) -> None:
-        self._on_batch = on_batch
+    def __init__(
+        self, *, on_batch: Callable[[Batch], None], deliver: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._on_batch, self._deliver = on_batch, deliver
         self._served: dict[tuple[str, str], Served] = {}
         self._loading = threading.Lock()
         self._closed = threading.Event()
@@ -52,13 +54,16 @@ class ServedModels:
 
         Raises UnknownModelError, ModelLoadError, or django's DatabaseError where the registry cannot be read.
         """
-        served = self._served.get(
-            (name, revision)
-        )  # without the lock: a model that is being loaded delays no other
-        if served is None:
-            with self._loading:
-                served = self._served.get((name, revision)) or self._load(name, revision)
-        served.used_at = time.monotonic()
+        if served := self.in_memory(name, revision):
+            return served
+        with self._loading:
+            return self.in_memory(name, revision) or self._load(name, revision)
+
+    def in_memory(self, name: str, revision: str) -> Served | None:
+        """The same where it is loaded. Waits for nothing, neither for another that is being loaded."""
+        served = self._served.get((name, revision))
+        if served:
+            served.used_at = time.monotonic()
         return served
 
     def loaded(self) -> list[Served]:
@@ -121,6 +126,7 @@ class ServedModels:
                 queue=settings.EMBED_QUEUE_TEXTS,
             ),
             on_batch=self._on_batch,
+            deliver=self._deliver,
         )
         served = Served(name, revision, encoder, batcher, time.monotonic())
         kept, in_memory = {(name, revision): served}, loaded_encoders()

@@ -65,7 +65,7 @@ def _changed(
 def start(address: str) -> RunningServer:
     """Starts the sidecar on `address` (`host:port`). Raises RuntimeError where it is taken."""
 
-    def register(server: grpc.Server) -> None:
+    def register(server: grpc.aio.Server) -> None:
         invalidation_pb2_grpc.add_CacheInvalidationServicer_to_server(CacheInvalidationServicer(), server)
 
-    return start_server(SERVICE, register, address=address, threads=4, queue=64)
+    return start_server(SERVICE, register, address=address, calls=68, threads=4)

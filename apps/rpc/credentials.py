@@ -1,6 +1,6 @@
 """Who may call: a shared token, mutual TLS, or nobody but this machine."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from ipaddress import ip_address
 from pathlib import Path
@@ -47,7 +47,7 @@ def check_protected(address: str) -> None:
         )
 
 
-def bind(server: grpc.Server, address: str) -> int:
+def bind(server: grpc.aio.Server, address: str) -> int:
     """Opens `address` with mutual TLS where it is configured; returns the port. Raises as `check_protected`."""
     check_protected(address)
     tls = _tls_files()
@@ -75,26 +75,28 @@ def bearer(token: str) -> tuple[tuple[str, str | bytes], ...]:
     return (("authorization", f"Bearer {token}"),) if token else ()
 
 
-class TokenInterceptor(grpc.ServerInterceptor):
+class TokenInterceptor(grpc.aio.ServerInterceptor):
     """Answers UNAUTHENTICATED to a call without the shared token; health checks need none."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}"
 
-    def intercept_service(
+    async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], "grpc.RpcMethodHandler[Any, Any] | None"],
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]
+        ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
         if handler_call_details.method.startswith(HEALTH_METHODS) or compare_digest(
             str(given).encode(), self._expected.encode()
         ):
-            return continuation(handler_call_details)
+            return await continuation(handler_call_details)
         return grpc.unary_unary_rpc_method_handler(_refuse)
 
 
-def _refuse(_request: object, context: grpc.ServicerContext) -> None:
-    context.abort(
+async def _refuse(_request: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+    await context.abort(
         grpc.StatusCode.UNAUTHENTICATED, "metadata `authorization: Bearer <RPC_TOKEN>` is missing or wrong"
     )

@@ -50,13 +50,18 @@ class _Call:
         self.outcomes: dict[int, np.ndarray | BadText] = {}
         self.future: Future[Outcomes] = Future()
         self.since = time.monotonic()
+        self.over = False
+
+    def end(self, failure: Exception | None) -> bool:
+        """Whether it is over now, as it failed or has all its outcomes. Call under the batcher's lock."""
+        if self.over or not (failure or len(self.outcomes) == len(self.texts)):
+            return False
+        self.left.clear()
+        self.over = True
+        return True
 
     def resolve(self, failure: Exception | None) -> None:
-        """Ends the call where it failed or has all its outcomes. Call under the batcher's lock."""
-        complete = len(self.outcomes) == len(self.texts)
-        if self.future.done() or not (failure or complete):
-            return
-        self.left.clear()
+        """Call once, when it is over."""
         if not self.future.set_running_or_notify_cancel():
             return
         if failure:
@@ -81,7 +86,10 @@ class Batcher:
         slots: int,
         limits: Limits,
         on_batch: Callable[[Batch], None] = lambda _: None,
+        deliver: Callable[[Callable[[], None]], None] = lambda resolve: resolve(),
     ) -> None:
+        """`deliver` calls what resolves the futures of a batch, in whichever thread is to hear of them."""
+        self._deliver = deliver
         self._encode, self._slots, self._limits, self._on_batch = encode, slots, limits, on_batch
         self._changed = threading.Condition()
         self._waiting: dict[Role, deque[_Call]] = {"query": deque(), "document": deque()}
@@ -148,8 +156,8 @@ class Batcher:
 
     def _drop_ended(self) -> None:
         for lane in self._waiting.values():
-            if any(call.future.done() for call in lane):  # cancelled, or its first part failed
-                alive = [call for call in lane if not call.future.done()]
+            if any(call.over or call.future.done() for call in lane):  # its first part failed, or cancelled
+                alive = [call for call in lane if not (call.over or call.future.done())]
                 lane.clear()
                 lane.extend(alive)
 
@@ -189,8 +197,13 @@ class Batcher:
             for place, (call, index) in enumerate(parts):
                 if place in outcomes:
                     call.outcomes[index] = outcomes[place]
-            for call in calls:
-                call.resolve(failure)
+            over = [call for call in calls if call.end(failure)]
             if role == "query":
                 self._share = self._share_now()
                 self._encoding -= len(parts)
+
+        def resolve() -> None:
+            for call in over:
+                call.resolve(failure)
+
+        self._deliver(resolve)

@@ -32,7 +32,7 @@ def server(encoder: Encoder, models: Any, settings: Any) -> Iterator[RunningServ
         embedding_server.SERVICE,
         lambda server: embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(servicer, server),
         address="127.0.0.1:0",
-        threads=20,
+        calls=20,
         drain=servicer.drain,
     )
     yield running

@@ -1,9 +1,10 @@
 """An ordered stream over futures that the test completes."""
 
-import queue
-import threading
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -14,137 +15,138 @@ PATIENCE = 10  # seconds
 
 
 class Work:
-    """Requests 0, 1, 2 …; each begun gets a future of its own."""
+    """Requests 0, 1, 2 …, as many as `sent`; each begun gets a future of its own."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, *numbers: int) -> None:
+        self.sent: asyncio.Queue[int | None] = asyncio.Queue()
+        for number in numbers:
+            self.sent.put_nowait(number)
         self.read: list[int] = []
-        self.begun: queue.Queue[tuple[int, Future[str]]] = queue.Queue()
+        self.begun: asyncio.Queue[Future[str]] = asyncio.Queue()
 
-    def requests(self) -> Iterator[int]:
-        for number in range(self.count):
+    async def requests(self) -> AsyncIterator[int]:
+        while (number := await self.sent.get()) is not None:
             self.read.append(number)
             yield number
 
-    def begin(self, number: int) -> "Future[str]":
+    async def begin(self, _: int) -> "Future[str]":
         future: Future[str] = Future()
-        self.begun.put((number, future))
+        self.begun.put_nowait(future)
         return future
 
-    def next_begun(self) -> "Future[str]":
-        return self.begun.get(timeout=PATIENCE)[1]
+    def stream(self, **changes: Any) -> "OrderedStream[int, str, Any]":
+        given: dict[str, Any] = {"requests": self.requests(), "begin": self.begin, "ahead": 2} | changes
+        requests = given.pop("requests")
+        return OrderedStream(requests, finish=lambda number, result: (number, result), **given)
 
 
-def stream_of(work: Work, *, ahead: int = 2) -> "OrderedStream[int, str, Any]":
-    return OrderedStream(
-        work.requests(), begin=work.begin, finish=lambda number, result: (number, result), ahead=ahead
-    )
+def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    @wraps(test)
+    def run() -> None:
+        asyncio.run(test())
+
+    return run
 
 
-def test_answers_keep_their_order_and_no_more_is_read_than_may_be_ahead() -> None:
-    work = Work(5)
-    answers = stream_of(work).answers()
-    got: queue.Queue[Any] = queue.Queue()
+async def soon(awaited: Any) -> Any:
+    return await asyncio.wait_for(awaited, PATIENCE)
 
-    def read() -> None:
-        for answer in answers:
-            got.put(answer)
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    first, second = work.next_begun(), work.next_begun()
+@in_a_loop
+async def test_answers_keep_their_order_and_no_more_is_read_than_may_be_ahead() -> None:
+    work = Work(*range(5))
+    work.sent.put_nowait(None)
+    answers = work.stream().answers()
+    answer = asyncio.create_task(anext(answers))
+    first, second = await soon(work.begun.get()), await soon(work.begun.get())
     second.set_result("b")  # done before its turn
-    with pytest.raises(queue.Empty):
-        got.get(timeout=0.2)
-    assert (work.read, work.begun.empty()) == ([0, 1], True)
+    await asyncio.sleep(0.2)
+    assert (answer.done(), work.read, work.begun.empty()) == (False, [0, 1], True)
     first.set_result("a")
-    assert [got.get(timeout=PATIENCE) for _ in range(2)] == [(0, "a"), (1, "b")]
-    for result in "cde":
-        work.next_begun().set_result(result)
-    assert [got.get(timeout=PATIENCE) for _ in range(3)] == [(2, "c"), (3, "d"), (4, "e")]
-    reader.join(PATIENCE)
-    assert not reader.is_alive()
+    assert [await soon(answer), await soon(anext(answers))] == [(0, "a"), (1, "b")]
+    for number, result in enumerate("cde", start=2):
+        answer = asyncio.create_task(anext(answers))
+        (await soon(work.begun.get())).set_result(result)
+        assert await soon(answer) == (number, result)
+    with pytest.raises(StopAsyncIteration):
+        await soon(anext(answers))
 
 
-def test_abandoning_cancels_what_is_under_way_and_reads_no_more() -> None:
-    work = Work(100)
-    stream = stream_of(work)
-    answers = stream.answers()
-    got: queue.Queue[Any] = queue.Queue()
-
-    def read() -> None:
-        try:
-            got.put(next(answers))
-        except CancelledError as error:
-            got.put(error)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    under_way = [work.next_begun(), work.next_begun()]
-    stream.abandon()
-    assert isinstance(got.get(timeout=PATIENCE), CancelledError)
+@in_a_loop
+async def test_cancelling_drops_what_is_under_way_and_reads_no_more() -> None:
+    work = Work(*range(100))
+    answers = work.stream().answers()
+    answer = asyncio.create_task(anext(answers))
+    under_way = [await soon(work.begun.get()), await soon(work.begun.get())]
+    answer.cancel()
+    with suppress(asyncio.CancelledError):
+        await soon(answer)
     assert all(future.cancelled() for future in under_way)
-    reader.join(PATIENCE)
+    await asyncio.sleep(0.1)
     assert work.read == [0, 1]
 
 
-def test_draining_answers_what_was_read_and_then_says_so() -> None:
-    waiting: queue.Queue[int | None] = queue.Queue()
+@in_a_loop
+async def test_closing_between_two_answers_drops_what_is_under_way() -> None:
+    work = Work(*range(100))
+    answers = work.stream().answers()
+    answer = asyncio.create_task(anext(answers))
+    (await soon(work.begun.get())).set_result("a")
+    assert await soon(answer) == (0, "a")
+    await soon(answers.aclose())
+    assert (await soon(work.begun.get())).cancelled()
+    assert work.read == [0, 1]
+
+
+@in_a_loop
+async def test_draining_answers_what_was_read_and_then_says_so() -> None:
     work = Work(0)
-    stream: OrderedStream[int, str, Any] = OrderedStream(
-        iter(waiting.get, None), begin=work.begin, finish=lambda number, result: (number, result), ahead=2
-    )
+    stream = work.stream()
     answers = stream.answers()
-    waiting.put(0)
-    threading.Timer(0.1, lambda: work.next_begun().set_result("a")).start()
-    assert next(answers) == (0, "a")
+    answer = asyncio.create_task(anext(answers))
+    (await soon(work.begun.get())).set_result("a")
+    assert await soon(answer) == (0, "a")
     # The sender sends nothing, and does not end the stream either.
-    stream.drain()
+    await soon(stream.drain())
     with pytest.raises(StreamDrainedError, match="send what is not answered to another"):
-        next(answers)
-    waiting.put(None)
+        await soon(anext(answers))
 
 
-def test_what_was_begun_when_draining_is_answered_first() -> None:
-    waiting: queue.Queue[int | None] = queue.Queue()
+@in_a_loop
+async def test_what_was_begun_when_draining_is_answered_first() -> None:
     work = Work(0)
-    drained = threading.Event()
+    going_on = asyncio.Event()
 
-    def drain() -> None:
-        stream.drain()
-        drained.set()
+    async def begin(number: int) -> "Future[str]":
+        await going_on.wait()
+        return await work.begin(number)
 
-    def begin(number: int) -> "Future[str]":
-        threading.Thread(target=drain).start()
-        assert not drained.wait(0.2)  # while it is being begun
-        future = work.begin(number)
-        future.set_result("a")
-        return future
-
-    stream: OrderedStream[int, str, Any] = OrderedStream(
-        iter(waiting.get, None), begin=begin, finish=lambda number, result: (number, result), ahead=2
-    )
+    stream = work.stream(begin=begin)
     answers = stream.answers()
-    waiting.put(0)
-    assert next(answers) == (0, "a")
+    answer = asyncio.create_task(anext(answers))
+    await asyncio.sleep(0.1)
+    drained = asyncio.create_task(stream.drain())
+    await asyncio.sleep(0.1)
+    assert not drained.done()  # while it is being begun
+    going_on.set()
+    await soon(drained)
+    (await soon(work.begun.get())).set_result("a")
+    assert await soon(answer) == (0, "a")
     with pytest.raises(StreamDrainedError):
-        next(answers)
-    waiting.put(None)
+        await soon(anext(answers))
 
 
-def test_what_reading_raises_comes_after_the_answers_before_it() -> None:
-    def requests() -> Iterator[int]:
+@in_a_loop
+async def test_what_reading_raises_comes_after_the_answers_before_it() -> None:
+    work = Work()
+
+    async def requests() -> AsyncIterator[int]:
         yield 0
         raise ConnectionError("gone")
 
-    def begin(_: int) -> "Future[str]":
-        future: Future[str] = Future()
-        future.set_result("a")
-        return future
-
-    answers = OrderedStream(
-        requests(), begin=begin, finish=lambda number, result: (number, result), ahead=2
-    ).answers()
-    assert next(answers) == (0, "a")
+    answers = work.stream(requests=requests()).answers()
+    answer = asyncio.create_task(anext(answers))
+    (await soon(work.begun.get())).set_result("a")
+    assert await soon(answer) == (0, "a")
     with pytest.raises(ConnectionError, match="gone"):
-        next(answers)
+        await soon(anext(answers))
