@@ -27,7 +27,7 @@ LONE_CALLS = 100
 
 def main() -> None:
     options = report.arguments(__doc__).parse_args()
-    rounds, count = (3, 600) if options.quick else (5, 3_000)
+    rounds, count = (3, 600) if options.quick else (9, 2_000)
     result = report.start("Embedding server")
     addresses = scratch.free_addresses()
     metrics = f"127.0.0.1:{free_ports().flower}"

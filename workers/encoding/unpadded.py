@@ -32,6 +32,7 @@ ACTIVATION = "gelu"
 TRIED_ON = ("data engineer", "nurse in a hospital of the county", "driver")
 NEAR = 0.999  # cosine, whatever the number format
 BLOCK = 32  # tokens, or a multiple: attention's kernel on a CPU takes so many queries at a time
+MANY = 512  # tokens
 LONGEST_SHARED = 64  # tokens: in longer blocks it looks at too much that it must not see
 
 
@@ -97,6 +98,15 @@ def _reordered(weight: torch.Tensor) -> torch.Tensor:
     return reordered
 
 
+def _rounded(tokens: int) -> int:
+    """Rows to compute for so many tokens: a multiple of 16, or of 64 where that adds little.
+
+    A product is compiled for its very shape, which takes as long as computing it a few times: few shapes come again.
+    """
+    step = 16 if tokens < MANY else 64
+    return -(-tokens // step) * step
+
+
 def shared_blocks(lengths: npt.NDArray[np.int64], length: int) -> list[list[int]]:
     """Indexes of `lengths` in blocks of at most `length` together: the longest with the shortest that fit beside it."""
     left = deque(sorted(range(len(lengths)), key=lambda index: -lengths[index]))
@@ -114,14 +124,16 @@ def shared_blocks(lengths: npt.NDArray[np.int64], length: int) -> list[list[int]
 class _Layout(NamedTuple):
     """Where the tokens of a batch stand in blocks of equal length."""
 
-    places: torch.Tensor  # of each token, in blocks × length
+    places: torch.Tensor  # of each row, in blocks × length; of rows that hold no token, the first
     tokens: torch.Tensor  # blocks × length: which is there; where none is, the first of its block
     seen: (
         torch.Tensor | None
     )  # attention's mask, blocks × 1 × (1 or length) × length; None where none is needed
 
     @classmethod
-    def of(cls, lengths: npt.NDArray[np.int64], blocks: Sequence[Sequence[int]], length: int) -> Self:
+    def of(
+        cls, lengths: npt.NDArray[np.int64], blocks: Sequence[Sequence[int]], length: int, *, rows: int
+    ) -> Self:
         starts = np.zeros(len(lengths), np.int64)
         for number, block in enumerate(blocks):
             place = number * length
@@ -135,7 +147,7 @@ class _Layout(NamedTuple):
         tokens = np.full_like(texts, -1)
         tokens.flat[places] = np.arange(len(places))
         return cls(
-            torch.from_numpy(places),
+            torch.from_numpy(np.pad(places, (0, rows - len(places)))),
             torch.from_numpy(np.where(tokens < 0, tokens[:, :1], tokens)),
             _mask(texts),
         )
@@ -160,6 +172,8 @@ def _through(model: _Model, ids: torch.Tensor, layout: _Layout, table: _Layout) 
     blocks, longest = layout.tokens.size(0), table.tokens.size(1)
     width, eps = model.words.size(1), model.eps
     tokens, seen = layout.tokens.flatten(), layout.seen
+    # Else each text fills a block, and they stand in their order already.
+    moved = seen is not None or len(tokens) != len(ids)
     if seen is not None:
         seen = seen.to(model.words.dtype)
     row = model.words.index_select(0, ids) + model.positions.index_select(0, table.places % longest)
@@ -168,12 +182,12 @@ def _through(model: _Model, ids: torch.Tensor, layout: _Layout, table: _Layout) 
         mixed = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
             row, layer.attention, layer.attention_bias, "none", [], ""
         )
-        if seen is not None:  # else each text fills a block, and they stand in their order already
+        if moved:
             mixed = mixed.index_select(0, tokens)
         parts = mixed.view([blocks, -1, 3, model.heads, width // model.heads]).permute([2, 0, 3, 1, 4])
         taken = torch.nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=seen)
         taken = taken.transpose(1, 2).reshape([-1, width])
-        if seen is not None:
+        if moved:
             taken = taken.index_select(0, layout.places)
         row = torch.ops.mkldnn._linear_pointwise(taken, row, layer.mixed, layer.mixed_bias, "add")  # noqa: SLF001
         row = torch.layer_norm(row, [width], layer.mixed_scale, layer.mixed_shift, eps)
@@ -232,13 +246,16 @@ class Unpadded:
         """
         lengths = np.array([len(each) for each in tokens])
         longest = int(lengths.max())
-        table = layout = _Layout.of(lengths, [[text] for text in range(len(tokens))], longest)
+        rows = _rounded(int(lengths.sum()))
+        table = layout = _Layout.of(lengths, [[text] for text in range(len(tokens))], longest, rows=rows)
         block = -(-longest // BLOCK) * BLOCK
         if len(tokens) > 1 and block <= LONGEST_SHARED:
-            layout = _Layout.of(lengths, shared_blocks(lengths, block), block)
-        ids = torch.from_numpy(np.fromiter(chain.from_iterable(tokens), np.int64))
+            layout = _Layout.of(lengths, shared_blocks(lengths, block), block, rows=rows)
+        ids = np.fromiter(chain.from_iterable(tokens), np.int64)
         features: Features = {
-            "token_embeddings": _compiled()(self._model, ids, layout, table),
+            "token_embeddings": _compiled()(
+                self._model, torch.from_numpy(np.pad(ids, (0, rows - len(ids)))), layout, table
+            ),
             "attention_mask": torch.from_numpy((np.arange(longest) < lengths[:, None]).astype(np.int64)),
         }
         for module in self._after:
