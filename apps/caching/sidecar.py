@@ -13,6 +13,8 @@ from proto import invalidation_pb2, invalidation_pb2_grpc
 logger = logging.getLogger(__name__)
 
 SERVICE = invalidation_pb2.DESCRIPTOR.services_by_name["CacheInvalidation"].full_name
+THREADS = 4
+WAITING = 64  # calls, beside those in the threads
 
 
 class CacheInvalidationServicer(invalidation_pb2_grpc.CacheInvalidationServicer):
@@ -68,4 +70,4 @@ def start(address: str) -> RunningServer:
     def register(server: grpc.aio.Server) -> None:
         invalidation_pb2_grpc.add_CacheInvalidationServicer_to_server(CacheInvalidationServicer(), server)
 
-    return start_server(SERVICE, register, address=address, calls=68, threads=4)
+    return start_server(SERVICE, register, address=address, calls=THREADS + WAITING, threads=THREADS)

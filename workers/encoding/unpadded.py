@@ -126,9 +126,7 @@ class _Layout(NamedTuple):
 
     places: torch.Tensor  # of each row, in blocks × length; of rows that hold no token, the first
     tokens: torch.Tensor  # blocks × length: which is there; where none is, the first of its block
-    seen: (
-        torch.Tensor | None
-    )  # attention's mask, blocks × 1 × (1 or length) × length; None where none is needed
+    seen: torch.Tensor | None  # attention's mask, blocks × 1 × (1 or length) × length; None: all see all
 
     @classmethod
     def of(
@@ -158,9 +156,8 @@ def _mask(texts: npt.NDArray[np.int64]) -> torch.Tensor | None:
     own = texts == texts[:, :1]
     if own.all():
         return None
-    same = (
-        texts[:, None, None] == texts[:, None, :, None] if (~own & (texts >= 0)).any() else own[:, None, None]
-    )
+    shared = (~own & (texts >= 0)).any()
+    same = texts[:, None, None] == texts[:, None, :, None] if shared else own[:, None, None]
     return torch.from_numpy(np.where(same, np.float32(0), np.float32(-np.inf)))
 
 

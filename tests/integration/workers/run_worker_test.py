@@ -18,7 +18,7 @@ print(os.sched_getscheduler(0) == os.SCHED_IDLE, os.nice(0) - before, len(os.sch
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="Linux only")
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="Linux only")
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [

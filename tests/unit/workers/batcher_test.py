@@ -94,6 +94,31 @@ def test_an_encoder_with_many_callers_waits_for_them_to_come_back(encoder: Encod
     batcher.close()
 
 
+def test_a_slot_leaves_the_others_their_share(encoder: Encoder) -> None:
+    batcher = Batcher(encoder.encode, slots=2, limits=LIMITS)
+    together = batcher.submit(["a", "bb", "ccc", "dddd"], role="query")
+    assert sorted([encoder.next_call()[1], encoder.next_call()[1]]) == [["bb", "a"], ["dddd", "ccc"]]
+    encoder.let_go(2)
+    assert lengths(together) == [1, 2, 3, 4]
+    batcher.close()
+
+
+def test_a_batch_is_delivered_at_once_where_it_is_told(encoder: Encoder) -> None:
+    delivered: queue.Queue[Any] = queue.Queue()
+    batcher = Batcher(encoder.encode, slots=1, limits=LIMITS, deliver=delivered.put)
+    first = batcher.submit(["first"], role="query")
+    encoder.next_call()
+    others = [batcher.submit([text], role="query") for text in ("a", "bb")]
+    encoder.let_go(2)
+    delivered.get(timeout=PATIENCE)()
+    assert lengths(first) == [5]
+    resolve = delivered.get(timeout=PATIENCE)
+    assert not any(each.done() for each in others)
+    resolve()
+    assert [lengths(each) for each in others] == [[1], [2]]
+    batcher.close()
+
+
 def test_the_wait_for_more_callers_is_bounded(batcher: Batcher, encoder: Encoder) -> None:
     encoder.let_go(100)
     for each in [batcher.submit([text], role="query") for text in "abcdef"]:

@@ -65,7 +65,7 @@ def _embed() -> dict[str, Any]:
 
     if hardware().device == "cpu":
         os.nice(settings.EMBEDDING_NICE)
-        if settings.EMBEDDING_IDLE and hasattr(os, "sched_setscheduler"):  # Linux
+        if settings.EMBEDDING_IDLE and hasattr(os, "SCHED_IDLE"):  # Linux
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         if settings.EMBEDDING_CORES and hasattr(os, "sched_setaffinity"):  # Linux
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-settings.EMBEDDING_CORES :])
