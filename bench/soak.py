@@ -69,7 +69,11 @@ def main() -> None:
     half = str(max(usable_cores() // 2, 1))
     with (
         corpus.servers(
-            result, options, RATE_LIMIT_ANONYMOUS="", EMBEDDING_CORES=half, EMBEDDING_IDLE="true"
+            result,
+            options,
+            RATE_LIMIT_ANONYMOUS="",
+            EMBEDDING_CORES=half,
+            EMBEDDING_IDLE=str(options.idle).lower(),
         ) as data,
         serve.processes(data, *PROCESSES) as running,
     ):
