@@ -2,7 +2,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F
 
-from apps.records.models import ContentHash, Record, place_indexes, salary_per_year_field
+from apps.records.models import ContentHash, Record, content_index, place_indexes, salary_per_year_field
 from apps.skills.models import Skill, SkillUse
 
 
@@ -44,6 +44,7 @@ class Candidate(Record):
                 F("updated_at").desc(nulls_last=True), F("id").desc(), name="candidate_last_changed_first"
             ),
             models.Index("salary_currency", "salary_per_year", name="candidate_by_salary"),
+            content_index("candidate"),
             *place_indexes("candidate"),
         ]
 

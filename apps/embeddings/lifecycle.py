@@ -136,6 +136,8 @@ def prepare_serving(run_id: int) -> bool:
     model = EmbeddingRun.objects.select_related("model").get(pk=run_id).model
     if model.state == EmbeddingModel.State.RETIRED:
         return True
+    if EmbeddingModel.objects.active() is not None and all(index_exists(model, kind) for kind in Kind.values):
+        return True  # as after every run but the first; counting what is complete reads all rows
     complete = [kind for kind in Kind.values if coverage(model, kind).is_enough]
     for kind in complete:
         if build_index(model, kind):

@@ -45,10 +45,15 @@ def plan_run(run_id: int) -> EmbeddingRun:
 
 def _write_chunks(run: EmbeddingRun) -> tuple[int, int, int]:
     """(rows, octets, waves) of the planned run."""
+    names = tables(run.kind)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH pending AS ({_pending(tables(run.kind))}),
+            WITH missing AS MATERIALIZED ({_pending(names)}),
+            pending AS (
+                SELECT id, record.content_hash, least({names.octets}, %(longest)s) AS octets
+                FROM missing JOIN {names.record} AS record USING (id)
+            ),
             placed AS (
                 SELECT id, content_hash, octets, row_number() OVER longest_first - 1 AS place,
                        sum(octets) OVER longest_first - octets AS octets_before
@@ -84,6 +89,7 @@ def _write_chunks(run: EmbeddingRun) -> tuple[int, int, int]:
             _parameters(run.kind, run.model)
             | {
                 "run": run.pk,
+                "longest": run.model.windows * WINDOW_OCTETS,
                 "rows": settings.EMBEDDING_CHUNK_SIZE,
                 "octets": settings.EMBEDDING_CHUNK_SIZE * CHUNK_WINDOWS * WINDOW_OCTETS,
                 "least_octets": LEAST_CHUNK_WINDOWS * WINDOW_OCTETS,
@@ -96,20 +102,22 @@ def _write_chunks(run: EmbeddingRun) -> tuple[int, int, int]:
 
 
 def _pending(names: KindTables) -> str:
+    """SQL for the ids of pending rows. All that it reads of the many that are current stands in indexes."""
     return f"""
-        SELECT record.id, record.content_hash, least({names.octets}, %(longest)s) AS octets
-        FROM {names.record} AS record
-        LEFT JOIN {names.embedding} AS embedding ON embedding.{names.key} = record.id
-            AND embedding.model_id = %(model)s AND embedding.content_hash = record.content_hash
-        LEFT JOIN embeddings_deadletter AS dead ON dead.kind = %(kind)s AND dead.row_id = record.id
-            AND dead.model_id = %(model)s AND dead.state IN ('open', 'discarded')
-            AND dead.content_hash = record.content_hash
-        WHERE embedding.model_id IS NULL AND dead.id IS NULL
+        SELECT record.id FROM {names.record} AS record
+        WHERE NOT EXISTS (
+            SELECT FROM {names.embedding} AS embedding
+            WHERE embedding.{names.key} = record.id AND embedding.model_id = %(model)s
+                AND embedding.content_hash = record.content_hash)
+        AND NOT EXISTS (
+            SELECT FROM embeddings_deadletter AS dead
+            WHERE dead.kind = %(kind)s AND dead.row_id = record.id AND dead.model_id = %(model)s
+                AND dead.state IN ('open', 'discarded') AND dead.content_hash = record.content_hash)
     """
 
 
 def _parameters(kind: str, model: EmbeddingModel) -> dict[str, str | int]:
-    return {"kind": str(kind), "model": model.pk, "longest": model.windows * WINDOW_OCTETS}
+    return {"kind": str(kind), "model": model.pk}
 
 
 def claim_waves(run_id: int, *, now: datetime | None = None) -> list[int]:

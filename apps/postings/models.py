@@ -6,7 +6,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Upper
 from django.utils import timezone
 
-from apps.records.models import ContentHash, Record, place_indexes, salary_per_year_field
+from apps.records.models import ContentHash, Record, content_index, place_indexes, salary_per_year_field
 from apps.skills.models import Skill, SkillUse
 
 
@@ -84,6 +84,7 @@ class Posting(Record):
             ),
             models.Index(Upper("job_family"), name="posting_by_job_family", condition=~Q(job_family="")),
             models.Index("salary_currency", "salary_per_year", name="posting_by_salary"),
+            content_index("posting"),
             *place_indexes("posting"),
         ]
 

@@ -62,25 +62,39 @@ class RecordText(models.Model):
         return str(self.pk)
 
 
+def _content_index(key: str) -> models.Index:
+    """What tells whether words are current; a search reads the rest."""
+    return models.Index(
+        fields=[key],
+        include=["content_hash", "language"],
+        condition=models.Q(part=RecordText.Part.WHOLE),
+        name=f"{key}_text_content",
+    )
+
+
 class PostingText(RecordText):
     pk = models.CompositePrimaryKey("posting_id", "part")
-    posting = models.ForeignKey(Posting, on_delete=models.CASCADE, related_name="texts", db_constraint=False)
+    posting = models.ForeignKey(
+        Posting, on_delete=models.CASCADE, related_name="texts", db_index=False, db_constraint=False
+    )
 
     class Meta:
         indexes = [
             GinIndex(fields=["words"], name="posting_text_by_word"),
             models.Index("language", name="posting_text_by_language"),
+            _content_index("posting"),
         ]
 
 
 class CandidateText(RecordText):
     pk = models.CompositePrimaryKey("candidate_id", "part")
     candidate = models.ForeignKey(
-        Candidate, on_delete=models.CASCADE, related_name="texts", db_constraint=False
+        Candidate, on_delete=models.CASCADE, related_name="texts", db_index=False, db_constraint=False
     )
 
     class Meta:
         indexes = [
             GinIndex(fields=["words"], name="candidate_text_by_word"),
             models.Index("language", name="candidate_text_by_language"),
+            _content_index("candidate"),
         ]

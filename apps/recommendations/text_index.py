@@ -16,6 +16,7 @@ from apps.embeddings.models import Kind
 from apps.recommendations.models import CandidateText, PostingText, RecordText
 
 BATCH = 2_000  # rows in one transaction
+ANALYZED_FROM = 0.02  # new words of so small a part of the records change no plan
 INDEXED = 20_000  # characters; further ones of a long text are not searched
 
 TEXTS: dict[str, type[RecordText]] = {Kind.POSTING: PostingText, Kind.CANDIDATE: CandidateText}
@@ -53,7 +54,8 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
             return Indexed(0, complete=True)
         try:
             while rows < limit:
-                pending = _pending(names, after=last, limit=min(BATCH, limit - rows))
+                wanted = min(BATCH, limit - rows)
+                pending = _pending(names, after=last, limit=wanted)
                 if not pending:
                     break
                 rows += _write(names, pending)
@@ -61,7 +63,9 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
                 # New words wait in a list that each search reads whole. Sorting them in by the batch costs a quarter
                 # of doing so by the row (fastupdate = off).
                 cursor.execute("SELECT gin_clean_pending_list(%s)", [f"{kind}_text_by_word"])
-            if rows >= BATCH:
+                if len(pending) < wanted:
+                    break
+            if rows >= BATCH and rows >= ANALYZED_FROM * _estimated_rows(kind):
                 # How rare a word is should be known to the first search; PostgreSQL itself may take a minute.
                 cursor.execute(f"ANALYZE {text_table(kind)}")
         finally:
@@ -69,6 +73,13 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
     if rows and not leave_to_run(kind):
         invalidate_on_commit([names.namespace])
     return Indexed(rows, complete=rows < limit)
+
+
+def _estimated_rows(kind: str) -> float:
+    """As of PostgreSQL's last look at the table; 0 where it has not had one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [text_table(kind)])
+        return max(float(cursor.fetchone()[0]), 0.0) / len(RecordText.Part)
 
 
 def _pending(names: KindTables, *, after: int, limit: int) -> list[int]:

@@ -88,6 +88,11 @@ class Record(models.Model):
         abstract = True
 
 
+def content_index(prefix: str) -> models.Index:
+    """What tells whether the vectors and words of a row are current, read without the rows of one record table."""
+    return models.Index(fields=["id"], include=["content_hash", "language"], name=f"{prefix}_content")
+
+
 def place_indexes(prefix: str) -> list[models.Index]:
     """Indexes for the case-insensitive location filter of one record table."""
     return [

@@ -110,7 +110,12 @@ class PostingEmbedding(Embedding):
     )
 
     class Meta:
-        indexes = [models.Index("model", "content_hash", name="posting_embedding_by_content")]
+        indexes = [
+            models.Index("model", "content_hash", name="posting_embedding_by_content"),
+            models.Index(
+                fields=["model", "posting"], include=["content_hash"], name="posting_embedding_content"
+            ),
+        ]
 
 
 class CandidateEmbedding(Embedding):
@@ -120,4 +125,9 @@ class CandidateEmbedding(Embedding):
     )
 
     class Meta:
-        indexes = [models.Index("model", "content_hash", name="candidate_embed_by_content")]
+        indexes = [
+            models.Index("model", "content_hash", name="candidate_embed_by_content"),
+            models.Index(
+                fields=["model", "candidate"], include=["content_hash"], name="candidate_embedding_content"
+            ),
+        ]
