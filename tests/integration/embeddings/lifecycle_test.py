@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.embeddings import ledger, lifecycle, planning, registry, runs
 from apps.embeddings.errors import ModelStateError
@@ -140,6 +141,9 @@ def test_the_index_of_a_killed_build_is_built_again() -> None:
     run, _ = runs.request_run("posting", model, reason="test")
     lifecycle.prepare_serving(run.pk)
     assert index_exists(model, "posting")
+    with CaptureQueriesContext(connection) as asked:
+        lifecycle.prepare_serving(run.pk)
+    assert not [each for each in asked if "postings_posting" in each["sql"]]  # nothing lacks, nothing is counted
 
 
 def test_the_commands_say_what_they_did_and_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:

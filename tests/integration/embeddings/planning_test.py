@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.embeddings import ledger, planning
 from apps.embeddings.models import EmbeddingChunk
+from apps.recommendations import text_index
 from tests.integration.embeddings.concurrency import in_threads
 from tests.integration.embeddings.factories import make_model, make_postings, planned_run
 
@@ -24,6 +27,33 @@ def test_a_plan_holds_every_pending_row_once_the_longest_first() -> None:
         each.pk for each in postings
     )
     assert chunks[0].row_ids == [each.pk for each in reversed(postings[-10:])]
+
+
+def test_current_rows_are_told_by_indexes_alone() -> None:
+    model = make_model()
+    make_postings(3)
+    with CaptureQueriesContext(connection) as asked:
+        assert planning.has_pending("posting", model)
+        planned_run(model)
+        text_index.index_texts("posting", limit=10)
+    by_reader = {
+        reader: next(each["sql"] for each in asked if reader in each["sql"])
+        for reader in ("SELECT EXISTS", "WITH missing AS MATERIALIZED", "text.content_hash IS DISTINCT FROM")
+    }
+    for reader, sql in by_reader.items():
+        plan = plan_of(sql)
+        beside = "posting_text_content" if "text." in reader else "posting_embedding_content"
+        for index in ("posting_content", beside):
+            assert f"Index Only Scan using {index}" in plan, plan
+
+
+def plan_of(sql: str) -> str:
+    """As PostgreSQL would execute it over a table too large to be read whole."""
+    with connection.cursor() as cursor:
+        for way in ("seqscan", "bitmapscan"):
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        cursor.execute(f"EXPLAIN {sql}")
+        return "\n".join(row[0] for row in cursor.fetchall())
 
 
 def test_long_texts_make_smaller_chunks() -> None:
