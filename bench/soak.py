@@ -2,8 +2,8 @@
 
 No answer may fail or be degraded, no process may end, the memory of none may grow on, and the 95th percentile stays near that of the same load
 while nothing is embedded. The requests are what many ask alike: SEARCHES by words, with reasons. All processes run that
-serve, with the settings that they have by default, but for EMBEDDING_CORES, which leaves the web half of the cores, and EMBEDDING_IDLE with --idle, as
-the runbook advises where one machine does all. Each run embeds one slice of the corpus that was edited before, and
+serve, with the settings that they have by default, but for EMBEDDING_CORES, which leaves the web half of the cores, and
+EMBEDDING_IDLE, as the runbook advises where one machine does all. Each run embeds one slice of the corpus that was edited before, and
 invalidates all answers at its end; one follows the other, where the schedule waits for REEMBED_EVERY in between. Memory is
 what a process has to itself, so neither its program nor PostgreSQL's shared buffers. It is compared between the first and
 the last fifth of the time, by medians, as a share of what it was, or of 50 MiB where it was less. Not counted is the first
@@ -58,7 +58,7 @@ def main() -> None:
         "--edited", type=int, help="postings of each run, instead of 2,000 (quick: 10); they stay edited"
     )
     parser.add_argument(
-        "--idle", action="store_true", help="the embed worker computes only while nobody wants the core"
+        "--without-idle", action="store_true", help="without EMBEDDING_IDLE: the embed worker is niced only"
     )
     options = parser.parse_args()
     from workers.encoding.hardware import usable_cores
@@ -73,7 +73,7 @@ def main() -> None:
             options,
             RATE_LIMIT_ANONYMOUS="",
             EMBEDDING_CORES=half,
-            EMBEDDING_IDLE=str(options.idle).lower(),
+            EMBEDDING_IDLE=str(not options.without_idle).lower(),
         ) as data,
         serve.processes(data, *PROCESSES) as running,
     ):
