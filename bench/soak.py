@@ -92,19 +92,28 @@ def soak(
         serve.answer_of(port, content)
     load.run(port, requests, seconds=warm_up, connections=CONNECTIONS)
     capacity = load.run(port, requests, seconds=warm_up, connections=CONNECTIONS).rate
+    _stolen()  # until now
     # Before and after, since a machine may be quicker now than then.
     before = load.run(port, requests, seconds=seconds / 8, connections=CONNECTIONS, rate=capacity / 2)
+    stolen = [_stolen()]
     with ThreadPoolExecutor(1) as pool:
         going_on = pool.submit(embedding.until_ended)
         try:
             with Memory().watched() as memory:
                 busy = load.run(port, requests, seconds=seconds, connections=CONNECTIONS, rate=capacity / 2)
+                stolen.append(_stolen())
         finally:
             embedding.ending.set()
         runs = going_on.result()
     for content in contents:
         serve.answer_of(port, content)
+    _stolen()
     after = load.run(port, requests, seconds=seconds / 8, connections=CONNECTIONS, rate=capacity / 2)
+    stolen.append(_stolen())
+    result.figure(
+        "time that the host gave to others, before, beside the runs and after: "
+        + ", ".join(f"{each:.1f} %" for each in stolen)
+    )
     _judge(result, busy, (before, after), capacity=capacity, runs=runs, edited=embedding.rows, memory=memory)
 
 
@@ -144,6 +153,11 @@ def _judge(
     if busy.seconds >= JUDGED_FROM:
         result.at_most("soak_memory_growth", memory.largest_growth(), 0.10)
         result.at_most("soak_p95_of_idle", p95["busy"] / p95["idle"], 2.0)
+
+
+def _stolen() -> float:
+    """Percent of all processors' time since the last call that the host of a virtual machine gave to others."""
+    return float(getattr(psutil.cpu_times_percent(), "steal", 0.0))  # Linux tells
 
 
 def searches() -> list[dict[str, Any]]:
