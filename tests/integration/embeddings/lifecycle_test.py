@@ -143,9 +143,8 @@ def test_the_index_of_a_killed_build_is_built_again() -> None:
     assert index_exists(model, "posting")
     with CaptureQueriesContext(connection) as asked:
         lifecycle.prepare_serving(run.pk)
-    assert not [
-        each for each in asked if "postings_posting" in each["sql"]
-    ]  # nothing lacks: it counts nothing
+    # Nothing lacks, so no row is counted.
+    assert not [each for each in asked if "postings_posting" in each["sql"]]
 
 
 def test_the_commands_say_what_they_did_and_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
