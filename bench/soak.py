@@ -14,14 +14,14 @@ percentiles by, and only prints them.
 import statistics
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -98,8 +98,9 @@ def soak(
     stolen = [_stolen()]
     with ThreadPoolExecutor(1) as pool:
         going_on = pool.submit(embedding.until_ended)
+        memory, vacuums = Memory(), Vacuums()
         try:
-            with Memory().watched() as memory:
+            with repeated(memory.look), repeated(vacuums.look):
                 busy = load.run(port, requests, seconds=seconds, connections=CONNECTIONS, rate=capacity / 2)
                 stolen.append(_stolen())
         finally:
@@ -114,6 +115,7 @@ def soak(
         "time that the host gave to others, before, beside the runs and after: "
         + ", ".join(f"{each:.1f} %" for each in stolen)
     )
+    result.figure(f"seconds of autovacuum beside the runs: {vacuums.table()}")
     _judge(result, busy, (before, after), capacity=capacity, runs=runs, edited=embedding.rows, memory=memory)
 
 
@@ -216,6 +218,47 @@ class Reembedding:
         return Runs(len(seconds), sum(seconds) / (time.perf_counter() - started))
 
 
+@contextmanager
+def repeated(look: Callable[[], None], every: float = 1.0) -> Iterator[None]:
+    """Calls `look` in a thread of its own, `every` so many seconds."""
+    from django.db import connection
+
+    ending = Event()
+
+    def go_on() -> None:
+        try:
+            while not ending.wait(every):
+                look()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            ending.set()
+        looking.result()
+
+
+class Vacuums:
+    """Which tables PostgreSQL vacuumed by itself, and for about how many seconds: what shares the processors, too."""
+
+    def __init__(self) -> None:
+        self._seconds: Counter[str] = Counter()
+
+    def look(self) -> None:
+        """To be called once a second."""
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT relid::regclass::text FROM pg_stat_progress_vacuum")
+            self._seconds.update(table for (table,) in cursor.fetchall())
+
+    def table(self) -> str:
+        return ", ".join(f"{name} {seconds}" for name, seconds in self._seconds.most_common()) or "none"
+
+
 class Memory:
     """Memory of the servers and of jobrec's processes, over time: of all that this process had started before."""
 
@@ -224,25 +267,8 @@ class Memory:
         self._seen: dict[tuple[int, str], list[int]] = defaultdict(list)
         self._first: set[tuple[int, str]] = set()
         self._last: set[tuple[int, str]] = set()
-        self._ending = Event()
 
-    @contextmanager
-    def watched(self, every: float = 1.0) -> Iterator["Memory"]:
-        """Looks at them `every` so many seconds."""
-
-        def look() -> None:
-            while not self._ending.wait(every):
-                self._look()
-
-        looking = Thread(target=look)
-        looking.start()
-        try:
-            yield self
-        finally:
-            self._ending.set()
-            looking.join()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         self._last = set()
         for process in [each for root in self._roots for each in (root, *root.children(recursive=True))]:
             try:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 # The database or the broker is away for a moment, or memory is short. Backoff is exponential with full jitter.
 TRANSIENT = (OperationalError, InterfaceError, BrokerError, TransientEncoderError)
-TEXTS_AT_A_TIME = 20_000  # rows: some ten seconds
+TEXTS_AT_A_TIME = 10_000  # rows: some five to fifteen seconds
 RETRY: dict[str, Any] = {
     "autoretry_for": TRANSIENT,
     "max_retries": 8,

@@ -5,6 +5,7 @@ not its own. Words are made in batches after the import, not in it: reducing a t
 takes PostgreSQL as long as importing the whole row.
 """
 
+import time
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -16,7 +17,11 @@ from apps.embeddings.models import Kind
 from apps.recommendations.models import CandidateText, PostingText, RecordText
 
 BATCH = 2_000  # rows in one transaction
-ANALYZED_FROM = 0.02  # new words of so small a part of the records change no plan
+ANALYZED_FROM = 0.1  # new words of so small a part of the records change no plan
+# Up to so small a part of the records can wait a little longer for its words: they are written some rows at a time, with
+# as much rest in between, so that searches on the same cores never wait for more than those.
+GENTLE_UP_TO = 0.05
+GENTLE_BATCH = 20
 INDEXED = 20_000  # characters; further ones of a long text are not searched
 
 TEXTS: dict[str, type[RecordText]] = {Kind.POSTING: PostingText, Kind.CANDIDATE: CandidateText}
@@ -48,6 +53,7 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
     """
     names = tables(kind)
     last, rows = 0, 0
+    gently_up_to = GENTLE_UP_TO * _estimated_rows(kind)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [text_table(kind)])
         if not cursor.fetchone()[0]:
@@ -58,7 +64,8 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
                 pending = _pending(names, after=last, limit=wanted)
                 if not pending:
                     break
-                rows += _write(names, pending)
+                write = _write_gently if rows + len(pending) <= gently_up_to else _write
+                rows += write(names, pending)
                 last = pending[-1]
                 # New words wait in a list that each search reads whole. Sorting them in by the batch costs a quarter
                 # of doing so by the row (fastupdate = off).
@@ -96,6 +103,15 @@ def _pending(names: KindTables, *, after: int, limit: int) -> list[int]:
             [after, limit],
         )
         return [row[0] for row in cursor.fetchall()]
+
+
+def _write_gently(names: KindTables, ids: list[int]) -> int:
+    rows = 0
+    for start in range(0, len(ids), GENTLE_BATCH):
+        started = time.perf_counter()
+        rows += _write(names, ids[start : start + GENTLE_BATCH])
+        time.sleep(time.perf_counter() - started)
+    return rows
 
 
 @transaction.atomic
