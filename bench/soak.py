@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,9 @@ def soak(
         serve.answer_of(port, content)
     load.run(port, requests, seconds=warm_up, connections=CONNECTIONS)
     capacity = load.run(port, requests, seconds=warm_up, connections=CONNECTIONS).rate
+    embedding.one(rows=10)  # warms the cache warmer up, which now knows what is asked
+    for content in contents:
+        serve.answer_of(port, content)
     _stolen()  # until now
     # Before and after, since a machine may be quicker now than then.
     before = load.run(port, requests, seconds=seconds / 8, connections=CONNECTIONS, rate=capacity / 2)
@@ -187,11 +190,10 @@ class Reembedding:
         from apps.postings.models import Posting
 
         self.ending, self.rows, self._supervisor = Event(), rows, supervisor
-        ids = list(Posting.objects.order_by("pk").values_list("pk", flat=True))
-        self._slices = cycle(ids[start : start + rows] for start in range(0, len(ids), rows))
+        self._ids = cycle(Posting.objects.order_by("pk").values_list("pk", flat=True))
 
-    def one(self) -> float:
-        """Seconds of the run; returns when it is complete and the caches have heard of it."""
+    def one(self, rows: int | None = None) -> float:
+        """Seconds of the run, over `rows` where told; returns when it is complete and the caches have heard of it."""
         from django.db import connection
 
         from apps.embeddings.registry import default_model
@@ -199,7 +201,7 @@ class Reembedding:
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE postings_posting SET title = left(title, 400) || '.' WHERE id = ANY (%s)",
-                [next(self._slices)],
+                [list(islice(self._ids, rows or self.rows))],
             )
         started = time.perf_counter()
         scratch.embed("posting", default_model(), self._supervisor)

@@ -223,7 +223,8 @@ EMBEDDING_LEASE = env.int("EMBEDDING_LEASE", default=60)  # seconds; renewed whi
 EMBEDDING_SUSPECT_AFTER = env.int("EMBEDDING_SUSPECT_AFTER", default=2)
 EMBEDDING_ATTEMPTS = env.int("EMBEDDING_ATTEMPTS", default=8)
 EMBEDDING_CORES = env.int("EMBEDDING_CORES", default=0)  # a process computes on, on a CPU; 0: all it may use
-EMBEDDING_IDLE = env.bool("EMBEDDING_IDLE", default=False)  # on a CPU, only while nobody wants the core
+# On a CPU, embeds only while nobody wants the core, and writes vectors a few rows at a time, with rests.
+EMBEDDING_IDLE = env.bool("EMBEDDING_IDLE", default=False)
 EMBEDDING_NICE = env.int("EMBEDDING_NICE", default=10)  # on a CPU, so that searches go first
 MODEL_COVERAGE = env.float("MODEL_COVERAGE", default=0.99)  # share of rows embedded before a model serves
 KEEP_RUNS_DAYS = env.int("KEEP_RUNS_DAYS", default=30)

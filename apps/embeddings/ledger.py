@@ -6,17 +6,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from apps.embeddings import dead_letters, packing
+from apps.embeddings import dead_letters, packing, resting
 from apps.embeddings.dead_letters import Failure
 from apps.embeddings.errors import LeaseLostError
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.leases import Lease
 from apps.embeddings.models import EmbeddingChunk, EmbeddingRun, Invalidation
 from apps.embeddings.packing import PackedVectors
+
+# Entering a live HNSW index takes a vector some milliseconds of a core.
+GENTLE_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,12 @@ def write_chunk(chunk_id: int) -> bool:
 
     The vectors go from the ledger to the side table inside PostgreSQL. A row is written only where its content
     still is what was embedded; one that was edited or deleted meanwhile is counted as skipped. What the caches
-    must hear is recorded in the same transaction.
+    must hear is recorded in the same transaction. With EMBEDDING_IDLE it rests after each few rows.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT run.id, run.kind, run.model_id
+            SELECT run.id, run.kind, run.model_id, chunk.embedded_ids
             FROM embeddings_embeddingchunk AS chunk
             JOIN embeddings_embeddingrun AS run ON run.id = chunk.run_id
             JOIN embeddings_embeddingmodel AS model ON model.id = run.model_id
@@ -88,9 +92,15 @@ def write_chunk(chunk_id: int) -> bool:
         row = cursor.fetchone()
         if row is None:
             return False
-        run_id, kind, model_id = row
-        cursor.execute(_write_statement(tables(kind)), {"chunk": chunk_id, "model": model_id})
-        written = cursor.rowcount
+        run_id, kind, model_id, ids = row
+        written = 0
+        ids.sort()
+        for start, stop in resting.parts(len(ids), GENTLE_ROWS if settings.EMBEDDING_IDLE else len(ids)):
+            cursor.execute(
+                _write_statement(tables(kind)),
+                {"chunk": chunk_id, "model": model_id, "first": ids[start], "last": ids[stop - 1]},
+            )
+            written += cursor.rowcount
         cursor.execute(
             """
             UPDATE embeddings_embeddingchunk
@@ -118,7 +128,7 @@ def _write_statement(names: KindTables) -> str:
         FROM embeddings_embeddingchunk AS chunk,
              unnest(chunk.embedded_ids, chunk.embedded_hashes, chunk.vectors) AS embedded(id, hash, vector)
         JOIN {names.record} AS record ON record.id = embedded.id AND record.content_hash = embedded.hash
-        WHERE chunk.id = %(chunk)s
+        WHERE chunk.id = %(chunk)s AND embedded.id BETWEEN %(first)s AND %(last)s
         ORDER BY embedded.id
         FOR KEY SHARE OF record
         ON CONFLICT ({names.key}, model_id) DO UPDATE

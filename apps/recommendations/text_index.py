@@ -5,12 +5,12 @@ not its own. Words are made in batches after the import, not in it: reducing a t
 takes PostgreSQL as long as importing the whole row.
 """
 
-import time
 from dataclasses import dataclass
 
 from django.db import connection, transaction
 
 from apps.caching.services import invalidate_on_commit
+from apps.embeddings import resting
 from apps.embeddings.invalidation import leave_to_run
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import Kind
@@ -106,12 +106,7 @@ def _pending(names: KindTables, *, after: int, limit: int) -> list[int]:
 
 
 def _write_gently(names: KindTables, ids: list[int]) -> int:
-    rows = 0
-    for start in range(0, len(ids), GENTLE_BATCH):
-        started = time.perf_counter()
-        rows += _write(names, ids[start : start + GENTLE_BATCH])
-        time.sleep(time.perf_counter() - started)
-    return rows
+    return sum(_write(names, ids[start:stop]) for start, stop in resting.parts(len(ids), GENTLE_BATCH))
 
 
 @transaction.atomic

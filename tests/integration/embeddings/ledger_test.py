@@ -1,6 +1,7 @@
 """Vectors on their way from the encoder to the rows: doing a step twice, late or at once does no harm."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,12 @@ def test_equal_texts_share_a_vector_and_a_new_twin_takes_the_old_one() -> None:
     assert (texts, list(known.values())) == ([], [[twin.pk]])
 
 
-def test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text() -> None:
+@pytest.mark.parametrize("idle", [False, True])
+def test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, *, idle: bool
+) -> None:
+    settings.EMBEDDING_IDLE = idle
+    monkeypatch.setattr(ledger, "GENTLE_ROWS", 2)
     edited, deleted, untouched = make_postings(3)
     model = make_model()
     lease = lease_of(planned_run(model).chunks.get())

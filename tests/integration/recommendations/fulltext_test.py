@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from apps.embeddings.models import Invalidation
 from apps.embeddings.registry import default_model
@@ -50,6 +51,23 @@ def test_words_are_pending_until_they_are_those_of_the_row() -> None:
     with connection.cursor() as cursor:  # in plain SQL, as somebody may do it
         cursor.execute("DELETE FROM postings_posting WHERE external_id = 'a'")
     assert PostingText.objects.count() == 2
+
+
+def test_words_of_few_rows_are_written_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("apps.recommendations.text_index.GENTLE_BATCH", 2)
+    put(*({"external_id": str(number), "title": "Welder"} for number in range(100)))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE recommendations_postingtext")
+    for edited, transactions in ((5, 3), (6, 1)):
+        Posting.objects.filter(pk__in=Posting.objects.order_by("pk")[:edited]).update(
+            title=f"Turner {edited}"
+        )
+        with CaptureQueriesContext(connection) as statements:
+            assert index_texts("posting", limit=1_000) == Indexed(edited, complete=True)
+        assert sum("INSERT INTO" in each["sql"] for each in statements) == transactions
+        assert len(search("turner")) == edited
 
 
 def test_new_words_are_told_by_the_run_that_goes_on(django_capture_on_commit_callbacks: Any) -> None:
