@@ -101,11 +101,10 @@ def soak(
     stolen = [_stolen()]
     with ThreadPoolExecutor(1) as pool:
         going_on = pool.submit(embedding.until_ended)
-        memory, vacuums = Memory(), Vacuums()
+        memory, surroundings = Memory(), Surroundings()
         try:
-            with repeated(memory.look), repeated(vacuums.look):
+            with repeated(memory.look), repeated(surroundings.look):
                 busy = load.run(port, requests, seconds=seconds, connections=CONNECTIONS, rate=capacity / 2)
-                stolen.append(_stolen())
         finally:
             embedding.ending.set()
         runs = going_on.result()
@@ -115,10 +114,11 @@ def soak(
     after = load.run(port, requests, seconds=seconds / 8, connections=CONNECTIONS, rate=capacity / 2)
     stolen.append(_stolen())
     result.figure(
-        "time that the host gave to others, before, beside the runs and after: "
-        + ", ".join(f"{each:.1f} %" for each in stolen)
+        f"time that the host gave to others: {stolen[0]:.1f} % in the idle load before, {stolen[1]:.1f} % in the one after; "
+        "in each tenth beside the runs: "
+        + ", ".join(f"{each:.1f} %" for each in surroundings.stolen_by_tenth())
     )
-    result.figure(f"seconds of autovacuum beside the runs: {vacuums.table()}")
+    result.figure(f"seconds of autovacuum beside the runs: {surroundings.vacuums()}")
     _judge(result, busy, (before, after), capacity=capacity, runs=runs, edited=embedding.rows, memory=memory)
 
 
@@ -243,22 +243,33 @@ def repeated(look: Callable[[], None], every: float = 1.0) -> Iterator[None]:
         looking.result()
 
 
-class Vacuums:
-    """Which tables PostgreSQL vacuumed by itself, and for about how many seconds: what shares the processors, too."""
+class Surroundings:
+    """What else wants the processors: the host's other guests, and the vacuums that PostgreSQL starts by itself."""
 
     def __init__(self) -> None:
-        self._seconds: Counter[str] = Counter()
+        self._stolen: list[float] = []
+        self._vacuums: Counter[str] = Counter()
 
     def look(self) -> None:
         """To be called once a second."""
         from django.db import connection
 
+        self._stolen.append(_stolen())
         with connection.cursor() as cursor:
             cursor.execute("SELECT relid::regclass::text FROM pg_stat_progress_vacuum")
-            self._seconds.update(table for (table,) in cursor.fetchall())
+            self._vacuums.update(table for (table,) in cursor.fetchall())
 
-    def table(self) -> str:
-        return ", ".join(f"{name} {seconds}" for name, seconds in self._seconds.most_common()) or "none"
+    def stolen_by_tenth(self) -> list[float]:
+        """Percent."""
+        tenth = max(len(self._stolen) // 10, 1)
+        return [
+            statistics.fmean(self._stolen[start:][:tenth])
+            for start in range(0, min(10 * tenth, len(self._stolen)), tenth)
+        ]
+
+    def vacuums(self) -> str:
+        """About how many seconds each table was being vacuumed."""
+        return ", ".join(f"{name} {seconds}" for name, seconds in self._vacuums.most_common()) or "none"
 
 
 class Memory:
