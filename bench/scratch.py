@@ -121,13 +121,15 @@ def embed(kind: str, model: "EmbeddingModel", supervisor: "Supervisor") -> "Embe
     from apps.embeddings.runs import request_run
     from workers.tasks import plan_run
 
-    run, _ = request_run(kind, model, reason="benchmark")
+    run, new = request_run(kind, model, reason="benchmark")
     plan_run.delay(run.pk)
     while not Invalidation.objects.filter(run=run, acknowledged_at__isnull=False).exists():
         run.refresh_from_db()
         if run.state == run.State.PAUSED or supervisor.failed():
             raise SystemExit(f"{run}: {run.paused_because or supervisor.failed()}")
         time.sleep(0.2)
+    if not new:  # a benchmark that was stopped left it, and its rows may have changed since
+        return embed(kind, model, supervisor)
     run.refresh_from_db()
     if run.progress().written != run.rows:
         raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written")
