@@ -71,11 +71,12 @@ def store_vectors(lease: Lease, embedded: Sequence[Embedded], failures: Sequence
 
 
 def write_chunk(chunk_id: int) -> bool:
-    """Moves an embedded chunk's vectors to where queries find them, in one short transaction; whether it did.
+    """Moves an embedded chunk's vectors to where queries find them, in one transaction; whether it did.
 
     The vectors go from the ledger to the side table inside PostgreSQL. A row is written only where its content
     still is what was embedded; one that was edited or deleted meanwhile is counted as skipped. What the caches
-    must hear is recorded in the same transaction. With EMBEDDING_IDLE it rests after each few rows.
+    must hear is recorded in the same transaction. With EMBEDDING_IDLE it rests
+    after each few rows, and holds the locks of the chunk meanwhile.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(

@@ -211,7 +211,7 @@ def _configuration(sockets: Path, memory: int, *, fast: bool) -> str:
         "checkpoint_completion_target": "0.9",
         "random_page_cost": "1.1",
         # Vacuum mends an HNSW graph node by node and rests once a page, for four times this at most. With 2 ms, the
-        # default, it takes half a core from queries for minutes; so, about a twentieth for as much longer.
+        # default, it takes much of a core from queries; so, little of one, for as much longer.
         "autovacuum_vacuum_cost_delay": "50ms",
         "jit": "off",
         "log_min_messages": "warning",
