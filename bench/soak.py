@@ -11,13 +11,9 @@ quarter of the time, in which the caches fill; a load of less than two minutes i
 percentiles by, and only prints them.
 """
 
-import statistics
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,9 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import psutil
-
-from bench import corpus, load, report, scratch, serve
+from bench import corpus, load, report, scratch, serve, watching
 
 if TYPE_CHECKING:
     from jobrec_site.local.supervision import Supervisor
@@ -45,7 +39,6 @@ QUERY = """query Search($text: String, $filter: PostingFilter) {
   }
 }"""
 JUDGED_FROM = 120.0  # seconds of load
-LEAST = 50 * 1024**2  # octets; a process of less may grow by a share that says nothing
 PROCESSES = ("sidecar", "embedding-server", "embed-worker", "write-worker", "web", "cache-warmer")
 
 
@@ -95,24 +88,24 @@ def soak(
     embedding.one(rows=10)  # warms the cache warmer up, which now knows what is asked
     for content in contents:
         serve.answer_of(port, content)
-    _stolen()  # until now
+    watching.stolen()  # until now
     # Before and after, since a machine may be quicker now than then.
     before = load.run(port, requests, seconds=seconds / 8, connections=CONNECTIONS, rate=capacity / 2)
-    stolen = [_stolen()]
+    stolen = [watching.stolen()]
     with ThreadPoolExecutor(1) as pool:
         going_on = pool.submit(embedding.until_ended)
-        memory, surroundings = Memory(), Surroundings()
+        memory, surroundings = watching.Memory(), watching.Surroundings()
         try:
-            with repeated(memory.look), repeated(surroundings.look):
+            with watching.repeated(memory.look), watching.repeated(surroundings.look):
                 busy = load.run(port, requests, seconds=seconds, connections=CONNECTIONS, rate=capacity / 2)
         finally:
             embedding.ending.set()
         runs = going_on.result()
     for content in contents:
         serve.answer_of(port, content)
-    _stolen()
+    watching.stolen()
     after = load.run(port, requests, seconds=seconds / 8, connections=CONNECTIONS, rate=capacity / 2)
-    stolen.append(_stolen())
+    stolen.append(watching.stolen())
     result.figure(
         f"time that the host gave to others: {stolen[0]:.1f} % in the idle load before, {stolen[1]:.1f} % in the one after; "
         "in each tenth beside the runs: "
@@ -130,7 +123,7 @@ def _judge(
     capacity: float,
     runs: "Runs",
     edited: int,
-    memory: "Memory",
+    memory: watching.Memory,
 ) -> None:
     """`idle`: the same load while nothing is embedded, before and after."""
     idle_p95 = [report.percentile(each.latencies, 0.95) for each in idle]
@@ -158,11 +151,6 @@ def _judge(
     if busy.seconds >= JUDGED_FROM:
         result.at_most("soak_memory_growth", memory.largest_growth(), 0.10)
         result.at_most("soak_p95_of_idle", p95["busy"] / p95["idle"], 2.0)
-
-
-def _stolen() -> float:
-    """Percent of all processors' time since the last call that the host of a virtual machine gave to others."""
-    return float(getattr(psutil.cpu_times_percent(), "steal", 0.0))  # Linux tells
 
 
 def searches() -> list[dict[str, Any]]:
@@ -218,113 +206,6 @@ class Reembedding:
         finally:
             connection.close()
         return Runs(len(seconds), sum(seconds) / (time.perf_counter() - started))
-
-
-@contextmanager
-def repeated(look: Callable[[], None], every: float = 1.0) -> Iterator[None]:
-    """Calls `look` in a thread of its own, `every` so many seconds."""
-    from django.db import connection
-
-    ending = Event()
-
-    def go_on() -> None:
-        try:
-            while not ending.wait(every):
-                look()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(1) as pool:
-        looking = pool.submit(go_on)
-        try:
-            yield
-        finally:
-            ending.set()
-        looking.result()
-
-
-class Surroundings:
-    """What else wants the processors: the host's other guests, and the vacuums that PostgreSQL starts by itself."""
-
-    def __init__(self) -> None:
-        self._stolen: list[float] = []
-        self._vacuums: Counter[str] = Counter()
-
-    def look(self) -> None:
-        """To be called once a second."""
-        from django.db import connection
-
-        self._stolen.append(_stolen())
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT relid::regclass::text FROM pg_stat_progress_vacuum")
-            self._vacuums.update(table for (table,) in cursor.fetchall())
-
-    def stolen_by_tenth(self) -> list[float]:
-        """Percent."""
-        tenth = max(len(self._stolen) // 10, 1)
-        return [
-            statistics.fmean(self._stolen[start:][:tenth])
-            for start in range(0, min(10 * tenth, len(self._stolen)), tenth)
-        ]
-
-    def vacuums(self) -> str:
-        """About how many seconds each table was being vacuumed."""
-        return ", ".join(f"{name} {seconds}" for name, seconds in self._vacuums.most_common()) or "none"
-
-
-class Memory:
-    """Memory of the servers and of jobrec's processes, over time: of all that this process had started before."""
-
-    def __init__(self) -> None:
-        self._roots = psutil.Process().children()
-        self._seen: dict[tuple[int, str], list[int]] = defaultdict(list)
-        self._first: set[tuple[int, str]] = set()
-        self._last: set[tuple[int, str]] = set()
-
-    def look(self) -> None:
-        self._last = set()
-        for process in [each for root in self._roots for each in (root, *root.children(recursive=True))]:
-            try:
-                name, used = _name(process), process.memory_info()
-            except psutil.Error:
-                continue  # ended meanwhile
-            own = used.rss - getattr(used, "shared", 0)  # not all systems tell the two apart
-            self._seen[process.pid, name].append(own)
-            self._last.add((process.pid, name))
-        self._first = self._first or self._last
-
-    def ended(self) -> list[str]:
-        """Names of those that were there at first and not at last, but for PostgreSQL's, one for each connection."""
-        return [name for _, name in self._first - self._last if name != "postgres"]
-
-    def growths(self) -> dict[str, float]:
-        """By name, the largest of those processes that lived all the time."""
-        longest = max(len(values) for values in self._seen.values())
-        warm = longest // 4
-        fifth = max((longest - warm) // 5, 1)
-        found: dict[str, float] = defaultdict(lambda: -1.0)
-        for (_, name), values in self._seen.items():
-            if len(values) == longest:
-                first, last = (
-                    statistics.median(values[warm : warm + fifth]),
-                    statistics.median(values[-fifth:]),
-                )
-                found[name] = max(found[name], (last - first) / max(first, LEAST))
-        return found
-
-    def largest_growth(self) -> float:
-        return max(self.growths().values())
-
-    def table(self) -> str:
-        return ", ".join(f"{name} {100 * share:+.1f} %" for name, share in sorted(self.growths().items()))
-
-
-def _name(process: psutil.Process) -> str:
-    """Of a program of jobrec its last argument: embedding_server, or embed for a worker."""
-    if process.name().startswith("postgres"):
-        return "postgres"
-    words = [word for word in process.cmdline() if word and "=" not in word]
-    return Path(words[-1]).name[:30] if words else process.name()
 
 
 if __name__ == "__main__":

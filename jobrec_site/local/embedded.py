@@ -212,7 +212,7 @@ def _configuration(sockets: Path, memory: int, *, fast: bool) -> str:
         "random_page_cost": "1.1",
         # Vacuum mends an HNSW graph node by node and rests once a page, for four times this at most. With 2 ms, the
         # default, it takes much of a core from queries; so, little of one, for as much longer.
-        "autovacuum_vacuum_cost_delay": "50ms",
+        "autovacuum_vacuum_cost_delay": "100ms",
         "jit": "off",
         "log_min_messages": "warning",
         "log_timezone": "'UTC'",
