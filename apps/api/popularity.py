@@ -7,9 +7,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import orjson
 from redis import Redis
@@ -72,14 +71,6 @@ def most_asked(count: int) -> list[Asked]:
     days = {_key(now): 1.0, _key(now - timedelta(days=1)): YESTERDAY}
     ascending = cast("list[bytes]", ask(lambda redis: redis.zunion(days)))
     return [Asked(*orjson.loads(request)) for request in ascending[::-1][:count]]
-
-
-def longest(value: Any) -> int:
-    """Characters of the longest string in a value of JSON."""
-    if isinstance(value, str):
-        return len(value)
-    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return max(map(longest, inside), default=0)
 
 
 def _add(counted: dict[bytes, int]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
@@ -11,13 +12,21 @@ from django.http import HttpRequest, UnreadablePostError
 from apps.api.errors import BadRequestError, ContentTypeError, LimitError, MethodNotAllowedError
 
 DEEPEST = 50  # no input of the schema comes near it; what is stored of a request must be written, too
+REMEMBERED, LARGEST_REMEMBERED = 500, 4_000  # bodies, octets of one
 
 
 @dataclass(frozen=True)
 class Asked:
+    """Shared by all requests of the same body: nobody changes its variables."""
+
     query: str
     variables: Mapping[str, Any]
     operation_name: str | None
+
+    @cached_property
+    def longest_text(self) -> int:
+        """Characters of the longest string in the variables."""
+        return _longest(self.variables)
 
 
 def asked_of(request: HttpRequest) -> Asked:
@@ -31,7 +40,7 @@ def asked_of(request: HttpRequest) -> Asked:
         raise MethodNotAllowedError("GraphQL is asked with GET or POST")
     body = _body(request)
     if request.content_type == "application/json":
-        return _asked(_json(body, "the body"))
+        return _remembered(body) if len(body) <= LARGEST_REMEMBERED else _asked_in(body)
     if request.content_type == "application/graphql":
         return _asked(request.GET.dict() | {"query": body.decode(errors="replace")})
     raise ContentTypeError(
@@ -66,6 +75,21 @@ def _asked(given: Any) -> Asked:
     if name is not None and not isinstance(name, str):
         raise BadRequestError("operationName: a string is needed")
     return Asked(query, variables or {}, name if name not in ("", "null") else None)
+
+
+def _asked_in(body: bytes) -> Asked:
+    return _asked(_json(body, "the body"))
+
+
+# Many ask alike, and a hit of the response cache takes little else.
+_remembered = lru_cache(REMEMBERED)(_asked_in)
+
+
+def _longest(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return max(map(_longest, inside), default=0)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

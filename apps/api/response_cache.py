@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from apps.api.documents import Operation, is_remembered, operation_of
 from apps.api.execution import executed
 from apps.api.identity import is_anonymous
-from apps.api.popularity import LONGEST_TEXT, longest, popularity
+from apps.api.popularity import LONGEST_TEXT, popularity
 from apps.api.rates import admit
 from apps.api.requests import Asked, asked_of
 from apps.api.responses import JSON, ApiResponse, spoken
@@ -97,7 +97,7 @@ class ResponseCacheMiddleware:
 
 def is_long(asked: Asked, operation: Operation) -> bool:
     """Whether it holds more text than people search for: it may be a résumé."""
-    return max(operation.longest_text, longest(asked.variables)) > LONGEST_TEXT
+    return max(operation.longest_text, asked.longest_text) > LONGEST_TEXT
 
 
 def warm(asked: Asked) -> bool:

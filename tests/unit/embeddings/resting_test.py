@@ -1,0 +1,17 @@
+"""Rests between parts of work, on a clock that only work and rests move."""
+
+import pytest
+
+from apps.embeddings import resting
+
+
+def test_between_two_parts_is_as_much_rest_as_the_one_before_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, rests = 0.0, list[float]()
+    monkeypatch.setattr(resting.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(resting.time, "sleep", rests.append)
+    done = []
+    for part, work in zip(resting.parts(10, 4), (2.0, 5.0, 1.0), strict=True):
+        done.append(part)
+        now += work
+    assert done == [(0, 4), (4, 8), (8, 10)]
+    assert [rest for rest in rests if rest] == [2.0, 5.0]
