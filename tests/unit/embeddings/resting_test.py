@@ -1,4 +1,6 @@
-"""Rests between parts of work, on a clock that only work and rests move."""
+"""Rests between parts of work, on a clock that only work moves."""
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -7,8 +9,8 @@ from apps.embeddings import resting
 
 def test_between_two_parts_is_as_much_rest_as_the_one_before_took(monkeypatch: pytest.MonkeyPatch) -> None:
     now, rests = 0.0, list[float]()
-    monkeypatch.setattr(resting.time, "perf_counter", lambda: now)
-    monkeypatch.setattr(resting.time, "sleep", rests.append)
+    clock = SimpleNamespace(perf_counter=lambda: now, sleep=rests.append)
+    monkeypatch.setattr("apps.embeddings.resting.time", clock)
     done = []
     for part, work in zip(resting.parts(10, 4), (2.0, 5.0, 1.0), strict=True):
         done.append(part)
