@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import orjson
+from cachetools import TTLCache, cached
 from django.conf import settings
 from django.http import HttpRequest, UnreadablePostError
 
 from apps.api.errors import BadRequestError, ContentTypeError, LimitError, MethodNotAllowedError
+from apps.api.identity import is_anonymous
 
 DEEPEST = 50  # no input of the schema comes near it; what is stored of a request must be written, too
 REMEMBERED, LARGEST_REMEMBERED = 500, 4_000  # bodies, octets of one
@@ -17,7 +20,7 @@ REMEMBERED, LARGEST_REMEMBERED = 500, 4_000  # bodies, octets of one
 
 @dataclass(frozen=True)
 class Asked:
-    """Shared by all requests of the same body: nobody changes its variables."""
+    """What anonymous readers ask alike is one object for all of them: nobody changes its variables."""
 
     query: str
     variables: Mapping[str, Any]
@@ -40,7 +43,8 @@ def asked_of(request: HttpRequest) -> Asked:
         raise MethodNotAllowedError("GraphQL is asked with GET or POST")
     body = _body(request)
     if request.content_type == "application/json":
-        return _remembered(body) if len(body) <= LARGEST_REMEMBERED else _asked_in(body)
+        is_alike = len(body) <= LARGEST_REMEMBERED and is_anonymous(request)
+        return _remembered(body) if is_alike else _asked_in(body)
     if request.content_type == "application/graphql":
         return _asked(request.GET.dict() | {"query": body.decode(errors="replace")})
     raise ContentTypeError(
@@ -81,8 +85,9 @@ def _asked_in(body: bytes) -> Asked:
     return _asked(_json(body, "the body"))
 
 
-# Many ask alike, and a hit of the response cache takes little else.
-_remembered = lru_cache(REMEMBERED)(_asked_in)
+# So that a hit of the response cache reads no body twice; for no longer than an answer stays in the process, since some
+# readers say something of themselves.
+_remembered = cached(TTLCache[bytes, Asked](REMEMBERED, settings.CACHE_L1_TTL), lock=Lock())(_asked_in)
 
 
 def _longest(value: Any) -> int:
