@@ -27,7 +27,10 @@ YESTERDAY = 0.5  # weight of the day before
 
 
 class Popularity:
-    """Threads may share it. Its own thread starts with the first count, so after a fork."""
+    """Threads may share it. Its own thread starts with the first count, so after a fork.
+
+    What cannot be carried while Redis is away is carried when it is back.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,9 +45,7 @@ class Popularity:
         if len(request) > LARGEST:
             return
         with self._lock:
-            times = self._counted.get(request, 0)
-            if times or len(self._counted) < KEPT:
-                self._counted[request] = times + 1
+            self._note(request, 1)
             if self._pid != os.getpid():
                 self._pid = os.getpid()
                 threading.Thread(target=self._carry, name="popularity", daemon=True).start()
@@ -59,7 +60,14 @@ class Popularity:
             try:
                 _add(counted)
             except CacheUnavailableError as error:
-                logger.debug("what was asked is not counted: %s", error)
+                logger.debug("what was asked is counted later: %s", error)
+                with self._lock:
+                    for request, times in counted.items():
+                        self._note(request, times)
+
+    def _note(self, request: bytes, times: int) -> None:
+        if request in self._counted or len(self._counted) < KEPT:
+            self._counted[request] = self._counted.get(request, 0) + times
 
 
 def most_asked(count: int) -> list[Asked]:
@@ -77,7 +85,7 @@ def _add(counted: dict[bytes, int]) -> None:
     key = _key(datetime.now(UTC))
 
     def add(redis: Redis) -> None:
-        with redis.pipeline(transaction=False) as pipeline:
+        with redis.pipeline() as pipeline:
             for request, times in counted.items():
                 pipeline.zincrby(key, times, request)
             pipeline.zremrangebyrank(key, 0, -KEPT - 1)
