@@ -16,6 +16,7 @@ from apps.postings.models import Posting
 from jobrec_site.roles import create_missing_roles
 from tests.integration.admin.conftest import fill, member_of
 
+admin.autodiscover()  # it happens with the addresses, which no test may have needed yet
 TABLES: list[Any] = [model._meta for model in admin.site._registry if model._meta.app_label != "auth"] + [
     User._meta,
     Group._meta,
