@@ -7,16 +7,16 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from jobrec_site.addresses import celery_url, embedded_database_url, embedded_redis_url, redis_database
 from jobrec_site.admin_theme import UNFOLD  # noqa: F401  a setting of django-unfold
+from jobrec_site.environment import Variables
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+env = Variables()
+Variables.read_env(BASE_DIR / ".env")
 
 DATA_DIR = Path(env("JOBREC_DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
 
@@ -139,7 +139,10 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------------
-DATABASES = {"default": env.db_url("DATABASE_URL", default=embedded_database_url(DATA_DIR))}
+_database = env.address(
+    "DATABASE_URL", default=embedded_database_url(DATA_DIR), schemes=("postgresql", "postgres")
+)
+DATABASES = {"default": env.db_url_config(_database)}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=600),
     "CONN_HEALTH_CHECKS": True,
@@ -159,10 +162,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis or Valkey: three roles, separable -----------------------------------------------------------------
 # Not BROKER_URL: Celery's command line takes that from the environment itself, in a form of its own.
-REDIS_URL = env("REDIS_URL", default=embedded_redis_url(DATA_DIR))
-REDIS_BROKER_URL = env("REDIS_BROKER_URL", default=redis_database(REDIS_URL, 0))
-REDIS_RESULT_URL = env("REDIS_RESULT_URL", default=redis_database(REDIS_URL, 1))
-REDIS_CACHE_URL = env("REDIS_CACHE_URL", default=redis_database(REDIS_URL, 2))
+_REDIS = ("redis", "rediss", "unix")
+REDIS_URL = env.address("REDIS_URL", default=embedded_redis_url(DATA_DIR), schemes=_REDIS)
+REDIS_BROKER_URL = env.address("REDIS_BROKER_URL", default=redis_database(REDIS_URL, 0), schemes=_REDIS)
+REDIS_RESULT_URL = env.address("REDIS_RESULT_URL", default=redis_database(REDIS_URL, 1), schemes=_REDIS)
+REDIS_CACHE_URL = env.address("REDIS_CACHE_URL", default=redis_database(REDIS_URL, 2), schemes=_REDIS)
 
 CACHES = {
     "default": {
@@ -261,12 +265,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = max(GRAPHQL_MAX_BODY, 2_621_440)  # Django's own b
 RATE_LIMIT_ANONYMOUS = env("RATE_LIMIT_ANONYMOUS", default="600/minute")
 RATE_LIMIT_SIGNED_IN = env("RATE_LIMIT_SIGNED_IN", default="3000/minute")
 
+LOG_LEVEL = env.choice("LOG_LEVEL", default="INFO", among=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # A line for each message that a worker takes would drown those that say what became of it.
     "loggers": {"django.db.backends": {"level": "INFO"}, "celery.worker.strategy": {"level": "WARNING"}},
 }

@@ -5,7 +5,20 @@ import re
 import subprocess
 import sys
 
+import pytest
+
+from jobrec_site.environment import Variables
 from jobrec_site.local.programs import ROOT
+
+WRONG = {
+    "WEB_PORT=eighty": "a whole number is needed",
+    "EMBED_DEADLINE=2,5": "a number is needed",
+    "HTTPS=1  # behind a proxy": "1 or 0 is needed",
+    "DATABASE_URL=mysql://jobrec:secret@db/jobrec": "postgresql://",
+    "REDIS_URL=localhost:6379": "redis://",
+    "LOG_LEVEL=LOUD": "WARNING",
+    "RATE_LIMIT_ANONYMOUS=many": "600/minute",
+}
 
 
 def check(**variables: str) -> "subprocess.CompletedProcess[str]":
@@ -34,3 +47,23 @@ def test_it_would_complain_without_https() -> None:
     done = check(HTTPS="0")
     assert done.returncode == 1
     assert "security.W004" in done.stderr  # no HSTS
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_value_that_is_not_understood_is_named_with_what_would_be_right(wrong: str) -> None:
+    name, _, value = wrong.partition("=")
+    done = check(**{name: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"The settings are wrong: {name}")
+    assert WRONG[wrong] in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_values_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"KEY": "$HOME#1", "LIMIT": " ", "FLAG": "Yes"}.items():
+        monkeypatch.setenv(name, value)
+    env = Variables()
+    assert env("KEY", default="") == "$HOME#1"
+    assert env.int("LIMIT", default=7) == 7
+    assert env.bool("FLAG", default=False) is True
