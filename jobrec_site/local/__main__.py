@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> None:
         flower=settings.FLOWER_PORT,
     )
     with LocalJobrec(settings.DATA_DIR, ports) as jobrec:
-        jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates)
+        jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates, whatever_comes=True)
         jobrec.print_addresses()
         jobrec.stay_up()
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import django
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from apps.caching.mirror import mirror
@@ -77,8 +77,11 @@ class LocalJobrec:
         self._supervisor.stop()
         self._lock.close()
 
-    def main_job(self, *, postings: int, candidates: int) -> None:
-        """From nothing to recommendations. Raises EmbeddedServerError, ProgramError or CommandError."""
+    def main_job(self, *, postings: int, candidates: int, whatever_comes: bool = False) -> None:
+        """From nothing to recommendations. Raises EmbeddedServerError, ProgramError or CommandError.
+
+        With `whatever_comes` it goes on where somebody pauses or cancels a run meanwhile, or a row cannot be embedded.
+        """
         from apps.candidates.models import Candidate
         from apps.postings.models import Posting
 
@@ -93,7 +96,12 @@ class LocalJobrec:
         _say(f"starting {', '.join(self._names)}")
         self._supervisor.run(self._names)
         _say("embedding what is pending")
-        call_command("embed", wait=True)
+        try:
+            call_command("embed", wait=True)
+        except CommandError as error:
+            if not whatever_comes:
+                raise
+            _say(str(error))
         print(flush=True)
         first = Candidate.objects.order_by("pk").values_list("pk", flat=True).first()
         if first is not None:

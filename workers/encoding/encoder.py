@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,17 +55,18 @@ class Encoder:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the slots are the parallelism
         torch.set_num_threads(hardware.threads)
         self._slots = threading.BoundedSemaphore(hardware.slots)
-        self._model = _load(version, hardware)
-        self._tokenizer: Any = self._model.tokenizer
-        self.window = int(self._model.max_seq_length or 512)  # tokens
-        self._special_tokens = self._tokenizer.num_special_tokens_to_add()
-        dimensions = self._model.get_embedding_dimension()
-        if dimensions != version.dimensions:
-            raise ModelLoadError(
-                f"{version.name} yields {dimensions} dimensions, but is registered with {version.dimensions}: "
-                f"set EMBEDDING_DIMENSIONS={dimensions}, or add the model with --dimensions {dimensions}"
-            )
-        self._forward_pass = Unpadded.where_it_agrees(self._model, self._padded) or self._padded
+        with _load_errors(version):
+            self._model = _loaded(version, hardware)
+            self._tokenizer: Any = self._model.tokenizer
+            self.window = int(self._model.max_seq_length or 512)  # tokens
+            self._special_tokens = self._tokenizer.num_special_tokens_to_add()
+            dimensions = self._model.get_embedding_dimension()
+            if dimensions != version.dimensions:
+                raise ModelLoadError(
+                    f"{version.name} yields {dimensions} dimensions, but is registered with {version.dimensions}: "
+                    f"set EMBEDDING_DIMENSIONS={dimensions}, or add the model with --dimensions {dimensions}"
+                )
+            self._forward_pass = Unpadded.where_it_agrees(self._model, self._padded) or self._padded
 
     def encode(
         self, texts: Sequence[str], *, role: Role = "document", on_batch: Callable[[], None] = lambda: None
@@ -155,20 +157,30 @@ class Encoder:
         return features
 
 
-def _load(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a log is no terminal
+@contextmanager
+def _load_errors(version: ModelVersion) -> Iterator[None]:
+    """Whatever goes wrong meanwhile, a broken file or a folder that holds no such model, is a ModelLoadError."""
     try:
-        model = SentenceTransformer(
-            location_of(version.name),
-            device=hardware.device,
-            revision=None if Path(version.name).is_dir() else version.weights,
-            model_kwargs={"dtype": hardware.dtype},
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        yield
+    except ModelLoadError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelLoadError(
             f"cannot load {version.name!r} ({version.weights}): {reason}. Give a local folder or a model hub's name"
         ) from error
+
+
+def _loaded(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a log is no terminal
+    if not version.name:
+        raise ValueError("the name is empty")
+    model = SentenceTransformer(
+        location_of(version.name),
+        device=hardware.device,
+        revision=None if Path(version.name).is_dir() else version.weights,
+        model_kwargs={"dtype": hardware.dtype},
+    )
     return model.eval()
 
 

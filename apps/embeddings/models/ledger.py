@@ -83,6 +83,11 @@ class EmbeddingRun(models.Model):
     def is_open(self) -> bool:
         return self.state in self.OPEN_STATES
 
+    @property
+    def is_paused_by_hand(self) -> bool:
+        """And so until somebody lets it go on."""
+        return self.state == self.State.PAUSED and self.resume_at is None
+
     def progress(self) -> "RunProgress":
         return RunProgress(self)
 

@@ -102,6 +102,10 @@ def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
     stack.manage("embed", "--kind=posting")
     wait_until(lambda: states(stack).get("planned"), "the run is planned")
     assert "is paused" in stack.manage("embed", "--pause")
+    assert "was paused (command line); `embed --resume` lets it go on" in stack.manage("embed")
+    assert stack.sql("SELECT state FROM embeddings_embeddingrun ORDER BY id DESC LIMIT 1") == [
+        {"state": "paused"}
+    ]
     stack.signal("embed-worker", SIGCONT)
     assert "no run is open" not in stack.manage("embed", "--resume", "--wait", "--timeout=200")
     assert stack.sql(CURRENT) == [{"n": ROWS}]

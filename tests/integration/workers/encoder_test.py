@@ -1,5 +1,6 @@
 """The encoder with the real model."""
 
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -165,3 +166,15 @@ def test_a_local_folder_is_a_model_too() -> None:
 def test_a_model_that_cannot_serve_says_why(changes, message: str) -> None:
     with pytest.raises(ModelLoadError, match=message):
         Encoder(replace(VERSION, **changes), EXACT)
+
+
+def test_a_broken_file_is_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """A download that broke off must not cost rows: their run pauses, as with every model that cannot be loaded."""
+    whole = Path(location_of("all-MiniLM-L6-v2"))
+    shutil.copytree(whole, tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    with pytest.raises(ModelLoadError, match=r"cannot load '.*model'"):
+        Encoder(replace(VERSION, name=str(tmp_path / "model")), EXACT)
+    with pytest.raises(ModelLoadError, match="the name is empty"):
+        Encoder(replace(VERSION, name=""), EXACT)

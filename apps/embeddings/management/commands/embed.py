@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from apps.embeddings import hints, planning, registry, runs
 from apps.embeddings.errors import ModelStateError
-from apps.embeddings.models import EmbeddingModel, EmbeddingRun, Invalidation, Kind
+from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun, Invalidation, Kind
 from apps.embeddings.models.ledger import RunProgress
 
 POLL = 0.5  # seconds
@@ -20,8 +20,8 @@ SILENCE = 60  # seconds without progress before the person is told what to look 
 
 class Command(BaseCommand):
     help = (
-        "Embeds what is pending: starts a run for each kind and model, lets paused ones go on where they were, and "
-        "watches them with --wait."
+        "Embeds what is pending: starts a run for each kind and model, where none is open, and watches them with --wait. "
+        "Runs that somebody paused stay so without --resume."
     )
     requires_system_checks = ()  # they load all that serves HTTP
 
@@ -32,7 +32,9 @@ class Command(BaseCommand):
         )
         instead = parser.add_mutually_exclusive_group()
         instead.add_argument(
-            "--resume", action="store_true", help="only lets open runs go on from where they are"
+            "--resume",
+            action="store_true",
+            help="only lets open runs go on from where they are, paused ones too",
         )
         instead.add_argument("--pause", action="store_true", help="stops open runs until they are resumed")
         instead.add_argument(
@@ -50,7 +52,7 @@ class Command(BaseCommand):
         if options["pause"] or options["cancel"]:
             self._stop(open_runs, cancel=options["cancel"])
             return
-        started = self._resume(open_runs)
+        started = self._resume(open_runs, by_hand=options["resume"])
         if not options["resume"]:
             started += self._start(kinds, models, started)
         hints.plan_soon(run.pk for run in started)
@@ -62,10 +64,13 @@ class Command(BaseCommand):
             )
         if not options["wait"]:
             for run in started:
-                self.stdout.write(f"{run} is under way; watch it with `embed --wait` or in the admin")
+                if run.is_paused_by_hand:
+                    self.stdout.write(_paused(run))
+                else:
+                    self.stdout.write(f"{run} is under way; watch it with `embed --wait` or in the admin")
             return
         until = time.monotonic() + options["timeout"] if options["timeout"] else float("inf")
-        failed = sum(self._watch(run, until) for run in started)
+        failed = sum(self._watch(run, until, started) for run in started)
         if failed:
             raise CommandError(
                 f"{failed:,} rows have no current vector; see the dead letters and the run's chunks"
@@ -80,11 +85,11 @@ class Command(BaseCommand):
         if not open_runs:
             self.stdout.write("no run is open")
 
-    def _resume(self, open_runs: QuerySet[EmbeddingRun]) -> list[EmbeddingRun]:
-        """The open runs, those that paused let go on."""
+    def _resume(self, open_runs: QuerySet[EmbeddingRun], *, by_hand: bool) -> list[EmbeddingRun]:
+        """The open runs; those that paused go on, those that somebody paused only with `by_hand`."""
         found = list(open_runs)
         for run in found:
-            if runs.resume_run(run.pk):
+            if (by_hand or not run.is_paused_by_hand) and runs.resume_run(run.pk):
                 self.stdout.write(f"{run} goes on; it was paused: {run.paused_because}")
         return found
 
@@ -109,11 +114,15 @@ class Command(BaseCommand):
             raise CommandError(f"--model: {model} is retired: `models add` takes it back")
         return model
 
-    def _watch(self, run: EmbeddingRun, until: float) -> int:
-        """Shows the run until it is done; returns the number of rows it could not embed."""
+    def _watch(self, run: EmbeddingRun, until: float, all_runs: list[EmbeddingRun]) -> int:
+        """Shows the run until it is done; returns the number of rows it could not embed.
+
+        It is not silent while another of all runs, which the same workers may be busy with, gets on.
+        """
         bar: tqdm[Any] = tqdm(total=0, disable=not sys.stderr.isatty(), bar_format=_BAR, leave=False)
         started, last_change, seen, warned = time.monotonic(), time.monotonic(), -1, False
         before: RunProgress | None = None
+        others = _embedded(all_runs)
         while True:
             run.refresh_from_db()
             progress = run.progress()
@@ -123,24 +132,41 @@ class Command(BaseCommand):
                 seen, last_change = progress.embedded, time.monotonic()
             if not run.is_open and runs.is_served(run):
                 break
-            if run.state == EmbeddingRun.State.PAUSED and run.resume_at is None:
+            if run.is_paused_by_hand:
                 bar.close()
-                raise CommandError(f"{run} was paused ({run.paused_because}); `embed --resume` lets it go on")
+                raise CommandError(_paused(run))
             if time.monotonic() > until:
                 bar.close()
                 left = f"{progress.percent:.0f} % are embedded" if run.is_open else _left_to_do(run)
-                raise CommandError(f"{run}: not done in time, {left}; it goes on without you")
+                raise CommandError(f"{run}: not done in time, {left}; it goes on without you{_trouble(run)}")
             if not warned and time.monotonic() - last_change > SILENCE:
-                warned = True
-                self.stderr.write(
-                    f"{run}: nothing happened for {SILENCE} s: do an embed and a write worker run?"
-                )
+                others, others_before = _embedded(all_runs), others
+                last_change, warned = time.monotonic(), others == others_before
+                if warned:
+                    self.stderr.write(
+                        f"{run}: nothing happened for {SILENCE} s: do an embed and a write worker run?{_trouble(run)}"
+                    )
             time.sleep(POLL)
         bar.close()
         if run.state == EmbeddingRun.State.CANCELLED:
             raise CommandError(f"{run} was cancelled: what it wrote stays, the rest is pending")
         self.stdout.write(_summary(run, progress))
         return progress.dead + progress.failed
+
+
+def _embedded(all_runs: list[EmbeddingRun]) -> int:
+    return sum(run.progress().embedded for run in all_runs)
+
+
+def _paused(run: EmbeddingRun) -> str:
+    return f"{run} was paused ({run.paused_because}); `embed --resume` lets it go on"
+
+
+def _trouble(run: EmbeddingRun) -> str:
+    """What the ledger says is in its way; empty where it knows of nothing."""
+    left = run.chunks.exclude(error="").exclude(state__in=EmbeddingChunk.TERMINAL_STATES)
+    error = run.paused_because or left.order_by("pk").values_list("error", flat=True).first()
+    return f" ({error.strip().splitlines()[-1]})" if error else ""
 
 
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {postfix}"

@@ -59,6 +59,9 @@ class Command(BaseCommand):
                 )
 
     def _add(self, options: dict[str, Any]) -> None:
+        for name in ("name", "weights"):
+            if not options[name].strip():
+                raise CommandError(f"{name}: is empty")
         if not 1 <= options["dimensions"] <= 4000:
             raise CommandError(
                 f"--dimensions {options['dimensions']}: an HNSW index on halfvec takes 1 to 4000 (pgvector 0.8)"
