@@ -12,18 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
 
 from cachetools import LRUCache
 from redis.exceptions import RedisError
 
 from apps.caching import generations, shared
 from apps.caching.shared import CacheUnavailableError
+from apps.caching.subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
 KNOWN_TAGS = 100_000
-POLL = 2.0  # seconds between looks at the subscription's health
+POLL = 2.0  # seconds between looks at whether it is closed
 RECONNECT = 0.5  # seconds
 
 
@@ -102,16 +102,12 @@ class GenerationMirror:
             time.sleep(RECONNECT)
 
     def _follow_channel(self) -> None:
-        # A connection of its own: the pool's read timeout is meant for commands.
-        connection: Any = shared.connection()  # redis-py does not type its subscriptions
-        subscription = connection.pubsub(ignore_subscribe_messages=False)
-        with subscription:
-            subscription.subscribe(generations.channel())
+        with Subscription(generations.channel()) as subscription:
             while not self._closed.is_set():
-                message = subscription.get_message(timeout=POLL)
+                message = subscription.next(timeout=POLL)
                 if message is None:
-                    subscription.ping()  # raises where the server vanished without closing the connection
-                elif message["type"] == "subscribe":
+                    continue
+                if message["type"] == "subscribe":
                     with self._lock:
                         self._known.clear()  # what was raised before this moment was not heard
                     shared.breaker.reset()  # Redis answers: nobody need wait before asking it

@@ -14,8 +14,9 @@ import orjson
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from apps.caching import generations, shared
+from apps.caching import generations
 from apps.caching.shared import CacheUnavailableError, ask
+from apps.caching.subscription import Subscription
 
 WANTED = "jobrec:prepare:"  # a run for which it was asked
 AT_WORK = "jobrec:preparing:"  # a run that is waited for
@@ -65,18 +66,14 @@ class Announcements:
     """What `prepare` asks for, as a warmer hears it: what was asked while it did not listen is not for it."""
 
     def __init__(self) -> None:
-        self._subscription: Any = None
+        self._subscription: Subscription | None = None
 
     def next(self, timeout: float) -> Upcoming | None:
         """The next one, None after `timeout` seconds. Raises CacheUnavailableError; call it again later."""
         try:
             if self._subscription is None:
-                connection: Any = shared.connection()
-                self._subscription = connection.pubsub(ignore_subscribe_messages=True)
-                self._subscription.subscribe(_channel())
-            message = self._subscription.get_message(timeout=timeout)
-            if message is None:
-                self._subscription.ping()  # raises where the server vanished without closing the connection
+                self._subscription = Subscription(_channel())
+            message = self._subscription.next(timeout=timeout)
         except (RedisError, OSError) as error:
             self.close()
             raise CacheUnavailableError(f"announcements cannot be followed: {error}") from error

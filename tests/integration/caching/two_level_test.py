@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,6 +230,60 @@ def hole_that_counts(listening: socket.socket) -> Iterator[list[socket.socket]]:
         thread.join()
         for each in accepted:
             each.close()
+
+
+def test_a_connection_that_dies_without_being_closed_is_noticed(
+    new_process: NewProcess, settings: Any, tmp_path: Path
+) -> None:
+    with relay(tmp_path / "relay", shared.connection()) as (url, fall_silent):
+        settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": url}}
+        process, answers = new_process(), Answers()
+        assert [ask(process, answers), ask(process, answers)] == [1, 1]
+        fall_silent()
+        generations.raise_tags(["postings"])
+        wait_until(lambda: ask(process, answers) == 2, "the invalidation is seen", timeout=30)
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": settings.REDIS_CACHE_URL}}
+
+
+@contextmanager
+def relay(path: Path, redis: Any) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Connections to Redis by way of a socket of its own: its URL, and what silences the subscriptions that stand."""
+    target = redis.connection_pool.connection_kwargs["path"]
+    subscribed: set[socket.socket] = set()
+    silent: set[socket.socket] = set()
+    pairs: list[tuple[socket.socket, socket.socket]] = []
+
+    def carry(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while octets := source.recv(65_536):
+                if b"SUBSCRIBE" in octets:
+                    subscribed.update((source, sink))
+                if source not in silent:
+                    sink.sendall(octets)
+
+    def accept() -> None:
+        with suppress(OSError):  # closed
+            while True:
+                client, server = listening.accept()[0], socket.socket(socket.AF_UNIX)
+                server.connect(target)
+                pairs.append((client, server))
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=carry, args=ends, daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        try:
+            yield f"unix://{path}?db=2", lambda: silent.update(subscribed)
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+            for end in (end for pair in pairs for end in pair):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
 
 
 def test_unknown_namespaces_are_refused() -> None:
