@@ -9,6 +9,7 @@ from apps.api.errors import bad_field, bad_input
 from apps.records.inputs import RecordInput
 
 MOST_NAMES = 200  # in one argument
+LONGEST_NAME = 100  # characters, as of a skill
 
 FormT = TypeVar("FormT", bound=RecordInput)
 
@@ -22,11 +23,30 @@ def validated(form: type[FormT], given: Mapping[str, Any], *, argument: str) -> 
         raise bad_input(error, argument=argument) from error
 
 
-def bounded(names: Sequence[str] | None, *, argument: str) -> list[str]:
-    """A list of names, empty where none was given. Raises BadInputError where it is longer than MOST_NAMES."""
+def bounded(names: Sequence[str] | None, *, argument: str, most: int = MOST_NAMES) -> list[str]:
+    """A list of names without blank ones, empty where none was given.
+
+    Raises BadInputError for more than `most` of them, and for one that is too long or holds a NUL.
+    """
     given = list(names or ())
-    if len(given) > MOST_NAMES:
+    if len(given) > most:
+        raise bad_field(argument, f"{len(given):,} are too many, at most {most}", limit=argument, bound=most)
+    plain = (
+        plain_text(name, argument=f"{argument}[{at}]", longest=LONGEST_NAME) for at, name in enumerate(given)
+    )
+    return [name for name in plain if name]
+
+
+def plain_text(text: str | None, *, argument: str, longest: int) -> str:
+    """The text without blanks around it. Raises BadInputError where it is too long or holds a NUL."""
+    given = (text or "").strip()
+    if len(given) > longest:
         raise bad_field(
-            argument, f"{len(given):,} are too many, at most {MOST_NAMES}", limit=argument, bound=MOST_NAMES
+            argument,
+            f"{len(given):,} characters are too many, at most {longest:,}",
+            limit=argument,
+            bound=longest,
         )
+    if "\x00" in given:
+        raise bad_field(argument, "holds a NUL character")
     return given

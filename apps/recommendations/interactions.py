@@ -35,7 +35,8 @@ def record_interaction(candidate_id: int, posting_id: int, action: str) -> Inter
     interaction, _ = Interaction.objects.update_or_create(
         candidate_id=candidate_id, posting_id=posting_id, action=action, defaults={"at": timezone.now()}
     )
-    invalidate_on_commit(["candidates"], [candidate_id], lists=False)  # no list over candidates shows it
+    if action in LIKED + FINAL:  # others change no recommendation
+        invalidate_on_commit(["candidates"], [candidate_id], lists=False)  # no list over candidates shows it
     return interaction
 
 
@@ -57,10 +58,10 @@ def interest(candidate_id: int, posting_ids: Sequence[int], *, model: EmbeddingM
             f"""
             WITH liked AS MATERIALIZED (
                 SELECT posting_id, vector FROM (
-                    SELECT posting_id, max(at) AS at FROM {Interaction._meta.db_table}
+                    SELECT posting_id FROM {Interaction._meta.db_table}
                     WHERE candidate_id = %(candidate)s GROUP BY posting_id
                     HAVING bool_or(action = ANY (%(liked)s)) AND NOT bool_or(action = %(dismissed)s)
-                    ORDER BY max(at) DESC, posting_id LIMIT %(latest)s) AS liked
+                    ORDER BY max(at) FILTER (WHERE action = ANY (%(liked)s)) DESC, posting_id LIMIT %(latest)s) AS liked
                 JOIN {names.embedding} USING (posting_id) WHERE model_id = %(model)s
             )
             SELECT embedding.posting_id, 1 - min(embedding.vector <=> liked.vector)

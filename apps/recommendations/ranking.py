@@ -10,7 +10,8 @@ The score is a weighted mean of parts between 0 and 1:
     experience  1 where the candidate has the years asked for, else years ÷ years asked for         0.05
     english     1 at the level asked for, a third less for each level below                         0.03
     location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere; half of
-                that, and 0 where a place is unknown, for who wants remote work and finds none      0.03
+                that, and 0 where a place is unknown, for who wants remote work and finds none;
+                nothing for who names no place and asks for no remote work                          0.03
     salary      1 where the posting pays what is expected, else pay ÷ expectation (one currency)    0.03
     freshness   1 on the day of publication, half of it after 30 days, a quarter after 60 …         0.02
 
@@ -153,7 +154,7 @@ def _english(has: int | None, wanted: int | None) -> float | None:
 
 def _location(candidate: Features, posting: Features) -> float | None:
     if posting.remote:
-        return 1.0
+        return 1.0 if candidate.remote or candidate.place != NOWHERE else None
     near = _nearness_of(candidate.place, posting.place)
     return (near or 0.0) / 2 if candidate.remote else near
 

@@ -4,7 +4,7 @@ from typing import Any
 import graphene
 
 from apps.api.access import require
-from apps.api.errors import UnavailableError
+from apps.api.errors import UnavailableError, bad_field
 from apps.caching import generations, tags
 from apps.caching.mirror import mirror
 from apps.caching.shared import CacheUnavailableError
@@ -37,6 +37,8 @@ class InvalidateCache(graphene.Mutation):
         _root: None, info: Any, namespaces: Sequence[Any], ids: Sequence[int] | None = None
     ) -> "InvalidateCache":
         require(info, "embeddings.change_embeddingrun")
+        if not namespaces:
+            raise bad_field("namespaces", "name at least one")
         changed = tags.changed([getattr(each, "value", each) for each in namespaces], ids or ())
         try:
             raised, reached = generations.raise_tags(changed)

@@ -56,10 +56,12 @@ class UpsertCandidate(graphene.Mutation):
 
     @staticmethod
     def mutate(_root: None, info: Any, input: dict[str, Any]) -> "UpsertCandidate":  # noqa: A002  named by the schema
-        own = Candidate.objects.filter(pk=own_candidate_id(info) or 0)
-        if not own.filter(source=input.get("source") or "manual", external_id=input["external_id"]).exists():
+        own = own_candidate_id(info)
+        if own is None:
             require(info, "candidates.change_candidate")
         form = validated(CandidateInput, input, argument="input")
+        if own is None or not _is_row(form, own):
+            require(info, "candidates.change_candidate")
         upserted = upsert_candidates([form])
         if upserted.changed:
             embed_soon(Kind.CANDIDATE)
@@ -67,6 +69,10 @@ class UpsertCandidate(graphene.Mutation):
         return UpsertCandidate(
             candidate=for_nodes(Candidate.objects.filter(pk=key)).get(), created=bool(upserted.inserted)
         )
+
+
+def _is_row(form: CandidateInput, key: int) -> bool:
+    return Candidate.objects.filter(pk=key, source=form.source, external_id=form.external_id).exists()
 
 
 class CandidateMutations(graphene.ObjectType):

@@ -7,12 +7,14 @@ from apps.api.access import require
 from apps.api.connections import connection_of
 from apps.api.dead_letters.types import DeadLetterConnection, DeadLetterFilterInput
 from apps.api.filters import filter_values
-from apps.api.ids import primary_key
+from apps.api.ids import bare_key, primary_key
+from apps.api.inputs import plain_text
 from apps.api.paging import Order, moment, page_of_rows
 from apps.embeddings.models import DeadLetter
 from apps.embeddings.models.ledger import DeadLetterQuerySet
 from apps.records.counting import counted
 
+LONGEST_ERROR = 1_000  # characters that are searched for
 NEWEST = Order("newest", "created_at", moment)
 
 
@@ -28,13 +30,14 @@ def selected(given: dict[str, Any] | None) -> DeadLetterQuerySet:
     if "kind" in values:
         letters = letters.filter(kind=values["kind"])
     if "row_id" in values:
-        letters = letters.filter(row_id=primary_key(values["row_id"], of="", argument="filter.rowId"))
+        letters = letters.filter(row_id=bare_key(values["row_id"], argument="filter.rowId"))
     if "run_id" in values:
         letters = letters.filter(
             run_id=primary_key(values["run_id"], of="EmbeddingRun", argument="filter.runId")
         )
     if "error" in values:
-        letters = letters.filter(error__icontains=values["error"])
+        error = plain_text(values["error"], argument="filter.error", longest=LONGEST_ERROR)
+        letters = letters.filter(error__icontains=error)
     return letters
 
 

@@ -13,7 +13,7 @@ from apps.api.connections import page_info
 from apps.api.errors import bad_field, camel
 from apps.api.filters import filter_values
 from apps.api.ids import primary_key
-from apps.api.inputs import bounded
+from apps.api.inputs import bounded, plain_text
 from apps.api.postings import queries as postings
 from apps.api.postings.types import PostingFilterInput
 from apps.api.recommendations.cursors import MatchCursor, page_of_matches
@@ -181,13 +181,9 @@ class RecommendationQueries(graphene.ObjectType):
 def _profile(given: dict[str, Any], prefix: str) -> Profile:
     values = {name: getattr(value, "value", value) for name, value in given.items() if value is not None}
     values["skills"] = tuple(bounded(values.get("skills"), argument=f"{prefix}skills"))
-    text = values.get("text", "").strip()
+    text = plain_text(values.get("text"), argument=f"{prefix}text", longest=LONGEST_TEXT)
     if not text and not values["skills"]:
         raise bad_field(f"{prefix}text", "give a text or skills")
-    if len(text) > LONGEST_TEXT:
-        raise bad_field(f"{prefix}text", f"{len(text):,} characters are too many, at most {LONGEST_TEXT:,}")
-    if "\x00" in text:
-        raise bad_field(f"{prefix}text", "holds a NUL character")
     for name, most in BOUNDS.items():
         if not 0 <= values.get(name, 0) <= most:
             raise bad_field(

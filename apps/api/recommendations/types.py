@@ -44,7 +44,7 @@ class Explanation(graphene.ObjectType):
     experience_fit = graphene.Float(description="1 where the experience is enough, less where it falls short")
     english_fit = graphene.Float(description="1 where the English is good enough, less below")
     location_fit = graphene.Float(
-        description="1 remote or same city, 0.7 same region, 0.4 same country, else 0"
+        description="1 remote or same city, 0.7 same region, 0.4 same country, else 0; null where no place is asked for"
     )
     salary_fit = graphene.Float(
         description="1 where the posting pays what is expected, else pay ÷ expectation"

@@ -8,7 +8,7 @@ from apps.api.candidates.queries import VIEW
 from apps.api.enums import KindEnum
 from apps.api.errors import bad_field
 from apps.api.ids import primary_key
-from apps.api.inputs import bounded
+from apps.api.inputs import bounded, plain_text
 from apps.api.paging import page_size
 from apps.api.statistics.types import (
     CategoryDistributionType,
@@ -21,6 +21,7 @@ from apps.api.statistics.types import (
 from apps.api.translation import translated
 from apps.embeddings.models import Kind
 from apps.recommendations.skill_match import skill_match
+from apps.records.filters import LONGEST_LIST
 from apps.skills.directory import entries_of
 from apps.statistics import services
 from apps.statistics.services import CategoryDistribution, CompanyShare
@@ -95,7 +96,10 @@ class StatisticsQueries(graphene.ObjectType):
         if wanted == Kind.CANDIDATE:
             require(info, VIEW)  # a search that meets one candidate only would tell about it
         return services.search_statistics(
-            wanted, text=_text(text), skills=bounded(skills, argument="skills"), first=page_size(first)
+            wanted,
+            text=plain_text(text, argument="text", longest=LONGEST_TEXT),
+            skills=bounded(skills, argument="skills", most=LONGEST_LIST),
+            first=page_size(first),
         )
 
     @staticmethod
@@ -126,12 +130,3 @@ class StatisticsQueries(graphene.ObjectType):
     @staticmethod
     def resolve_category_distribution(_root: None, _info: Any, skills: Sequence[str]) -> CategoryDistribution:
         return services.category_distribution(bounded(skills, argument="skills"))
-
-
-def _text(text: str | None) -> str:
-    given = (text or "").strip()
-    if len(given) > LONGEST_TEXT:
-        raise bad_field("text", f"{len(given):,} characters are too many", limit="text", bound=LONGEST_TEXT)
-    if "\x00" in given:
-        raise bad_field("text", "holds a NUL character")
-    return given

@@ -82,6 +82,7 @@ def test_a_recruiter_upserts_candidates(recruiter: Api, no_broker: list[Any]) ->
     assert Candidate.objects.get(external_id="c9").experience_years == Decimal("3.5")
     reader = Api(user_with("view_candidate"))
     assert reader.error(upsert, input=values)[0] == "FORBIDDEN"
+    assert Api().error(upsert, input={"externalId": "\x00"})[0] == "UNAUTHENTICATED"
 
 
 def test_mutations_are_sent_with_post_and_as_json(recruiter: Api) -> None:

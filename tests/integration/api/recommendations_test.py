@@ -120,6 +120,10 @@ def test_a_saved_posting_draws_its_like_up_but_not_itself(
     assert found["p20"] is None
     assert found["p21"] == pytest.approx(np.cos(np.radians(3)), abs=2e-3)
     assert found["p29"] == pytest.approx(np.cos(np.radians(27)), abs=2e-3)
+    # To look at one changes nothing, and lets no cached answer go.
+    with django_capture_on_commit_callbacks(execute=True) as told:
+        recruiter.data(record, c=key("c1"), p=key("p10"), a="VIEWED")
+    assert told == []
     # What was dismissed after all says nothing any more, and is not recommended.
     with django_capture_on_commit_callbacks(execute=True):
         recruiter.data(record, c=key("c1"), p=key("p20"), a="DISMISSED")

@@ -100,7 +100,7 @@ def test_search_statistics_are_of_what_matched(anonymous: Api, recruiter: Api) -
     assert recruiter.data(query, kind="CANDIDATE", text="python")["searchStatistics"]["total"] == 3
     assert anonymous.error(query, kind="POSTING", skills=["x"] * 30) == (
         "BAD_USER_INPUT",
-        "filter.skills: 30 are too many, at most 20",
+        "skills: 30 are too many, at most 20",
     )
 
 
@@ -249,3 +249,5 @@ def test_invalidating_by_hand() -> None:
     data = operator.data("mutation { invalidateCache(namespaces: [POSTINGS]) { processesReached } }")
     assert data["invalidateCache"]["processesReached"] >= 1
     assert anonymous.data(count)["postings"]["totalCount"] == 29
+    nothing = operator.error("mutation { invalidateCache(namespaces: []) { processesReached } }")
+    assert nothing == ("BAD_USER_INPUT", "namespaces: name at least one")

@@ -80,6 +80,9 @@ def test_who_wants_remote_work_is_not_as_near_to_any_other() -> None:
     assert parts_of(Features(place=oslo, remote=True), Features(place=oslo))["location"] == 0.5
     assert parts_of(Features(remote=True), Features(place=oslo))["location"] == 0.0
     assert parts_of(Features(remote=True), Features(remote=True))["location"] == 1.0
+    assert "location" not in parts_of(
+        Features(), Features(place=oslo, remote=True)
+    )  # no place is in question
 
 
 def test_salary_is_compared_in_one_currency_only() -> None:
