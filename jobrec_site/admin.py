@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
 from django_celery_beat import admin as beat
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -16,9 +18,29 @@ from django_celery_beat.models import (
 )
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilter
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from apps.access.rates import allowance
+from apps.api.rates import address_of
+
+
+class LoginForm(AuthenticationForm):
+    """Each try costs a slow hash, and may be a guess."""
+
+    def clean(self) -> dict[str, Any]:
+        wait = (
+            allowance(settings.RATE_LIMIT_LOGIN, f"login-{address_of(self.request)}")
+            if self.request
+            else None
+        )
+        if wait is not None:
+            raise ValidationError(f"Too many tries: try again in {wait} s.")
+        cleaned: dict[str, Any] = super().clean()
+        return cleaned
+
+
+admin.site.login_form = LoginForm
 admin.site.index_title = "Dashboard"
 for registered in (
     User,

@@ -1,11 +1,14 @@
 """The environment's variables, as settings are read from them."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+NumberT = TypeVar("NumberT", int, float)
+MOST_PORT = 65_535
 
 _SAID = {int: "a whole number", float: "a number", bool: "1 or 0"}
 _BOOLEANS = {"0": False, "false": False, "no": False, "off": False} | dict.fromkeys(
@@ -35,6 +38,23 @@ class Variables(environ.Env):
             return _BOOLEANS[given.strip().lower()] if cast is bool else cast(given)
         except (KeyError, ValueError) as error:
             raise ImproperlyConfigured(f"{var}={given}: {_SAID[cast]} is needed") from error
+
+    def number(self, var: str, *, default: NumberT, least: float = 0, most: float = float("inf")) -> NumberT:
+        """A number as the default is one, between the bounds. Raises ImproperlyConfigured."""
+        given: NumberT = self.get_value(var, type(default), default)
+        if not least <= given <= most:
+            bounds = f"at least {least:,}" if most == float("inf") else f"between {least:,} and {most:,}"
+            raise ImproperlyConfigured(f"{var}={given}: it must be {bounds}")
+        return given
+
+    def listener(self, var: str, *, default: str) -> str:
+        """host:port, or unix:path; empty only where that is the default. Raises ImproperlyConfigured."""
+        given = str(self.get_value(var, default=default))
+        host, _, port = given.rpartition(":")
+        right = host and port.isascii() and port.isdigit() and int(port) <= MOST_PORT
+        if (given or default) and not right and not given.startswith("unix:"):
+            raise ImproperlyConfigured(f"{var}={given}: host:port is needed, such as 127.0.0.1:50051")
+        return given
 
     def address(self, var: str, *, default: str, schemes: Collection[str]) -> str:
         """A URL of one of the schemes. Raises ImproperlyConfigured, which does not repeat it: a password may be in it."""

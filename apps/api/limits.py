@@ -58,10 +58,14 @@ WORK = {"candidates": LIST, "postings": LIST} | dict.fromkeys(
 
 
 def check_tokens(query: str) -> None:
-    """Raises LimitError, or GraphQLSyntaxError for what is no token. The parser recurses with each bracket."""
+    """Raises LimitError, or GraphQLSyntaxError for what is no token. The parser recurses with each bracket.
+
+    Comments count: to the lexer they are tokens, which `advance` passes over.
+    """
     lexer = Lexer(Source(query))
     tokens = nesting = 0
-    while (token := lexer.advance()).kind != TokenKind.EOF:
+    token = lexer.token
+    while (token := lexer.read_next_token(token.end)).kind != TokenKind.EOF:
         tokens += 1
         nesting += (token.kind in OPENING) - (token.kind in CLOSING)
         if tokens > settings.GRAPHQL_MAX_TOKENS:

@@ -1,5 +1,7 @@
 """How often one may ask. An answer that the response cache gives costs nothing and is not counted."""
 
+from ipaddress import IPv6Address, ip_network
+
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -11,6 +13,7 @@ _COUNTED = "_jobrec_counted"
 for _setting in (
     "RATE_LIMIT_ANONYMOUS",
     "RATE_LIMIT_SIGNED_IN",
+    "RATE_LIMIT_LOGIN",
 ):  # at the start, and not at the first request
     check_rate(_setting, getattr(settings, _setting))
 
@@ -40,9 +43,15 @@ def admit(request: HttpRequest) -> None:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The address of the client: what the last of TRUSTED_PROXIES proxies saw, the peer's where there are none."""
+    """The client's: what the last of TRUSTED_PROXIES proxies saw, the peer's where there are none.
+
+    Of IPv6 the network, since a single host has all addresses of one.
+    """
     proxies = settings.TRUSTED_PROXIES
     seen = [each.strip() for each in request.headers.get("X-Forwarded-For", "").split(",") if each.strip()]
-    if proxies and len(seen) >= proxies:
-        return str(seen[-proxies])
-    return str(request.META.get("REMOTE_ADDR", ""))
+    given = seen[-proxies] if proxies and len(seen) >= proxies else str(request.META.get("REMOTE_ADDR", ""))
+    try:
+        address = IPv6Address(given)
+    except ValueError:
+        return given
+    return str(address.ipv4_mapped or ip_network((address.packed, 64), strict=False))

@@ -134,7 +134,8 @@ class RecordInput(BaseModel):
     salary_min: Money | None = None
     salary_currency: Annotated[str, BeforeValidator(clean), Field(pattern="^([A-Z]{3})?$")] = ""
     salary_period: SalaryPeriod = SalaryPeriod.YEAR
-    skills: Strings = Field(default_factory=list)  # a default list would be copied deeply for each row
+    # At most so many; a default list would be copied deeply for each row.
+    skills: Strings = Field(default_factory=list, max_length=500)
     _found: list[int] | None = PrivateAttr(None)
 
     def columns(self) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Which circuit breakers are open, in any process: noted in Redis, shown in the admin and in the metrics.
 
-A breaker lives in the process that calls. Others see it by a key that its process sets when it opens, renews with each
-call that still fails, and removes when it closes; a key whose process died expires.
+A breaker lives in the process that calls. Others see it by a note that its process makes when it opens, renews with each
+call that still fails, and removes when it closes; one whose process died counts no more after a while.
 """
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "jobrec:breaker:"
+NOTES = "jobrec:breakers"  # one hash, so that whoever looks need not search all of the cache
 TTL = 600  # seconds without a further failing call
 
 
@@ -41,23 +42,28 @@ def note_open(address: str, error: str) -> None:
         settings.PROCESS_NAME, address, error[:300], datetime.now(UTC).isoformat(timespec="seconds")
     )
     try:
-        _redis().set(_key(address), orjson.dumps(asdict(note)), ex=TTL)
+        with _redis().pipeline() as pipeline:
+            pipeline.hset(
+                NOTES, _field(address), orjson.dumps({"until": time.time() + TTL, "note": asdict(note)})
+            )
+            pipeline.expire(NOTES, TTL)
+            pipeline.execute()
     except RedisError as gone:
         logger.warning("%s: breaker is open (%s), and that cannot be noted: %s", address, error, gone)
 
 
 def note_closed(address: str) -> None:
     try:
-        _redis().delete(_key(address))
+        _redis().hdel(NOTES, _field(address))
     except RedisError as gone:
         logger.warning("%s: breaker is closed, and that cannot be noted: %s", address, gone)
 
 
 def open_breakers() -> list[OpenBreaker]:
     """Those of all processes. Raises RedisError."""
-    redis = _redis()
-    notes = [redis.get(key) for key in sorted(redis.scan_iter(match=f"{PREFIX}*"))]
-    return [OpenBreaker(**orjson.loads(cast("bytes", note))) for note in notes if note]
+    notes = cast("dict[bytes, bytes]", _redis().hgetall(NOTES))
+    made = [orjson.loads(notes[field]) for field in sorted(notes)]
+    return [OpenBreaker(**each["note"]) for each in made if each["until"] > time.time()]
 
 
 class BreakerCollector(Collector):
@@ -79,8 +85,8 @@ class BreakerCollector(Collector):
         return []  # else registering it would already ask Redis
 
 
-def _key(address: str) -> str:
-    return f"{PREFIX}{settings.PROCESS_NAME}:{os.getpid()}:{address}"
+def _field(address: str) -> str:
+    return f"{settings.PROCESS_NAME}:{os.getpid()}:{address}"
 
 
 def _redis() -> Redis:

@@ -10,7 +10,7 @@ import grpc
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-HEALTH_METHODS = "/grpc.health.v1.Health/"
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"  # Watch, a stream without an end, is a call as any other
 
 
 def is_loopback(address: str) -> bool:
@@ -54,7 +54,13 @@ def bind(server: grpc.aio.Server, address: str) -> int:
     if tls:
         certificate, key, ca = tls
         credentials = grpc.ssl_server_credentials([(key, certificate)], ca, require_client_auth=True)
-        return server.add_secure_port(address, credentials)
+        try:
+            return server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise ImproperlyConfigured(
+                f"cannot listen on {address}: is it taken, or do RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA not hold "
+                f"a certificate, its key and a CA in PEM? ({error})"
+            ) from error
     return server.add_insecure_port(address)
 
 
@@ -89,7 +95,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
-        if handler_call_details.method.startswith(HEALTH_METHODS) or compare_digest(
+        if handler_call_details.method == HEALTH_CHECK or compare_digest(
             str(given).encode(), self._expected.encode()
         ):
             return await continuation(handler_call_details)

@@ -37,7 +37,7 @@ def detect(*, device: str = "auto", dtype: str = "auto", batch_tokens: int = 0, 
         device = (
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
-    on_cpu = torch.device(device).type == "cpu"
+    on_cpu = _kind(device) == "cpu"
     usable = usable_cores()
     cores = min(usable, cores or usable)
     slots = min(cores, MOST_SLOTS) if on_cpu else 1
@@ -61,11 +61,20 @@ def usable_cores() -> int:
     return cores
 
 
+def _kind(device: str) -> str:
+    try:
+        return torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(
+            f"EMBEDDING_DEVICE={device}: one of auto, cpu, cuda, cuda:1, mps is needed"
+        ) from error
+
+
 def _dtype(name: str, device: str) -> torch.dtype:
     if name != "auto":
         found = getattr(torch, name, None)
         if not isinstance(found, torch.dtype):
-            raise ValueError(f"EMBEDDING_DTYPE {name!r}: one of auto, float32, bfloat16, float16")
+            raise ValueError(f"EMBEDDING_DTYPE={name}: one of auto, float32, bfloat16, float16 is needed")
         return found
     if torch.device(device).type == "cuda":
         return torch.float16

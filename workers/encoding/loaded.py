@@ -4,6 +4,7 @@ import threading
 import time
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from workers.encoding.encoder import Encoder, ModelVersion
 from workers.encoding.hardware import Hardware, detect
@@ -15,13 +16,16 @@ MOST_LOADED = 2
 
 
 def hardware() -> Hardware:
-    """As the settings say, else what the machine has."""
-    return detect(
-        device=settings.EMBEDDING_DEVICE,
-        dtype=settings.EMBEDDING_DTYPE,
-        batch_tokens=settings.EMBEDDING_BATCH_TOKENS,
-        cores=settings.EMBEDDING_CORES,
-    )
+    """As the settings say, else what the machine has. Raises ImproperlyConfigured."""
+    try:
+        return detect(
+            device=settings.EMBEDDING_DEVICE,
+            dtype=settings.EMBEDDING_DTYPE,
+            batch_tokens=settings.EMBEDDING_BATCH_TOKENS,
+            cores=settings.EMBEDDING_CORES,
+        )
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 def encoder_of(version: ModelVersion) -> Encoder:

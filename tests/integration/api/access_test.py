@@ -4,11 +4,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
-from django.test import Client
+from django.test import Client, RequestFactory
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apps.access.rates import check_rate
+from apps.api.rates import address_of
 from apps.candidates.models import Candidate
 from apps.postings.models import Posting
 from apps.recommendations.models import Interaction
@@ -139,6 +141,29 @@ def test_the_address_is_that_which_the_trusted_proxies_saw(anonymous: Api, setti
         429,
         200,
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:aaaa::7", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_of_ipv6_the_network_is_counted(address: str, counted: str) -> None:
+    assert address_of(RequestFactory().get("/", REMOTE_ADDR=address)) == counted
+
+
+def test_tries_to_sign_in_are_counted(settings: Any, client: Client) -> None:
+    settings.RATE_LIMIT_LOGIN = "2/hour"
+    User.objects.create_superuser("root", password="the right one")
+    wrong, right = ({"username": "root", "password": given} for given in ("a guess", "the right one"))
+    told = [client.post("/admin/login/", wrong).content.decode() for _ in range(3)]
+    assert ["Too many tries: try again in" in page for page in told] == [False, False, True]
+    assert client.post("/admin/login/", right).status_code == 200  # and nobody is signed in
+    assert client.post("/admin/login/?next=/admin/", right, REMOTE_ADDR="10.0.0.9").status_code == 302
 
 
 def test_without_redis_nobody_is_refused(

@@ -93,6 +93,7 @@ def test_malformed_requests_are_told_what_is_wrong(body: Any) -> None:
     ("query", "code"),
     [
         ("{" + "a " * 5_000 + "}", "QUERY_TOO_LARGE"),
+        ("{ __typename }" + "#\n" * 200_000, "QUERY_TOO_LARGE"),
         ("{ a " * 300, "QUERY_TOO_DEEP"),
         ("{" + "__typename " * 990 + "}", "QUERY_TOO_MANY_ALIASES"),
         (

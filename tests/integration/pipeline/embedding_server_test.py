@@ -100,6 +100,15 @@ def test_health_needs_no_token_and_reflection_lists_the_service(channel: grpc.Ch
         health_pb2.HealthCheckRequest(service=service), timeout=5
     )
     assert health.status == health_pb2.HealthCheckResponse.SERVING
+    with pytest.raises(
+        grpc.RpcError
+    ) as error:  # a stream without an end: of those, a server has room for few
+        next(
+            health_pb2_grpc.HealthStub(channel).Watch(
+                health_pb2.HealthCheckRequest(service=service), timeout=5
+            )
+        )
+    assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     [answer] = stub.ServerReflectionInfo(iter([request]), timeout=5, metadata=TOKEN)

@@ -13,6 +13,8 @@ from jobrec_site.local.programs import ROOT
 WRONG = {
     "WEB_PORT=eighty": "a whole number is needed",
     "EMBED_DEADLINE=2,5": "a number is needed",
+    "EMBED_BATCH_TEXTS=0": "at least 1",
+    "EMBEDDING_BIND=localhost": "host:port",
     "HTTPS=1  # behind a proxy": "1 or 0 is needed",
     "DATABASE_URL=mysql://jobrec:secret@db/jobrec": "postgresql://",
     "REDIS_URL=localhost:6379": "redis://",

@@ -31,6 +31,8 @@ def test_a_gpu_computes_one_large_batch_at_a_time_in_float16() -> None:
     assert found.batch_tokens > hardware.detect(device="cpu").batch_tokens
 
 
-def test_a_dtype_that_torch_lacks_is_named() -> None:
-    with pytest.raises(ValueError, match="EMBEDDING_DTYPE 'float7': one of auto"):
+def test_a_dtype_or_device_that_torch_lacks_is_named() -> None:
+    with pytest.raises(ValueError, match="EMBEDDING_DTYPE=float7: one of auto"):
         hardware.detect(device="cpu", dtype="float7")
+    with pytest.raises(ValueError, match="EMBEDDING_DEVICE=gpu: one of auto, cpu"):
+        hardware.detect(device="gpu")
