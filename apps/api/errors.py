@@ -8,7 +8,9 @@ from django.conf import settings
 from django.db import DataError, InterfaceError, OperationalError
 from graphql import GraphQLError
 from psycopg.errors import QueryCanceled
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+
+from apps.records.refusals import refusals
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +85,10 @@ def bad_field(field: str, reason: str, **details: Any) -> BadInputError:
     return BadInputError(f"{field}: {reason}", field=field, **details)
 
 
-def bad_input(error: ValidationError, *, argument: str) -> BadInputError:
-    """The first thing that is wrong with a validated input, by the name the client used."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = ".".join([argument, *(camel(str(part)) for part in first["loc"])])
-    return bad_field(path, first["msg"].removeprefix("Value error, "))
+def bad_input(error: ValidationError, form: type[BaseModel], *, argument: str) -> BadInputError:
+    """The first thing that is wrong with a validated input, by the names the client used."""
+    first = next(refusals(error, form, named=camel))
+    return bad_field(f"{argument}.{first.field}" if first.field else argument, first.reason)
 
 
 def camel(name: str) -> str:

@@ -20,7 +20,7 @@ def validated(form: type[FormT], given: Mapping[str, Any], *, argument: str) -> 
     try:
         return form.model_validate(values)
     except ValidationError as error:
-        raise bad_input(error, argument=argument) from error
+        raise bad_input(error, form, argument=argument) from error
 
 
 def bounded(names: Sequence[str] | None, *, argument: str, most: int = MOST_NAMES) -> list[str]:

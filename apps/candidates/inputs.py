@@ -1,8 +1,10 @@
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from apps.records.inputs import RecordInput, Text, clean
+from apps.records.refusals import NAMES_FIELDS
 
 
 class CandidateInput(RecordInput):
@@ -17,5 +19,7 @@ class CandidateInput(RecordInput):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not (self.headline or self.resume or self.looking_for or self.skills):
-            raise ValueError("empty: a candidate needs a headline, a resume, looking_for or skills")
+            raise PydanticCustomError(
+                NAMES_FIELDS, "empty: a candidate needs a headline, a resume, `looking_for` or skills"
+            )
         return self

@@ -1,9 +1,12 @@
-from typing import Annotated, ClassVar, Literal, Self
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from apps.postings.models import EmploymentType, Posting
 from apps.records.inputs import Moment, Money, Name, RecordInput, Text, clean
+from apps.records.refusals import NAMES_FIELDS
 
 
 class PostingInput(RecordInput):
@@ -21,8 +24,13 @@ class PostingInput(RecordInput):
     closes_at: Moment | None = None
     status: Posting.Status = Posting.Status.OPEN
 
-    @model_validator(mode="after")
-    def _salary_is_a_range(self) -> Self:
-        if self.salary_min is not None and self.salary_max is not None and self.salary_max < self.salary_min:
-            raise ValueError(f"salary_max {self.salary_max} is less than salary_min {self.salary_min}")
-        return self
+    @field_validator("salary_max")
+    @classmethod
+    def _salary_is_a_range(cls, most: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        least = info.data.get("salary_min")
+        if least is not None and most is not None and most < least:
+            raise PydanticCustomError(
+                NAMES_FIELDS,
+                f"`salary_max` {most.normalize():f} is less than `salary_min` {least.normalize():f}",
+            )
+        return most

@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 from apps.caching.services import invalidate_on_commit
 from apps.records.inputs import RecordInput
 from apps.records.models import Record
+from apps.records.refusals import refusals
 from apps.skills.models import SkillUse
 
 
@@ -55,10 +56,10 @@ class RecordForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when 
         try:
             self.input_class.model_validate({name: cleaned[name] for name in names})
         except ValidationError as refused:
-            for error in refused.errors(include_url=False, include_context=False, include_input=False):
-                name = str(error["loc"][0]) if error["loc"] else None
+            for refusal in refusals(refused, self.input_class):
+                name = refusal.field or None
                 if name not in self.errors:
-                    self.add_error(name, error["msg"].removeprefix("Value error, "))
+                    self.add_error(name, refusal.reason)
         return cleaned
 
 

@@ -12,10 +12,8 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationError,
 )
 
-from apps.records.importing.errors import Rejected
 from apps.records.models import EnglishLevel, SalaryPeriod
 from apps.skills.finder import SkillFinder
 
@@ -122,7 +120,12 @@ class RecordInput(BaseModel):
 
     source: Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=64)] = "manual"
     external_id: Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=200)]
-    language: Annotated[str, BeforeValidator(clean), Field(pattern=r"^[A-Za-z]{2,3}([-_]\w{2,4})?$")] = "en"
+    # A description says what is right where it is not: see refusals.py.
+    language: Annotated[
+        str,
+        BeforeValidator(clean),
+        Field(pattern=r"^[A-Za-z]{2,3}([-_]\w{2,4})?$", description="a code such as en or pt-BR"),
+    ] = "en"
     city: Name = ""
     region: Name = ""
     country: Name = ""
@@ -130,9 +133,15 @@ class RecordInput(BaseModel):
     experience_years: (
         Annotated[Decimal, Field(ge=0, le=MOST_YEARS), AfterValidator(lambda years: round(years, 1))] | None
     ) = None
-    english_level: Annotated[EnglishLevel, BeforeValidator(_level)] | None = None
+    english_level: Annotated[
+        EnglishLevel | None, BeforeValidator(_level), Field(description=f"one of {', '.join(_LEVELS)}")
+    ] = None
     salary_min: Money | None = None
-    salary_currency: Annotated[str, BeforeValidator(clean), Field(pattern="^([A-Z]{3})?$")] = ""
+    salary_currency: Annotated[
+        str,
+        BeforeValidator(clean),
+        Field(pattern="^([A-Z]{3})?$", description="a code of three capital letters such as EUR"),
+    ] = ""
     salary_period: SalaryPeriod = SalaryPeriod.YEAR
     # At most so many; a default list would be copied deeply for each row.
     skills: Strings = Field(default_factory=list, max_length=500)
@@ -161,17 +170,3 @@ class RecordInput(BaseModel):
 
 def field_names(form: type[RecordInput]) -> frozenset[str]:
     return frozenset(form.model_fields)
-
-
-def reject(error: ValidationError, *, line: int, values: dict[str, Any]) -> Rejected:
-    """The first thing that is wrong with a row, in the words of the field."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        reason = "missing; every row needs one"
-    elif not first["msg"].startswith("Value error"):
-        shown = str(first["input"])
-        if len(shown) <= 40 and not isinstance(first["input"], dict):
-            reason = f"{reason}, not {shown!r}"
-    return Rejected(line, name, reason, str(values.get("external_id", ""))[:200])

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from apps.records.importing.errors import ImportFileError, Rejected
 from apps.records.importing.mapping import Mapping
 from apps.records.importing.readers import SourceRow
-from apps.records.inputs import RecordInput, reject
+from apps.records.inputs import RecordInput
+from apps.records.refusals import refusals
 from apps.records.services import last_of_each_key
 from apps.records.upsert import Upserted
 from apps.skills.finder import SkillFinder
@@ -108,7 +109,9 @@ class Loader:
         try:
             form = self.form.model_validate(mapped)
         except ValidationError as error:
-            self._reject(reject(error, line=row.line, values=mapped))
+            first = next(refusals(error, self.form))
+            key = str(mapped.get("external_id", ""))[:200]
+            self._reject(Rejected(row.line, first.field, first.reason, key))
             return None
         form.found_skills(self._finder)
         return Line(row.line, form)

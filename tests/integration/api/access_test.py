@@ -76,6 +76,10 @@ def test_a_recruiter_upserts_candidates(recruiter: Api, no_broker: list[Any]) ->
             "skills": [{"name": "Python"}],
         },
     }
+    assert recruiter.error(upsert, input={"externalId": "nothing"}) == (
+        "BAD_USER_INPUT",
+        "input: empty: a candidate needs a headline, a resume, lookingFor or skills",
+    )
     again = recruiter.data(upsert, input=values | {"englishLevel": "FLUENT"})["upsertCandidate"]
     assert (again["created"], again["candidate"]["englishLevel"]) == (False, "FLUENT")
     for wrong, field in (({"experienceYears": 81}, "experienceYears"), ({"headline": "\x00"}, "headline")):

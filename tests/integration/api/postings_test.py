@@ -239,12 +239,17 @@ def test_upserting(recruiter: Api, no_broker: list[Any], django_capture_on_commi
 
 
 def test_upserting_says_what_is_wrong_and_writes_nothing(recruiter: Api) -> None:
-    code, message = recruiter.error(
-        UPSERT, input={"externalId": "x", "title": "T", "salaryMin": 5, "salaryMax": 1}
-    )
-    assert (code, message) == ("BAD_USER_INPUT", "input: salary_max 1.0 is less than salary_min 5.0")
-    code, message = recruiter.error(UPSERT, input={"externalId": "x", "title": " "})
-    assert (code, message.split(":")[0]) == ("BAD_USER_INPUT", "input.title")
+    for values, field, reason in (
+        ({"salaryMin": 5, "salaryMax": 1}, "salaryMax", "salaryMax 1 is less than salaryMin 5"),
+        ({"salaryMin": -1}, "salaryMin", "at least 0 is needed, not -1.0"),
+        ({"title": " "}, "title", "is empty"),
+        ({"language": "English"}, "language", "a code such as en or pt-BR is needed, not 'English'"),
+        ({"skills": ["x" * 101]}, "skills", "entry 1: longer than 100 characters"),
+    ):
+        answer = recruiter(UPSERT, input={"externalId": "x", "title": "T"} | values)
+        [error] = answer["errors"]
+        assert error["message"] == f"input.{field}: {reason}"
+        assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": f"input.{field}"}
     assert not Posting.objects.filter(external_id="x").exists()
 
 

@@ -175,8 +175,8 @@ def test_bad_rows_are_listed_with_line_and_reason_and_all_others_imported(tmp_pa
     assert found[4][1].startswith("not JSON: ")
     assert found[5][1] == "not UTF-8: octet 0xe9 at position 15; save the file as UTF-8"
     assert found[6] == ("title", "holds a NUL character at position 4; remove it")
-    assert found[7][0] == "description" and "1000000" in found[7][1]
-    assert found[8][1] == "salary_max 5 is less than salary_min 10"
+    assert found[7] == ("description", "longer than 1,000,000 characters")
+    assert found[8] == ("salary_max", "salary_max 5 is less than salary_min 10")
     assert found[9][0] == "english_level" and "'klingon'" in found[9][1]
     assert found[10][0] == "published_at" and "2026-11-23" in found[10][1]
     assert found[11][1] == "not a JSON object but list"
@@ -346,6 +346,39 @@ def test_wrong_arguments_say_what_would_be_right(tmp_path: Path, arguments: list
         run("import_postings", file, *arguments)
     assert error.value.returncode == 2
     assert not Posting.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "reason"),
+    [
+        (
+            {"employment_type": "x"},
+            "employment_type",
+            "one of full_time, part_time, contract, temporary, internship is needed, not 'x'",
+        ),
+        ({"language": "english"}, "language", "a code such as en or pt-BR is needed, not 'english'"),
+        (
+            {"salary_currency": "euro"},
+            "salary_currency",
+            "a code of three capital letters such as EUR is needed, not 'euro'",
+        ),
+        ({"remote": "maybe"}, "remote", "true or false is needed, not 'maybe'"),
+        ({"salary_min": -1}, "salary_min", "at least 0 is needed, not -1"),
+        ({"experience_years": "x"}, "experience_years", "a number is needed, not 'x'"),
+        ({"title": " "}, "title", "is empty"),
+        ({"skills": ["a", ["b"]]}, "skills", "entry 2: text is needed, not ['b']"),
+        ({"published_at": [1]}, "published_at", "a date such as 2026-11-23 is needed, not [1]"),
+        ({"company": {"name": "x"}}, "company", "text is needed"),
+    ],
+)
+def test_a_reason_is_in_words_of_the_file(
+    tmp_path: Path, values: dict[str, Any], field: str, reason: str
+) -> None:
+    file = write_as(tmp_path / "p.jsonl", [POSTING | values])
+    with pytest.raises(CommandError, match="1 rows were rejected"):
+        run("import_postings", file)
+    [reject] = rejects(file)
+    assert (reject["field"], reject["reason"]) == (field, reason)
 
 
 @pytest.mark.parametrize(
