@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import textwrap
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tqdm import tqdm
 from apps.records.importing.errors import ImportFileError, Rejected
 from apps.records.importing.loader import Loader, Tally, rejected_line
 from apps.records.importing.mapping import (
+    EXAMPLE,
     Mapping,
     MappingError,
     identity_mapping,
@@ -24,6 +26,7 @@ from apps.records.importing.mapping import (
 )
 from apps.records.importing.readers import open_rows
 from apps.records.inputs import RecordInput, field_names
+from apps.records.refusals import needed
 from apps.records.upsert import Upserted
 
 SHOWN_REJECTS = 5
@@ -51,7 +54,7 @@ class ImportCommand(BaseCommand):
         how = parser.add_mutually_exclusive_group()
         how.add_argument("--preset", choices=sorted(path.stem for path in self.presets.glob("*.toml")))
         how.add_argument(
-            "--mapping", type=Path, metavar="FILE.toml", help="fits foreign columns to the fields"
+            "--mapping", type=Path, metavar="FILE.toml", help="fits foreign columns to the fields; see below"
         )
         parser.add_argument(
             "--map", action="append", default=[], metavar="FIELD=COLUMN", help="one column; may be repeated"
@@ -69,20 +72,28 @@ class ImportCommand(BaseCommand):
 
     def handle(self, *args: Any, files: list[Path], **options: Any) -> None:
         mapping = self._mapping(options)
-        rejected = 0
+        rejected, lost = 0, dict[str, None]()  # rows, and fields in the order of their saying
         unusable: list[CommandError] = []
         with _collected_seldom(), ExitStack() as stack:
             named = stack.enter_context(_RejectsFile(options["rejects"])) if options["rejects"] else None
             for path in files:
                 with named.shared() if named else _RejectsFile(_beside(path)) as rejects:
                     try:
-                        rejected += self._import(path, mapping, rejects, options)
+                        tally = self._import(path, mapping, rejects, options)
                     except CommandError as error:  # the others may be fine
                         unusable.append(error)
+                    else:
+                        rejected += tally.rejected
+                        lost |= dict.fromkeys(self._warn_of_absent(tally, mapping))
         if unusable:
             raise CommandError("\n".join(map(str, unusable)), returncode=2) from unusable[0]
-        if rejected:
-            raise CommandError(f"{rejected:,} rows were rejected; all others are imported", returncode=1)
+        complaints = [f"{rejected:,} rows were rejected; all others are imported"] if rejected else []
+        if lost:
+            complaints.append(
+                f"no row has the column named for {', '.join(lost)}; all valid rows are imported"
+            )
+        if complaints:
+            raise CommandError("\n".join(complaints), returncode=1)
 
     def _mapping(self, options: dict[str, Any]) -> Mapping:
         names = field_names(self.form)
@@ -95,7 +106,8 @@ class ImportCommand(BaseCommand):
             if file is None:
                 mapping = identity_mapping(names, overrides=overrides)
             else:
-                mapping = with_overrides(read_mapping(file, names=names), overrides, names=names)
+                read = read_mapping(file, names=names, preset=bool(options["preset"]))
+                mapping = with_overrides(read, overrides, names=names)
         except MappingError as error:
             raise CommandError(str(error), returncode=2) from error
         if options["source"]:
@@ -103,8 +115,10 @@ class ImportCommand(BaseCommand):
             mapping = Mapping(fields, mapping.defaults | {"source": options["source"]})
         return mapping
 
-    def _import(self, path: Path, mapping: Mapping, rejects: "_RejectsFile", options: dict[str, Any]) -> int:
-        """Imports one file, prints what became of it, returns the number of rejected rows."""
+    def _import(
+        self, path: Path, mapping: Mapping, rejects: "_RejectsFile", options: dict[str, Any]
+    ) -> Tally:
+        """Imports one file and prints what became of it."""
         shown: list[Rejected] = []
         started = time.monotonic()
 
@@ -118,7 +132,10 @@ class ImportCommand(BaseCommand):
             with (
                 _bar(path, hidden=options["no_progress"]) as bar,
                 open_rows(
-                    path, file_format=options["file_format"], progress=_show(bar, loader.tally)
+                    path,
+                    file_format=options["file_format"],
+                    progress=_show(bar, loader.tally),
+                    columns=loader.tally.columns_seen.update,
                 ) as rows,
             ):
                 loader.run(rows)
@@ -130,7 +147,21 @@ class ImportCommand(BaseCommand):
             self.stderr.write(f"  line {rejected.line}: {where}{rejected.reason}")
         if shown:
             self.stderr.write(f"  all {loader.tally.rejected:,} rejected rows: {rejects.path}")
-        return loader.tally.rejected
+        return loader.tally
+
+    def _warn_of_absent(self, tally: Tally, mapping: Mapping) -> list[str]:
+        """Names each column that a person named and no row has; returns the fields that have no other one."""
+        if not tally.columns_seen:  # no row could be read, or there is none
+            return []
+        there, lost = ", ".join(sorted(tally.columns_seen)), []
+        for name, source in mapping.fields.items():
+            columns = source.all_columns() if source.named_in else ()
+            absent = [column for column in columns if column not in tally.columns_seen]
+            for column in absent:
+                self.stderr.write(f"  {source.named_in}: no row has a column {column!r}; there are {there}")
+            if columns and len(absent) == len(columns):
+                lost.append(name)
+        return lost
 
     def _report(self, path: Path, tally: Tally, mapping: Mapping, seconds: float) -> None:
         self.stdout.write(f"{_sentence(path, tally)} ({tally.read / max(seconds, 1e-9):,.0f} rows/s)")
@@ -143,11 +174,16 @@ class ImportCommand(BaseCommand):
             self.stdout.write(f"  columns not used: {', '.join(unused)}")
 
     def _epilog(self) -> str:
+        short, long = self.form.text_fields[0], self.form.text_fields[-1]
+        example = textwrap.indent(EXAMPLE.replace("SHORT", short).replace("LONG", long), "  ")
+        values = "".join(f"  {name}: {what}\n" for name, what in sorted(needed(self.form).items()))
         return (
-            f"Fields: {', '.join(sorted(field_names(self.form)))}.\n"
+            f"Fields: {', '.join(sorted(field_names(self.form) | {'location'}))}.\n"
+            f"Some take certain values only:\n{values}\n"
+            f"A mapping file (--mapping) is TOML:\n{example}\n\n"
             f"A row is recognised by source and external_id: imported again it is updated, or left alone where equal.\n"
             f"A rejected row is listed with its line and the reason; all others are imported.\n"
-            f"Exit status: 0 all rows imported, 1 some rejected, 2 a file or an argument cannot be used."
+            f"Exit status: 0 all rows imported, 1 some rejected or a column that was named is in no row, 2 a file or an argument cannot be used."
         )
 
 

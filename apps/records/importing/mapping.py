@@ -1,24 +1,25 @@
-"""From a file's own columns to jobrec's fields.
-
-A mapping file is TOML:
-
-    [defaults]                      # fields the file does not have
-    source = "usajobs"
-
-    [fields]                        # our field = their column …
-    title = "title"
-    # … or a table: the first column that has a value, then what is done with it
-    experience_years = { columns = ["Exp Years"], values = { no_exp = 0 }, pattern = '^(\\d+)y$' }
-    location = { columns = ["location"] }           # "City, Region, Country" is split in three
-    description = { sections = [ { column = "tasks", heading = "Duties" }, … ] }   # Markdown
-"""
+"""From a file's own columns to jobrec's fields, as a TOML file such as EXAMPLE says."""
 
 import re
 import tomllib
+from collections.abc import Callable
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+# What --help shows. SHORT and LONG stand for the fields of a record that hold a line and a text.
+EXAMPLE = r"""
+[defaults]    # what the file does not say
+source = "acme"
+[fields]      # our field = their column, or a table
+external_id = "Ref"
+SHORT = { columns = ["Job title", "Position"] }    # the first that has a value
+location = "Place"    # "City, Region, Country" is split in three
+english_level = { columns = ["English"], values = { good = "fluent" } }    # whole values, in any case
+experience_years = { columns = ["Experience"], pattern = '^(\d+)y$' }    # what the group matches
+LONG = { sections = [ { column = "Tasks", heading = "Duties" }, { column = "More" } ] }    # as Markdown
+""".strip()
 
 
 class MappingError(Exception):
@@ -33,12 +34,19 @@ class Section:
 
 @dataclass(frozen=True)
 class FieldSource:
-    """Where one field comes from. `values` replaces whole values (compared without case), `pattern` takes group 1."""
+    """Where one field comes from. `values` replaces whole values (compared without case), `pattern` takes group 1.
+
+    `named_in` is where a person named the columns, which must then be there; empty where nobody did.
+    """
 
     columns: tuple[str, ...] = ()
     values: AnyMapping[str, Any] = field(default_factory=dict)
     pattern: re.Pattern[str] | None = None
     sections: tuple[Section, ...] = ()
+    named_in: str = ""
+
+    def all_columns(self) -> tuple[str, ...]:
+        return (*self.columns, *(section.column for section in self.sections))
 
     def read(self, row: AnyMapping[str, Any]) -> Any:
         """The field's raw value in `row`, None where it has none."""
@@ -80,11 +88,7 @@ class Mapping:
 
     def columns(self) -> set[str]:
         """Every column of the file that some field reads."""
-        return {
-            name
-            for source in self.fields.values()
-            for name in (*source.columns, *(section.column for section in source.sections))
-        }
+        return {name for source in self.fields.values() for name in source.all_columns()}
 
 
 def identity_mapping(names: frozenset[str], *, overrides: AnyMapping[str, str] | None = None) -> Mapping:
@@ -96,12 +100,15 @@ def identity_mapping(names: frozenset[str], *, overrides: AnyMapping[str, str] |
 def with_overrides(mapping: Mapping, overrides: AnyMapping[str, str], *, names: frozenset[str]) -> Mapping:
     for name in overrides:
         _check_field(name, names, "--map")
-    fields = mapping.fields | {name: FieldSource((column,)) for name, column in overrides.items()}
-    return Mapping(fields, mapping.defaults)
+    named = {name: FieldSource((column,), named_in=f"--map {name}") for name, column in overrides.items()}
+    return Mapping(mapping.fields | named, mapping.defaults)
 
 
-def read_mapping(path: Path, *, names: frozenset[str]) -> Mapping:
-    """The mapping in the TOML file `path` for a record with fields `names`. Raises MappingError."""
+def read_mapping(path: Path, *, names: frozenset[str], preset: bool = False) -> Mapping:
+    """The mapping in the TOML file `path` for a record with fields `names`. Raises MappingError.
+
+    The columns of a preset need not all be there: it was not written for this one file.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -111,10 +118,16 @@ def read_mapping(path: Path, *, names: frozenset[str]) -> Mapping:
     unknown = set(content) - {"defaults", "fields"}
     if unknown:
         raise MappingError(f"{path}: unknown table [{min(unknown)}]; there are [defaults] and [fields]")
-    for name in (*content.get("defaults", {}), *content.get("fields", {})):
-        _check_field(name, names, str(path))
-    fields = {name: _field_source(path, name, value) for name, value in content.get("fields", {}).items()}
-    return Mapping(fields, content.get("defaults", {}))
+    defaults, described = content.get("defaults", {}), content.get("fields", {})
+    for title, table in (("defaults", defaults), ("fields", described)):
+        if not isinstance(table, dict):
+            raise MappingError(f"{path}: {title}: a table is needed: write [{title}], then a field a line")
+        for name in table:
+            _check_field(name, names, str(path))
+    if "location" in defaults:
+        defaults = _place(defaults["location"]) | {k: v for k, v in defaults.items() if k != "location"}
+    sources = {name: _field_source(f"{path}: {name}", value, preset) for name, value in described.items()}
+    return Mapping(sources, defaults)
 
 
 def _check_field(name: str, names: frozenset[str], where: str) -> None:
@@ -122,22 +135,61 @@ def _check_field(name: str, names: frozenset[str], where: str) -> None:
         raise MappingError(f"{where}: no field {name!r}; there are location, {', '.join(sorted(names))}")
 
 
-def _field_source(path: Path, name: str, value: Any) -> FieldSource:
-    if isinstance(value, str):
-        return FieldSource((value,))
-    if not isinstance(value, dict) or not value.keys() <= {"columns", "values", "pattern", "sections"}:
-        raise MappingError(
-            f"{path}: {name}: write a column's name, or a table with columns, values, pattern or sections"
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+
+
+def _are_sections(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(each, dict)
+            and "column" in each
+            and each.keys() <= {"column", "heading"}
+            and all(isinstance(part, str) for part in each.values())
+            for each in value
         )
+    )
+
+
+# What the table of a field may hold: whether it is so, and what is needed.
+_PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "columns": (_are_strings, 'a list of column names, such as ["Job title"], or one'),
+    "values": (lambda value: isinstance(value, dict), "a table from theirs to ours, such as { no_exp = 0 }"),
+    "pattern": (lambda value: isinstance(value, str), "a regular expression, such as '^(\\d+)y$'"),
+    "sections": (_are_sections, 'a list of tables, such as [ { column = "Tasks", heading = "Duties" } ]'),
+}
+
+
+def _field_source(where: str, value: Any, preset: bool) -> FieldSource:
+    if isinstance(value, str):
+        value = {"columns": value}
+    if not isinstance(value, dict) or not value.keys() <= _PARTS.keys():
+        raise MappingError(
+            f"{where}: write a column's name, or a table with columns, values, pattern or sections"
+        )
+    if ("columns" in value) == ("sections" in value):
+        raise MappingError(f"{where}: either columns or sections are needed")
+    if isinstance(value.get("columns"), str):
+        value = value | {"columns": [value["columns"]]}
+    for part, given in value.items():
+        fits, needed = _PARTS[part]
+        if not fits(given):
+            raise MappingError(f"{where}.{part}: {needed} is needed, not {str(given)[:40]!r}")
     try:
         pattern = re.compile(value["pattern"]) if "pattern" in value else None
-        sections = tuple(Section(**section) for section in value.get("sections", []))
-    except (re.error, TypeError) as error:
-        raise MappingError(f"{path}: {name}: {error}") from error
+    except re.error as error:
+        raise MappingError(f"{where}.pattern: {error}") from error
     if pattern and pattern.groups < 1:
-        raise MappingError(f"{path}: {name}: pattern needs a group in brackets, such as '^(\\d+)y$'")
-    values = {str(theirs).casefold(): ours for theirs, ours in value.get("values", {}).items()}
-    return FieldSource(tuple(value.get("columns", ())), values, pattern, sections)
+        raise MappingError(f"{where}.pattern: a group in brackets is needed, such as '^(\\d+)y$'")
+    return FieldSource(
+        columns=tuple(value.get("columns", ())),
+        values={theirs.casefold(): ours for theirs, ours in value.get("values", {}).items()},
+        pattern=pattern,
+        sections=tuple(Section(**section) for section in value.get("sections", ())),
+        named_in="" if preset else where,
+    )
 
 
 def _markdown(row: AnyMapping[str, Any], sections: tuple[Section, ...]) -> str:

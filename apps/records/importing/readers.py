@@ -35,23 +35,28 @@ Rows = Iterator[SourceRow | Rejected]
 
 @contextmanager
 def open_rows(
-    path: Path, *, file_format: str = "", progress: Callable[[int], None] = lambda _: None
+    path: Path,
+    *,
+    file_format: str = "",
+    progress: Callable[[int], None] = lambda _: None,
+    columns: Callable[[Iterable[str]], None] = lambda _: None,
 ) -> Iterator[Rows]:
     """Yields the rows of `path`, with a Rejected where one cannot be read.
 
     `file_format` is csv, jsonl or parquet, by default told from the name. `progress` is given the octets of the
-    file that were consumed since its last call. Memory does not grow with the file.
+    file that were consumed since its last call; `columns` those of a file that declares them, also where no row has a
+    value. Memory does not grow with the file.
     Raises ImportFileError, at once or while iterating.
     """
     kind = file_format or format_of(path)
     try:
         with path.open("rb") as raw:
             if kind == "parquet":
-                yield _parquet_rows(raw, progress)
+                yield _parquet_rows(raw, progress, columns)
                 return
             with _plain(raw) as plain:
                 counted = _Counted(raw, progress)
-                yield counted.over(_csv_rows(plain) if kind == "csv" else _json_rows(plain))
+                yield counted.over(_csv_rows(plain, columns) if kind == "csv" else _json_rows(plain))
     except OSError as error:
         raise ImportFileError(f"{path}: {error.strerror or error}") from error
     except (EOFError, zlib.error) as error:
@@ -132,12 +137,12 @@ def _json_row(line: int, octets: bytes) -> SourceRow | Rejected:
     return SourceRow(line, value)
 
 
-def _csv_rows(plain: IO[bytes]) -> Rows:
+def _csv_rows(plain: IO[bytes], columns: Callable[[Iterable[str]], None]) -> Rows:
     csv.field_size_limit(LONGEST_LINE)
     # Undecodable octets become lone surrogates, so that one bad row does not end the file; see _csv_row.
     text = io.TextIOWrapper(plain, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        yield from _csv_lines(_Lines(text))
+        yield from _csv_lines(_Lines(text), columns)
     finally:
         text.detach()  # else it would close the file when it is collected
 
@@ -169,9 +174,10 @@ class _Lines:
         self._row.clear()
 
 
-def _csv_lines(lines: _Lines) -> Rows:
+def _csv_lines(lines: _Lines, columns: Callable[[Iterable[str]], None]) -> Rows:
     reader = csv.reader(lines, strict=True)
     names = _csv_header(reader)
+    columns(filter(None, names))
     while True:
         line = lines.begin_row()
         try:
@@ -221,7 +227,9 @@ def _of_surrogate(error: UnicodeEncodeError) -> str:
     return not_utf8(error.object[error.start].encode("utf-8", "surrogateescape"), error.start)
 
 
-def _parquet_rows(raw: BinaryIO, progress: Callable[[int], None]) -> Rows:
+def _parquet_rows(
+    raw: BinaryIO, progress: Callable[[int], None], columns: Callable[[Iterable[str]], None]
+) -> Rows:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -229,6 +237,7 @@ def _parquet_rows(raw: BinaryIO, progress: Callable[[int], None]) -> Rows:
         table = parquet.ParquetFile(raw)
     except pa.ArrowInvalid as error:
         raise ImportFileError(f"not a Parquet file: {error}") from error
+    columns(table.schema_arrow.names)
     total, size, reported, line = max(table.metadata.num_rows, 1), raw.seek(0, io.SEEK_END), 0, 0
     try:
         for batch in table.iter_batches(batch_size=PARQUET_BATCH):
