@@ -15,6 +15,7 @@ from apps.embeddings.models import EmbeddingModel, EmbeddingRun, Kind
 from apps.embeddings.pulling import POLL, PullError, pull_run
 from apps.embeddings.vector_stream import check_server
 from apps.rpc.client import Client
+from apps.rpc.credentials import is_address
 from apps.rpc.errors import RpcError
 from proto import embedding_pb2_grpc
 
@@ -37,6 +38,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, address: str, kind: list[str] | None, **options: Any) -> None:
+        if not is_address(address):
+            raise CommandError(f"address {address!r}: host:port is needed, such as embedding.example:50051")
         model = self._model(options["model"])
         client: EmbeddingClient = Client(address, embedding_pb2_grpc.EmbeddingServiceStub)
         try:

@@ -1,0 +1,21 @@
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from apps.rpc.credentials import is_address
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://localhost:18051", "localhost", "localhost:", ":50051", "a:0", "a:65536", "::1:5", "unix:"],
+)
+def test_pull_asks_for_host_and_port_before_all_else(address: str) -> None:
+    with pytest.raises(CommandError, match=r"^address '.*': host:port is needed, such as "):
+        call_command("pull", address)
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:1", "10.0.0.7:50051", "[::1]:65535", "unix:/run/embedding.sock"]
+)
+def test_addresses(address: str) -> None:
+    assert is_address(address)
