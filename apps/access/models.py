@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+LONGEST_NAME = 100  # characters
+
 
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
     def valid(self, at: datetime | None = None) -> Self:
@@ -19,7 +21,7 @@ class AccessToken(models.Model):
     """A program's key to act as `user`. Of the secret only its digest is kept: it is shown once, when it is made."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens")
-    name = models.CharField(max_length=100, help_text="What the token is for")
+    name = models.CharField(max_length=LONGEST_NAME, help_text="What the token is for")
     digest = models.BinaryField(unique=True, editable=False, help_text="SHA-256 of the secret")
     hint = models.CharField(max_length=12, editable=False, help_text="How the secret begins")
     created_at = models.DateTimeField(auto_now_add=True)

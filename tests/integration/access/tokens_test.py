@@ -57,10 +57,15 @@ def test_what_the_command_refuses(operator: User) -> None:
     for arguments, message in (
         (["create", "nobody", "--name=x"], "there is no user 'nobody'"),
         (["create", operator.username, "--name=x", "--days=-1"], "--days: -1 is not between"),
+        (["create", operator.username, "--name", " "], "--name: 1 to 100 characters are needed, not 0"),
+        (["create", operator.username, "--name", "x" * 300], "--name: 1 to 100 .*, not 300"),
         (["revoke", "12345"], "there is no token 12345"),
     ):
         with pytest.raises(CommandError, match=message):
             call_command("tokens", *arguments)
+    out = StringIO()
+    call_command("tokens", "list", stdout=out)
+    assert out.getvalue() == "no tokens\n"
 
 
 def test_a_token_gives_what_its_user_may_and_no_more(operator: User) -> None:

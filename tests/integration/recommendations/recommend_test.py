@@ -11,6 +11,8 @@ from django.core.management.base import CommandError
         (["--text", ""], "--text is empty"),
         (["--candidate", ""], "there is no candidate ''"),
         (["--posting", "99"], "there is no posting '99'"),
+        (["--candidate", "1", "--similar"], "--similar goes with --posting, not with --candidate"),
+        (["--text", "nurse", "--similar"], "--similar goes with --posting, not with --text"),
         (["--text", "nurse", "--limit", "0"], "--limit 0: how many to print"),
     ],
 )

@@ -5,7 +5,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from apps.access.models import AccessToken
+from apps.access.models import LONGEST_NAME, AccessToken
 from apps.access.services import create_token, revoke_token
 
 
@@ -35,6 +35,9 @@ class Command(BaseCommand):
         user = get_user_model()._default_manager.filter(username=name_of_user).first()
         if user is None:
             raise CommandError(f"user: there is no user {name_of_user!r}")
+        name = name.strip()
+        if not 1 <= len(name) <= LONGEST_NAME:
+            raise CommandError(f"--name: 1 to {LONGEST_NAME} characters are needed, not {len(name)}")
         if not 0 <= days <= 36_500:
             raise CommandError(f"--days: {days} is not between 0 and 36500")
         expires_at = timezone.now() + timedelta(days=days) if days else None
@@ -43,7 +46,10 @@ class Command(BaseCommand):
         self.stdout.write(secret)
 
     def _list(self) -> None:
-        for token in AccessToken.objects.select_related("user"):
+        tokens = AccessToken.objects.select_related("user")
+        if not tokens:
+            self.stdout.write("no tokens")
+        for token in tokens:
             used = f"used {token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never used"
             expires = f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "never expires"
             self.stdout.write(

@@ -35,6 +35,9 @@ class Command(BaseCommand):
         values = {"location": options["location"]}
         if options["limit"] < 1:
             raise CommandError(f"--limit {options['limit']}: how many to print, at least 1")
+        about = next(name for name in ("candidate", "posting", "text") if options[name] is not None)
+        if options["similar"] and about != "posting":
+            raise CommandError(f"--similar goes with --posting, not with --{about}")
         if options["text"] is not None:
             if not options["text"].strip():
                 raise CommandError("--text is empty: write a few words")
