@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.rpc.addresses import is_address
+
 NumberT = TypeVar("NumberT", int, float)
 MOST_PORT = 65_535
 
@@ -50,9 +52,7 @@ class Variables(environ.Env):
     def listener(self, var: str, *, default: str) -> str:
         """host:port, or unix:path; empty only where that is the default. Raises ImproperlyConfigured."""
         given = str(self.get_value(var, default=default))
-        host, _, port = given.rpartition(":")
-        right = host and port.isascii() and port.isdigit() and int(port) <= MOST_PORT
-        if (given or default) and not right and not given.startswith("unix:"):
+        if (given or default) and not is_address(given):
             raise ImproperlyConfigured(f"{var}={given}: host:port is needed, such as 127.0.0.1:50051")
         return given
 

@@ -1,6 +1,5 @@
 """Who may call: a shared token, mutual TLS, or nobody but this machine."""
 
-import re
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -12,14 +11,6 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"  # Watch, a stream without an end, is a call as any other
-
-
-def is_address(text: str) -> bool:
-    """Whether `text` is of the form `host:port`, with an IPv6 host in brackets, or `unix:path`."""
-    if text.startswith("unix:"):
-        return len(text) > len("unix:")
-    match = re.fullmatch(r"(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)
-    return match is not None and 0 < int(match[1]) < 65_536
 
 
 def is_loopback(address: str) -> bool:

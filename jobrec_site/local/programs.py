@@ -93,6 +93,9 @@ def web_command(port: int, *, host: str = "127.0.0.1", workers: int = 2) -> list
         # Each has a connection to the database; more than the cores can serve only wait for each other.
         "--blocking-threads",
         "16",
+        # A client that sends its body slowly would keep one from ending.
+        "--workers-kill-timeout",
+        "10",
         "jobrec_site.wsgi:application",
     ]
 

@@ -14,7 +14,7 @@ from django.core.management import get_commands
 from jobrec_site.local.programs import APPLICATION, Ports, application
 
 ROOT = Path(__file__).resolve().parents[3]
-SERVERS = {"postgres", "valkey", "valkey-cache", "migrate"}
+SERVERS = {"postgres", "valkey", "valkey-cache", "migrate", "proxy"}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_services_run_what_make_run_runs(compose: dict[str, Any]) -> None:
         """Without the interpreter's path and without addresses, which differ by intention."""
         words = [Path(word).name for word in arguments]
         words = [word for word in words if word not in {"python", "-m"} and not word.startswith("python3")]
-        return [word for word in words if not re.search(r"address|port|host|^\d+(\.\d+){3}$|^\d+$", word)]
+        return [word for word in words if not re.search(r"address|port|host|^\d+(\.\d+){3}$|^\d+$|^\$", word)]
 
     for program in application(Ports()):
         service = compose["services"][program.name]
@@ -114,6 +114,19 @@ def test_the_gpu_profile_is_the_embed_worker_on_a_gpu(compose: dict[str, Any]) -
 def test_the_web_answers_its_own_health_check_whatever_hosts_are_allowed(compose: dict[str, Any]) -> None:
     [host] = re.findall(r"http://([^:/]+)", compose["services"]["web"]["healthcheck"]["test"][-1])
     assert host in re.sub(r"\$\{[^}]*\}", "", compose["x-environment"]["ALLOWED_HOSTS"]).split(",")
+
+
+def test_only_the_proxy_is_reached_from_elsewhere(compose: dict[str, Any]) -> None:
+    """Granian has no timeout for bodies: whoever sends them slowly would hold its threads."""
+    published = {
+        name: service["ports"] for name, service in compose["services"].items() if "ports" in service
+    }
+    assert set(published) == {"proxy", "flower"}
+    assert published["flower"][0].startswith("127.0.0.1:")
+    configuration = compose["configs"]["proxy"]["content"]
+    assert "server web:8080;" in configuration
+    assert "proxy_request_buffering off" not in configuration
+    assert "$" not in configuration.replace("$$", "")  # else compose would put variables of its own in
 
 
 def test_the_broker_never_evicts(compose: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from apps.rpc.credentials import is_address
+from apps.rpc.addresses import is_address
 
 
 @pytest.mark.parametrize(

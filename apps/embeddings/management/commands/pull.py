@@ -14,8 +14,8 @@ from apps.embeddings.client import EmbeddingClient
 from apps.embeddings.models import EmbeddingModel, EmbeddingRun, Kind
 from apps.embeddings.pulling import POLL, PullError, pull_run
 from apps.embeddings.vector_stream import check_server
+from apps.rpc.addresses import is_address
 from apps.rpc.client import Client
-from apps.rpc.credentials import is_address
 from apps.rpc.errors import RpcError
 from proto import embedding_pb2_grpc
 
