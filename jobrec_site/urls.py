@@ -1,11 +1,12 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.templatetags.static import static
-from django.urls import include, path
+from django.urls import path
 from django.views.generic import RedirectView
 
 from apps.api.view import api_view
 from jobrec_site.health import ReadyView
+from jobrec_site.metrics import metrics
 
 
 def alive(_request: HttpRequest) -> HttpResponse:
@@ -20,5 +21,5 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=static("jobrec_site/favicon.svg"))),
     path("healthz", alive),
     path("readyz", ReadyView.as_view()),
-    path("", include("django_prometheus.urls")),  # /metrics
+    path("metrics", metrics),
 ]

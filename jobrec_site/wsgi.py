@@ -4,6 +4,8 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 
+from jobrec_site.metrics import count_together
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
 
 
@@ -20,6 +22,7 @@ class Request(WSGIRequest):
             self.content_type, self.content_params, self._encoding = "", {}, None
 
 
+count_together()
 application = get_wsgi_application()
 application.request_class = Request
 

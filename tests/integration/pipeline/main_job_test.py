@@ -139,6 +139,21 @@ def test_recommendations_fit(loaded: Stack, tmp_path: Path) -> None:
         assert edge["score"] == pytest.approx(sum(part["value"] * part["weight"] for part in parts), abs=1e-5)
 
 
+def test_what_both_web_processes_count_is_counted_together(loaded: Stack) -> None:
+    def lookups() -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{loaded.ports.web}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        return sum(
+            float(line.split()[-1]) for line in lines if line.startswith("jobrec_cache_lookups_total{")
+        )
+
+    asked = 40  # each by a connection of its own, so both processes answer some
+    before = lookups()
+    for _ in range(asked):
+        loaded.graphql("{ skillCategories { name } }")
+    assert [lookups() >= before + asked for _ in range(10)] == [True] * 10
+
+
 def test_another_jobrec_can_pull_its_vectors(loaded: Stack) -> None:
     """Both ends speak the same proto: here the embedding server gives this one's ledger what it had embedded before."""
     for name in ("beat", "embed-worker"):
