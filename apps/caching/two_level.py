@@ -34,11 +34,12 @@ def _lookups(name: str, answered_by: str) -> Counter:
 
 @dataclass(frozen=True)
 class Codec:
-    """How a value travels to L2 and back, and how much room it takes in L1."""
+    """How a value travels to L2 and back, how large it may be there, and how much room it takes in L1."""
 
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     weight: Callable[[Any], int]
+    largest: int = LARGEST_IN_L2  # octets, as encoded
 
 
 JSON = Codec(encode=orjson.dumps, decode=orjson.loads, weight=lambda _: 1)
@@ -180,7 +181,7 @@ class TwoLevelCache:
 
     def _l2_set(self, key: str, value: Any, ttl: int) -> None:
         encoded = self._codec.encode(value)
-        if len(encoded) > LARGEST_IN_L2:
+        if len(encoded) > self._codec.largest:
             return
         try:
             ask(lambda redis: redis.set(key, encoded, ex=ttl))
