@@ -101,13 +101,7 @@ def dictionary_terms() -> list[Term]:
 
 
 def dictionary_version() -> str:
-    """Changes whenever a name, an alias or where to look for it changes."""
+    """Another one whenever the skills and aliases that this transaction sees are others (see migration 0002)."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT md5(coalesce(string_agg(term, ',' ORDER BY term), ''))
-            FROM (SELECT format('%s %s %s', id, in_text, name) AS term FROM skills_skill
-                  UNION ALL SELECT format('%s %s', skill_id, name) FROM skills_skillalias) AS terms
-            """
-        )
+        cursor.execute("SELECT coalesce(string_agg(id::text, ',' ORDER BY id), '') FROM skills_version")
         return str(cursor.fetchone()[0])
