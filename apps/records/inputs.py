@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import unicodedata
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
@@ -22,6 +23,12 @@ LIST_SEPARATOR = re.compile(r"\s*[;,\n]\s*")
 
 
 def clean(value: Any) -> Any:
+    """As `verbatim`, and composed: "é" may be one character or two, and is the same to a reader."""
+    value = verbatim(value)
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
+def verbatim(value: Any) -> Any:
     """Numbers become text; what PostgreSQL or a reader could not take is refused."""
     if type(value) is str and value.isascii() and "\x00" not in value:  # as good as all
         return value.strip()
@@ -118,8 +125,9 @@ class RecordInput(BaseModel):
     # Fields whose text is searched for skills, besides being embedded.
     text_fields: ClassVar[tuple[str, ...]] = ()
 
-    source: Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=64)] = "manual"
-    external_id: Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=200)]
+    # Keys of stored rows, so as the source writes them.
+    source: Annotated[str, BeforeValidator(verbatim), Field(min_length=1, max_length=64)] = "manual"
+    external_id: Annotated[str, BeforeValidator(verbatim), Field(min_length=1, max_length=200)]
     # A description says what is right where it is not: see refusals.py.
     language: Annotated[
         str,

@@ -20,8 +20,11 @@ def with_skills(inputs: Sequence[RecordInput], finder: SkillFinder) -> list[Reco
         name for form in inputs if form.skills for name in resolve_stated(form.skills, finder=finder)[1]
     }
     if unknown:
-        add_unlisted(unknown)
-        finder = current_finder()
+        finder = current_finder()  # which may know what an earlier batch or another process added
+        _, unlisted = resolve_stated(sorted(unknown), finder=finder)
+        if unlisted:
+            add_unlisted(unlisted)
+            finder = current_finder()
     return [_row(form, finder) for form in inputs]
 
 

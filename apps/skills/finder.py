@@ -46,13 +46,13 @@ class SkillFinder:
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:
-        terms = list(terms)
-        self._by_name = {_name(term.text): term.skill_id for term in terms}
-        self._findable = [term for term in terms if term.findable and _name(term.text)]
+        terms = [term for term in terms if folded_name(term.text)]
+        self._by_name = {folded_name(term.text): term.skill_id for term in terms}
+        self._findable = [term for term in terms if term.findable]
         self._cased = [_is_acronym(term.text) for term in self._findable]
         # Each term begins with the space before its first word: no hit can begin inside a word.
         self._automaton = AhoCorasick(
-            [_name(term.text) for term in self._findable], implementation=Implementation.ContiguousNFA
+            [folded_name(term.text) for term in self._findable], implementation=Implementation.ContiguousNFA
         )
 
     def find(self, text: str) -> list[int]:
@@ -76,18 +76,20 @@ class SkillFinder:
 
     def resolve(self, name: str) -> int | None:
         """The skill that `name` means, whatever its case, hyphens and spacing, or None."""
-        return self._by_name.get(_name(name))
+        return self._by_name.get(folded_name(name))
 
 
-def _name(term: str) -> str:
+def folded_name(term: str) -> str:
     """What stands in folded words where they name the term; empty where it has no letter and no digit."""
-    return _fold(_words(term)).removesuffix(" ")
+    name = _fold(_words(term)).removesuffix(" ")
+    return name if any(map(str.isalnum, name)) else ""
 
 
 def _words(text: str) -> str:
     """The words of `text`, one space before and after each, with `|` behind the last word of a phrase."""
     # A chain of C-level passes over octets, which is faster than one regular expression for all of it.
     if not text.isascii():
+        text = unicodedata.normalize("NFC", text)  # "é" may be one character or two
         text = OTHER_SEPARATOR.sub(lambda found: OTHER_SEPARATORS[found[0]], text)
     spaced = f" {text} ".encode("utf-8", "surrogatepass").translate(ASCII_SEPARATORS)
     spaced = spaced.replace(b". ", b"| ").replace(b".|", b"|").replace(b"|", b"| ")

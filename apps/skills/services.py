@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from apps.caching.services import invalidate_on_commit
 from apps.skills.dictionary import dictionary_terms, dictionary_version
-from apps.skills.finder import SkillFinder
+from apps.skills.finder import SkillFinder, folded_name
 from apps.skills.models import Skill, SkillCategory
 
 _lock = threading.Lock()
@@ -17,6 +17,7 @@ NAME_LENGTH = 100  # characters of Skill.name
 def current_finder() -> SkillFinder:
     """The finder of the dictionary as it is in the database now; built again only when that changed."""
     global _current  # noqa: PLW0603  one automaton per process, swapped as a whole
+    # Read before the terms: what changes in between has a version of its own, and the finder is built again.
     version = dictionary_version()
     with _lock:
         if _current is None or _current[0] != version:
@@ -27,9 +28,9 @@ def current_finder() -> SkillFinder:
 def add_unlisted(names: Iterable[str]) -> None:
     """Creates the skills that a source states and the dictionary lacks. They are not looked for in text.
 
-    Safe to run twice at once.
+    Names that mean the same are one skill; signs alone, such as "---", are none. Safe to run twice at once.
     """
-    wanted = {name.strip().casefold(): name.strip() for name in names if name.strip()}
+    wanted = {folded: name.strip() for name in names if (folded := folded_name(name))}
     if not wanted:
         return
     category, _ = SkillCategory.objects.get_or_create(name=Skill.UNLISTED)
@@ -48,6 +49,6 @@ def resolve_stated(names: Sequence[str], *, finder: SkillFinder) -> tuple[list[i
         skill_id = finder.resolve(name)
         if skill_id is not None:
             ids[skill_id] = None
-        elif name.strip():
+        elif folded_name(name):
             unknown.append(name)
     return list(ids), unknown

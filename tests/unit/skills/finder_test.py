@@ -18,6 +18,8 @@ NAMES = {
     12: ["Continuous integration", "CI/CD"],
     13: ["SQL"],
     14: ["SQL Server"],
+    15: ["Pâtisserie"],
+    16: ["---", "+++"],
 }
 FINDER = SkillFinder(Term(name, key, key != 3) for key, names in NAMES.items() for name in names)
 
@@ -42,6 +44,8 @@ FINDER = SkillFinder(Term(name, key, key != 3) for key, names in NAMES.items() f
         ("• Java — SQL\u00a0Server“C++”", [1, 14, 4]),
         ("management • systems engineering", [8]),
         ("Опыт: SQL Server、Java", [14, 1]),
+        ("pa\u0302tisserie, P\u00c2TISSERIE", [15]),  # composed or not
+        ("--- +++", []),
         ("", []),
     ],
 )
@@ -52,7 +56,13 @@ def test_finds_whole_words_and_the_longest(text: str, found: list[int]) -> None:
 def test_resolves_names_whatever_their_case_and_hyphens() -> None:
     assert FINDER.resolve("wound-CARE ") == 5
     assert FINDER.resolve("c") == 3
+    assert FINDER.resolve("Pa\u0302tisserie") == 15
     assert FINDER.resolve("Cobol") is None
+
+
+@pytest.mark.parametrize("name", ["", " ", "---", "+++", ",", "..."])
+def test_signs_alone_mean_no_skill(name: str) -> None:
+    assert FINDER.resolve(name) is None
 
 
 def test_the_shipped_dictionary_is_sound() -> None:

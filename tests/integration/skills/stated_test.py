@@ -1,0 +1,54 @@
+"""Skills that a source states and the dictionary lacks."""
+
+import pytest
+
+from apps.postings.inputs import PostingInput
+from apps.postings.models import Posting
+from apps.postings.services import upsert_postings
+from apps.skills.dictionary import dictionary_version
+from apps.skills.models import Skill, SkillCategory
+from apps.skills.services import current_finder
+
+pytestmark = pytest.mark.django_db
+
+COMPOSED, DECOMPOSED = "Pr\u00e9paration", "Pre\u0301paration"
+
+
+def posting(*skills: str, external_id: str = "p1") -> PostingInput:
+    return PostingInput(external_id=external_id, title="Keeper", description="Of tables", skills=list(skills))
+
+
+def names() -> list[str]:
+    return list(
+        Posting.objects.get().skill_uses.order_by("skill__name").values_list("skill__name", flat=True)
+    )
+
+
+def test_signs_alone_are_no_skill_and_spellings_of_one_name_are_one() -> None:
+    upsert_postings([posting("---", "+++", DECOMPOSED, COMPOSED, "pan-sweeping", "Pan  sweeping")])
+    assert len(names()) == 2
+    assert COMPOSED in names()
+    assert current_finder().resolve("") is None
+
+
+def test_a_name_that_was_stored_in_another_form_still_is_the_skill() -> None:
+    category, _ = SkillCategory.objects.get_or_create(name=Skill.UNLISTED)
+    Skill.objects.create(name=DECOMPOSED, category=category, in_text=False)
+    upsert_postings([posting(COMPOSED)])
+    assert names() == [DECOMPOSED]
+
+
+def test_a_later_batch_adds_nothing_again(django_capture_on_commit_callbacks) -> None:
+    of_the_import = current_finder()
+    upsert_postings([posting("Obscure Tool 9000")], finder=of_the_import)
+    version = dictionary_version()
+    with django_capture_on_commit_callbacks() as callbacks:
+        upsert_postings([posting("obscure tool 9000")], finder=of_the_import)
+    assert names() == ["Obscure Tool 9000"]
+    assert dictionary_version() == version
+    assert not callbacks  # readers keep what they have cached
+
+
+def test_a_key_stays_as_its_source_writes_it() -> None:
+    assert upsert_postings([posting(external_id=DECOMPOSED)]).inserted
+    assert Posting.objects.get().external_id == DECOMPOSED
