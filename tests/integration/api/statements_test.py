@@ -143,7 +143,7 @@ def test_statements_of_matches_by_the_index(
         ("upsertPosting(input: {externalId: $text, title: $text, skills: $skills}) { posting { id } }", 13),
         (
             "upsertCandidate(input: {externalId: $text, headline: $text, skills: $skills}) { candidate { id } }",
-            15,
+            14,
         ),
         (
             "recordInteraction(candidateId: $candidate, postingId: $posting, action: SAVED) { interaction { at } }",

@@ -123,9 +123,11 @@ def test_a_server_that_others_can_reach_must_be_protected(server: Stack) -> None
 
 
 def test_metrics_that_cannot_be_served_are_named(server: Stack) -> None:
-    nowhere = {"EMBED_METRICS_BIND": "nowhere"}
-    output = server.manage("embedding_server", "--bind", "127.0.0.1:0", status=1, environment=nowhere)
-    assert "CommandError: EMBED_METRICS_BIND 'nowhere': host:port of a free port is needed" in output
+    taken = server.notes["metrics"]
+    output = server.manage(
+        "embedding_server", "--bind", "127.0.0.1:0", status=1, environment={"EMBED_METRICS_BIND": taken}
+    )
+    assert f"CommandError: EMBED_METRICS_BIND '{taken}': host:port of a free port is needed" in output
 
 
 def metric(server: Stack, name: str) -> float:
