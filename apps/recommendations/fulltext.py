@@ -8,7 +8,9 @@ at most 1; the better of that for the row's title and for its whole text. Postgr
 reads every text it ranks; this reads none but those of the rows that are to be ranked. What a person types may be in any
 language of the rows: it is taken in the forms of each, and beside a row in those of the row's own.
 
-Finding goes by the query's rarest words, and only so far as they stand in HITS rows; scoring takes all of WORDS.
+Finding goes by the query's rarest words, and only so far as they stand in HITS places; scoring takes all of WORDS. Where
+a word stands in more, and the filter leaves too few of those, there is a second look: from the rows that match where they
+are few, else from all places of the words where those are few.
 """
 
 import json
@@ -23,11 +25,15 @@ from django.db.models.expressions import RawSQL
 from apps.embeddings.kinds import tables
 from apps.recommendations.fusion import Word, affordable, informative
 from apps.recommendations.models import RecordText
-from apps.recommendations.retrieval import SqlKeys
+from apps.recommendations.retrieval import SqlKeys, first_of
 from apps.recommendations.text_index import INDEXED, text_table, whole_text
 
 WORDS = 64  # of a query, the rarest
 HITS = 10_000  # places of the words searched for, all together
+# How far a second look goes. Where there is more of both, ROWS of those that match are looked at: in a table of a million
+# such a word is in one row of forty or more, so it is likely to be in enough of them.
+ALL_HITS = 50_000  # places of the words
+ROWS = 10_000  # that match
 SMALLEST = 1_000  # rows of a table whose size PostgreSQL does not know yet
 
 # A lexeme as a query, whatever signs are in it.
@@ -68,7 +74,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Found:
-    """Rows by text, the best first, and the weight of each word of the query that any row has."""
+    """Rows by text, the best of each look first, and the weight of each word of the query that any row has."""
 
     rows: list[int]
     idf: dict[str, float]
@@ -159,39 +165,93 @@ def find(query: Query, *, matching: SqlKeys, k: int) -> Found:
     searched = affordable(query.words, rows=HITS)
     if not searched:
         return Found([], {}, 0)
-    names = tables(query.kind)
-    with connection.cursor() as cursor:
-        # Without statistics the planner may take a word for common and read the whole table for it.
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(
-            f"""
-            WITH hit AS MATERIALIZED (
-                SELECT lexeme, id, part, length FROM unnest(%s::text[]) AS query(lexeme) CROSS JOIN LATERAL (
-                    SELECT {names.key} AS id, part, length FROM {text_table(query.kind)}
-                    WHERE words @@ {_AS_QUERY}) AS text
-                LIMIT {HITS}
-            ), frequency AS MATERIALIZED (
-                SELECT lexeme, count(*) FILTER (WHERE part = {RecordText.Part.WHOLE}) AS rows FROM hit GROUP BY lexeme
-            ), part AS (
-                SELECT id, sum(ln(1 + %s::float / greatest(rows, 1))) / sqrt(length) AS score
-                FROM hit JOIN frequency USING (lexeme) GROUP BY id, part, length
-            ), best AS (
-                SELECT id FROM part GROUP BY id ORDER BY max(score) DESC, id OFFSET 0
-            )
-            SELECT (SELECT jsonb_object_agg(lexeme, rows) FROM frequency), ARRAY(
-                SELECT id FROM best
-                -- OFFSET 0: one row after the other from the best on, not all rows that match the filter.
-                WHERE EXISTS (SELECT FROM ({matching.sql}) AS matching(id) WHERE matching.id = best.id OFFSET 0) LIMIT %s)
-            """,
-            [[word.lexeme for word in searched], query.rows, *matching.parameters, k],
-        )
-        counted, rows = cursor.fetchone()
-        cursor.execute("SET LOCAL enable_seqscan = on")
-    known = (json.loads(counted) if counted else {}) | {
-        word.lexeme: word.rows for word in query.words[len(searched) :] if word.rows
+    search = _Search(query, searched, matching, k)
+    hits = search.by_words(HITS)
+    rows = hits.rows
+    if hits.cut and len(rows) < k:
+        some = first_of(matching, ROWS + 1)
+        if len(some) > ROWS and sum(word.rows for word in searched) <= ALL_HITS:
+            more = search.by_words(ALL_HITS)
+        else:
+            more = search.among(some)
+        rows = list(dict.fromkeys(more.rows + rows))[:k]
+    # Where hits were cut off, a count says only in how many rows a word is at least.
+    estimated = query.words if hits.cut else query.words[len(searched) :]
+    known = hits.counted | {
+        word.lexeme: max(word.rows, hits.counted.get(word.lexeme, 0)) for word in estimated if word.rows
     }
     idf = {lexeme: log(1 + query.rows / max(rows, 1)) for lexeme, rows in known.items()}
     return Found(rows, idf, len(searched))
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """`rows` with the words, the best first; in how many each word was met; whether there are places beyond those met."""
+
+    rows: list[int]
+    counted: dict[str, int]
+    cut: bool
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The statements that look for rows with any of some words."""
+
+    query: Query
+    words: list[Word]
+    matching: SqlKeys
+    k: int
+
+    def by_words(self, limit: int) -> _Hits:
+        """Among the rows of up to `limit` places of the words, those of the rarest first."""
+        return self._best(text_table(self.query.kind), [], limit)
+
+    def among(self, ids: list[int]) -> _Hits:
+        """Among these rows."""
+        # OFFSET 0: the texts are read by key, as the index over words would bring all places.
+        key = tables(self.query.kind).key
+        texts = f"(SELECT * FROM {text_table(self.query.kind)} WHERE {key} = ANY (%s) OFFSET 0)"
+        return self._best(texts, [ids], len(ids) * len(RecordText.Part) * len(self.words))
+
+    def _best(self, texts: str, parameters: list[Any], limit: int) -> _Hits:
+        key, matching = tables(self.query.kind).key, self.matching
+        with connection.cursor() as cursor:
+            # Without statistics the planner may take a word for common and read the whole table for it.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(
+                f"""
+                WITH hit AS MATERIALIZED (
+                    SELECT lexeme, id, part, length FROM unnest(%s::text[]) AS query(lexeme) CROSS JOIN LATERAL (
+                        SELECT {key} AS id, part, length FROM {texts} AS text
+                        WHERE words @@ {_AS_QUERY}) AS found
+                    LIMIT %s
+                ), frequency AS MATERIALIZED (
+                    SELECT lexeme, count(*) FILTER (WHERE part = {RecordText.Part.WHOLE}) AS rows
+                    FROM hit GROUP BY lexeme
+                ), part AS (
+                    SELECT id, sum(ln(1 + %s::float / greatest(rows, 1))) / sqrt(length) AS score
+                    FROM hit JOIN frequency USING (lexeme) GROUP BY id, part, length
+                ), best AS (
+                    SELECT id FROM part GROUP BY id ORDER BY max(score) DESC, id OFFSET 0
+                )
+                SELECT (SELECT jsonb_object_agg(lexeme, rows) FROM frequency), (SELECT count(*) FROM hit), ARRAY(
+                    SELECT id FROM best
+                    -- OFFSET 0: one row after the other from the best on, not all rows that match the filter.
+                    WHERE EXISTS (SELECT FROM ({matching.sql}) AS matching(id) WHERE matching.id = best.id OFFSET 0)
+                    LIMIT %s)
+                """,
+                [
+                    [word.lexeme for word in self.words],
+                    *parameters,
+                    limit,
+                    self.query.rows,
+                    *matching.parameters,
+                    self.k,
+                ],
+            )
+            counted, hits, rows = cursor.fetchone()
+            cursor.execute("SET LOCAL enable_seqscan = on")
+        return _Hits(rows, json.loads(counted) if counted else {}, cut=hits == limit)
 
 
 def scores(query: Query, idf: Mapping[str, float], ids: Sequence[int]) -> dict[int, float]:

@@ -74,7 +74,7 @@ def nearest(
     search = _Search(tables(kind), model, vector, k)
     keys = keys_of(matching)
     exact_up_to = max(ALWAYS_EXACT, int(sqrt(WALK * k * search.rows())))
-    few = search.first(keys, exact_up_to + 1)
+    few = first_of(keys, exact_up_to + 1)
     if len(few) <= exact_up_to:
         return Neighbours(search.exact(SqlKeys("SELECT unnest(%s::bigint[])", [few])), "exact", len(few))
     if not index_exists(model, kind):
@@ -127,6 +127,13 @@ def keys_of(rows: QuerySet[Any]) -> SqlKeys:
     return SqlKeys(sql, list(parameters))
 
 
+def first_of(keys: SqlKeys, limit: int) -> list[int]:
+    """Up to `limit` of the keys, whichever PostgreSQL comes upon first."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM ({keys.sql}) AS k LIMIT %s", [*keys.parameters, limit])
+        return [row[0] for row in cursor.fetchall()]
+
+
 class _Search:
     """The statements of one search."""
 
@@ -139,12 +146,6 @@ class _Search:
         """About how many rows there are, each with a vector or soon; 0 for a table that PostgreSQL has not looked at yet."""
         sql = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %s::regclass"
         return int(self._fetch(sql, [self._names.record])[0][0])
-
-    def first(self, keys: SqlKeys, limit: int) -> list[int]:
-        return [
-            row[0]
-            for row in self._fetch(f"SELECT * FROM ({keys.sql}) AS k LIMIT %s", [*keys.parameters, limit])
-        ]
 
     def exact(self, keys: SqlKeys) -> list[Neighbour]:
         # MATERIALIZED and + 0: nothing for the index to sort by.

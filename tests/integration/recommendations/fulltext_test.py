@@ -26,6 +26,11 @@ def put(*rows: dict[str, Any]) -> None:
     index_texts("posting", limit=1_000)
 
 
+def analyze() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE recommendations_postingtext")
+
+
 def search(text: str, **filters: Any) -> dict[str, float]:
     """Scores by external id, the best first."""
     query = fulltext.query_of(fulltext.words_of_text(text, kind="posting"), kind="posting")
@@ -58,8 +63,7 @@ def test_words_of_few_rows_are_written_some_at_a_time(
 ) -> None:
     monkeypatch.setattr("apps.recommendations.text_index.GENTLE_BATCH", 2)
     put(*({"external_id": str(number), "title": "Welder"} for number in range(100)))
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE recommendations_postingtext")
+    analyze()
     for edited, transactions in ((5, 3), (6, 1)):
         Posting.objects.filter(pk__in=Posting.objects.order_by("pk")[:edited]).update(
             title=f"Turner {edited}"
@@ -118,6 +122,39 @@ def test_a_score_is_the_cosine_of_two_sets_of_words_in_which_rare_ones_weigh_mor
     assert search("welding boats", title="Welding") == {
         "title": round(min(1, weld / (weld + boat) * sqrt(2 / 1)), 4)
     }
+
+
+@pytest.mark.parametrize(
+    ("rows", "all_hits"), [(40, 10), (3, 1_000), (10, 10)], ids=["few rows", "few places", "many of both"]
+)
+def test_rows_that_match_are_found_by_a_word_that_stands_in_many_others(
+    rows: int, all_hits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fulltext, "HITS", 10)
+    monkeypatch.setattr(fulltext, "ROWS", rows)
+    monkeypatch.setattr(fulltext, "ALL_HITS", all_hits)
+    welders = [{"external_id": f"b{number}", "title": "Welder", "city": "Bergen"} for number in range(5)]
+    put(*({"external_id": f"o{number}", "title": "Welder", "city": "Oslo"} for number in range(20)))
+    put(
+        *welders,
+        *({"external_id": f"x{number}", "title": "Baker", "city": "Bergen"} for number in range(15)),
+    )
+    analyze()
+    assert search("welder", city="Bergen") == {row["external_id"]: 1.0 for row in welders}
+    assert search("welder", city="Nowhere") == {}
+
+
+def test_a_word_is_as_common_as_it_is_however_far_it_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fulltext, "HITS", 10)
+    monkeypatch.setattr(fulltext, "SMALLEST", 1)
+    put(
+        *({"external_id": f"w{number}", "title": "Welder on boats, Oslo"} for number in range(40)),
+        *({"external_id": f"b{number}", "title": "Baker"} for number in range(42)),
+    )
+    analyze()
+    [score] = set(search("welder baker").values())
+    # About half of the query's weight; two words in the query, three in the row.
+    assert score == pytest.approx(0.5 * sqrt(2 / 3), abs=0.02)
 
 
 def test_any_sign_may_stand_in_a_query() -> None:
