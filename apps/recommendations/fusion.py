@@ -10,7 +10,7 @@ from dataclasses import dataclass
 FEW, MANY = (
     4,
     10,
-)  # different words of a query: up to FEW the vector leads alone, from MANY on the words have full say
+)  # different words of a query: up to FEW the vector alone gives ranks, from MANY on the words have full say
 SHORT_QUERY = 0.25  # share of its weight that a text score keeps in a short query
 RANK_OFFSET = 60  # the usual constant of reciprocal rank fusion
 RANK_WEIGHT = 0.5  # a rank in the text list counts at most half as much as one in the vector list

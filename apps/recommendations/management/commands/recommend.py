@@ -79,7 +79,7 @@ class Command(BaseCommand):
         self.stdout.write(self.style.MIGRATE_HEADING(title))
         if matches.degraded:
             self.stdout.write(
-                "no vector could be had, so skills alone decide: is the embedding server up, is a model active?"
+                "no vector could be had, so words and skills decide: is the embedding server up, is a model active?"
             )
         if not shown:
             self.stdout.write("nothing fits: no row matches, or none is embedded yet (`embed --wait`)")
