@@ -82,6 +82,8 @@ def _reason(error: Any, what: str, named: Callable[[str], str]) -> str:
         return str(message.removeprefix("Value error, "))
     if kind == NAMES_FIELDS:
         return re.sub(r"`(\w+)`", lambda match: named(match[1]), message)
+    if kind == "too_long" and context.get("field_type") == "List":
+        return f"more than {context['max_length']:,} entries"
     if kind in _REASONS:
         return _REASONS[kind].format_map(context)
     what = what or _NEEDED.get(kind, "").format_map(context)

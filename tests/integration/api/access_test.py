@@ -85,6 +85,8 @@ def test_a_recruiter_upserts_candidates(recruiter: Api, no_broker: list[Any]) ->
     for wrong, field in (({"experienceYears": 81}, "experienceYears"), ({"headline": "\x00"}, "headline")):
         code, message = recruiter.error(upsert, input=values | wrong)
         assert (code, message.split(":")[0]) == ("BAD_USER_INPUT", f"input.{field}")
+    many = recruiter.error(upsert, input=values | {"skills": ["x"] * 501})
+    assert many == ("BAD_USER_INPUT", "input.skills: more than 500 entries")
     assert Candidate.objects.get(external_id="c9").experience_years == Decimal("3.5")
     reader = Api(user_with("view_candidate"))
     assert reader.error(upsert, input=values)[0] == "FORBIDDEN"
