@@ -107,7 +107,8 @@ def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
         {"state": "paused"}
     ]
     stack.signal("embed-worker", SIGCONT)
-    assert "no run is open" not in stack.manage("embed", "--resume", "--wait", "--timeout=200")
+    assert "is under way" in stack.manage("embed", "--resume")
+    stack.manage("embed", "--wait", "--timeout=200")
     assert stack.sql(CURRENT) == [{"n": ROWS}]
 
 

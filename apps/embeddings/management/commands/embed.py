@@ -91,6 +91,7 @@ class Command(BaseCommand):
         for run in found:
             if (by_hand or not run.is_paused_by_hand) and runs.resume_run(run.pk):
                 self.stdout.write(f"{run} goes on; it was paused: {run.paused_because}")
+                run.refresh_from_db()
         return found
 
     @staticmethod
