@@ -3,17 +3,22 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from jobrec_site.local import embedded
 from tests.settings import DATA
 
 # A submission is judged by the same examples each time; who runs the tests at home looks for new ones.
-hypothesis_settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis_settings.load_profile("ci")
+# A busy machine is no finding.
+patient: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+hypothesis_settings.register_profile("home", **patient)
+hypothesis_settings.register_profile("judged", derandomize=True, **patient)
+hypothesis_settings.load_profile("judged" if os.environ.get("CI") else "home")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -43,11 +48,15 @@ def django_db_modify_db_settings(servers: Path) -> None:
 
 
 def empty_caches() -> None:
-    """Both cache levels of this process forget everything."""
+    """Both cache levels of this process forget everything; so does the broker, to which hints may have been sent."""
+    from django.conf import settings
+
     from apps.caching import shared
     from apps.caching.two_level import TwoLevelCache
 
     shared.connection().flushdb()
+    with redis.Redis.from_url(settings.REDIS_BROKER_URL) as broker:
+        broker.flushdb()
     shared.breaker.reset()
     TwoLevelCache.clear_every_l1()
 

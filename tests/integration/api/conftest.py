@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from apps.caching.mirror import mirror
 from apps.candidates.inputs import CandidateInput
 from apps.candidates.models import Candidate
 from apps.candidates.services import upsert_candidates
@@ -56,6 +57,12 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         "celery.current_app.send_task", lambda name, *_, **options: sent.append((name, options.get("kwargs")))
     )
     return sent
+
+
+@pytest.fixture
+def subscribed(servers: Any) -> None:
+    """This process follows invalidations. Its first lookup begins that, and its success resets the cache's breaker."""
+    assert mirror.wait_until_subscribed(30)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ SKILLS = "{ skillCategories { name } }"
 PROFILE = "query($profile: ProfileInput!) { recommendedPostingsForProfile(profile: $profile) { totalCount } }"
 SEARCH = "query($text: String!) { searchPostings(text: $text) { totalCount } }"
 
-pytestmark = pytest.mark.usefixtures("corpus", "clean_cache")
+pytestmark = pytest.mark.usefixtures("corpus", "clean_cache", "subscribed")
 
 
 @pytest.fixture(autouse=True)

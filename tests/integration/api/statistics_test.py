@@ -239,7 +239,7 @@ def test_runs_and_dead_letters_page_in_a_fixed_number_of_statements(corpus: Embe
     assert len(found) == len(set(found)) == 7
 
 
-def test_invalidating_by_hand() -> None:
+def test_invalidating_by_hand(subscribed: None) -> None:
     operator = Api(user_with("change_embeddingrun"))
     anonymous = Api()
     count = "{ postings { totalCount } }"

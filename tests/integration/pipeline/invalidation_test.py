@@ -59,13 +59,15 @@ def everywhere(stack: Stack) -> list[set[str]]:
 
 
 def test_all_processes_of_both_servers_listen(two_servers: Stack) -> None:
-    everywhere(two_servers)  # a process subscribes with its first lookup
+    request = invalidation_pb2.InvalidateRequest(namespaces=["skills"], reason="test")
     with grpc.insecure_channel(f"127.0.0.1:{two_servers.notes['second_sidecar']}") as channel:
         stub = invalidation_pb2_grpc.CacheInvalidationStub(channel)
-        answer = stub.Invalidate(
-            invalidation_pb2.InvalidateRequest(namespaces=["skills"], reason="test"), timeout=5
-        )
-    assert answer.processes_reached == 4
+
+        def reached() -> int:
+            everywhere(two_servers)  # a process subscribes with its first lookup
+            return int(stub.Invalidate(request, timeout=30).processes_reached)
+
+        wait_until(lambda: reached() == 4, "all four processes listen")
 
 
 def test_a_change_behind_their_back_stays_hidden_until_the_run_that_follows_it(two_servers: Stack) -> None:

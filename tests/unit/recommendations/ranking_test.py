@@ -1,7 +1,7 @@
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.recommendations.ranking import (
@@ -105,7 +105,6 @@ def test_the_text_counts_by_the_length_of_the_query() -> None:
     assert scored(Features(), Features(), nearness, 0.25).total == pytest.approx((0.42 * 0.5 + 0.04) / 0.46)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no finding
 @given(
     skills=st.tuples(st.frozensets(st.integers(0, 9)), st.frozensets(st.integers(0, 9))),
     years=st.tuples(st.none() | st.floats(0, 60), st.none() | st.floats(0, 60)),
