@@ -4,16 +4,26 @@ import os
 import shutil
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 
 TOGETHER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def count_together() -> None:
-    """Lets the processes of this web server count in one folder, named by their parent. Before anything is counted."""
+    """Lets the processes of this web server count in one folder, named by their parent. Before anything is counted.
+
+    Raises ImproperlyConfigured.
+    """
     folders = settings.DATA_DIR / "metrics"
     own = folders / str(os.getppid())
-    own.mkdir(parents=True, exist_ok=True)
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{own}: {error.strerror}. What the processes of a web server count lies there: set JOBREC_DATA_DIR to a folder "
+            "that it may write to"
+        ) from error
     for folder in folders.iterdir():
         try:
             os.kill(int(folder.name), 0)

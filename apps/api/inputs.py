@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from apps.api.errors import bad_field, bad_input
 from apps.records.inputs import RecordInput
+from apps.skills.services import NAME_LENGTH
 
 MOST_NAMES = 200  # in one argument
-LONGEST_NAME = 100  # characters, as of a skill
 
 FormT = TypeVar("FormT", bound=RecordInput)
 
@@ -32,7 +32,7 @@ def bounded(names: Sequence[str] | None, *, argument: str, most: int = MOST_NAME
     if len(given) > most:
         raise bad_field(argument, f"{len(given):,} are too many, at most {most}", limit=argument, bound=most)
     plain = (
-        plain_text(name, argument=f"{argument}[{at}]", longest=LONGEST_NAME) for at, name in enumerate(given)
+        plain_text(name, argument=f"{argument}[{at}]", longest=NAME_LENGTH) for at, name in enumerate(given)
     )
     return [name for name in plain if name]
 

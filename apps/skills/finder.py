@@ -46,13 +46,13 @@ class SkillFinder:
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:
-        terms = [term for term in terms if folded_name(term.text)]
-        self._by_name = {folded_name(term.text): term.skill_id for term in terms}
-        self._findable = [term for term in terms if term.findable]
+        named = [(name, term) for term in terms if (name := folded_name(term.text))]
+        self._by_name = {name: term.skill_id for name, term in named}
+        self._findable = [term for _, term in named if term.findable]
         self._cased = [_is_acronym(term.text) for term in self._findable]
         # Each term begins with the space before its first word: no hit can begin inside a word.
         self._automaton = AhoCorasick(
-            [folded_name(term.text) for term in self._findable], implementation=Implementation.ContiguousNFA
+            [name for name, term in named if term.findable], implementation=Implementation.ContiguousNFA
         )
 
     def find(self, text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""A version of the dictionary that costs nothing to read: the rows of `skills_version` that a transaction sees.
+"""A version of the dictionary that is quickly read: the rows of `skills_version` that a transaction sees.
 
 Whatever changes skills or aliases, plain SQL too, adds a row with an id of its own in the same transaction, so a
 transaction sees the row exactly where it sees the change. Older rows go in the statement that adds one, so no set of

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +69,6 @@ def test_what_another_version_of_jobrec_stored_is_computed_anew(new_process: New
     assert [ask(process, answers), ask(process, answers)] == [2, 2]
 
 
-def is_answered(cache: TwoLevelCache, compute: Any, expected: int) -> bool:
-    return bool(ask(cache, compute) == expected)
-
-
 def test_an_answer_is_computed_once_and_found_by_other_processes(
     process: TwoLevelCache, new_process: NewProcess
 ) -> None:
@@ -98,14 +93,19 @@ def test_invalidating_makes_every_process_answer_fresh(
     process: TwoLevelCache, new_process: NewProcess, namespaces: list[str], ids: list[int], fresh: bool
 ) -> None:
     other, answers = new_process(), Answers()
-    assert ask(process, answers) == ask(other, answers) == 1
+    marked = Answers()
+
+    def mark(cache: TwoLevelCache) -> int:
+        return cache.get_or_compute("mark", {}, tags=["mark"], compute=marked)
+
+    for cache in (process, other):
+        assert (ask(cache, answers), mark(cache)) == (1, 1)
     _, reached = generations.raise_tags(tags.changed(namespaces, ids))
     assert reached >= 2
-    expected = 2 if fresh else 1
-    # The messages are on their way; nothing else can be waited for than the outcome.
-    for cache in (process, other):
-        wait_until(partial(is_answered, cache, answers, expected), "fresh", timeout=2)
-    assert answers.computed == expected
+    # Messages arrive in their order: whoever has heard of this one has heard of the one before.
+    generations.raise_tags(["mark"])
+    wait_until(lambda: [mark(process), mark(other)] == [2, 2], "both have heard")
+    assert [ask(process, answers), ask(other, answers)] == [2 if fresh else 1] * 2
 
 
 def test_a_run_invalidates_once_however_often_it_says_so() -> None:

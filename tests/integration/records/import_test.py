@@ -1,60 +1,21 @@
 """Imports through the real commands, into a real database."""
 
-import csv
 import gzip
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from django.core.management import call_command, load_command_class
 from django.core.management.base import CommandError
 from django.db import connection
 from pyarrow import parquet
 
-from apps.candidates.models import Candidate
 from apps.postings.models import Posting
 from apps.records.models import EnglishLevel
+from tests.integration.records.importing import POSTING, lines, rejects, run, write_as
 
 pytestmark = pytest.mark.django_db
-
-POSTING = {
-    "external_id": "p1",
-    "title": "Keeper of tables",
-    "company": "Rowan",
-    "description": "We use **PostgreSQL** and k8s.",
-    "city": "Lviv",
-    "country": "UA",
-    "remote": True,
-    "employment_type": "full_time",
-    "experience_years": 2.5,
-    "english_level": "B2",
-    "salary_min": 3000,
-    "salary_max": 4500,
-    "salary_currency": "EUR",
-    "salary_period": "month",
-    "job_family": "Data",
-    "skills": ["Python", "Obscure Tool 9000"],
-    "published_at": "2026-11-01",
-    "closes_at": "2026-12-01T12:00:00+02:00",
-}
-
-
-def lines(*rows: Any) -> bytes:
-    return b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows)
-
-
-def run(command: str, file: Path | list[Path], *arguments: str) -> tuple[str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    files = map(str, file if isinstance(file, list) else [file])
-    call_command(command, *files, "--no-progress", *arguments, stdout=out, stderr=err)
-    return out.getvalue(), err.getvalue()
-
-
-def rejects(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(f"{file}.rejects.jsonl").read_text().splitlines()]
 
 
 def physical_rows() -> list[tuple[Any, ...]]:
@@ -65,23 +26,6 @@ def physical_rows() -> list[tuple[Any, ...]]:
             " UNION ALL ".join(f"SELECT '{t}', ctid::text, xmin::text, xmax::text FROM {t}" for t in tables)
         )
         return sorted(cursor.fetchall())
-
-
-def write_as(file: Path, rows: list[dict[str, Any]]) -> Path:
-    if file.suffix == ".parquet":
-        parquet.write_table(pa.Table.from_pylist(rows), file)
-    elif file.suffix == ".csv":
-        with file.open("w", newline="") as opened:
-            writer = csv.DictWriter(opened, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(
-                {k: "; ".join(v) if isinstance(v, list) else v for k, v in row.items()} for row in rows
-            )
-    elif file.suffix == ".gz":
-        file.write_bytes(gzip.compress(lines(*rows)))
-    else:
-        file.write_bytes(lines(*rows))
-    return file
 
 
 @pytest.mark.parametrize("name", ["postings.jsonl", "postings.jsonl.gz", "postings.csv", "postings.parquet"])
@@ -273,44 +217,6 @@ def test_the_later_of_two_rows_with_one_key_counts(tmp_path: Path) -> None:
     assert Posting.objects.get().title == "Later"
 
 
-def test_djinni_presets(tmp_path: Path) -> None:
-    posting = {
-        "Position": "Middle Python developer",
-        "Long Description": "Django and Celery.",
-        "Company Name": "Yarrow",
-        "Exp Years": "2y",
-        "Primary Keyword": "Python",
-        "English Level": "pre",
-        "Published": "2023-05-01T10:00:00",
-        "Long Description_lang": "en",
-        "id": "3f1",
-    }
-    rows = [posting, posting | {"id": "3f2", "Exp Years": "no_exp", "English Level": "no_english"}]
-    run("import_postings", write_as(tmp_path / "jobs.csv", rows), "--preset", "djinni")
-    first, second = Posting.objects.order_by("external_id")
-    assert (first.source, first.title, first.experience_years) == ("djinni", "Middle Python developer", 2)
-    assert (first.english_level, first.job_family) == (EnglishLevel.PRE_INTERMEDIATE, "Python")
-    assert (second.experience_years, second.english_level) == (0, EnglishLevel.NONE)
-
-    candidate = {
-        "Position": "QA engineer",
-        "Moreinfo": "I test web applications.",
-        "Looking For": "A calm team",
-        "Highlights": "Found 200 defects",
-        "Primary Keyword": "QA",
-        "English Level": "upper",
-        "Experience Years": 3.5,
-        "CV": "QA engineer. I test web applications.",
-        "CV_lang": "en",
-        "id": "c1",
-    }
-    run("import_candidates", write_as(tmp_path / "cv.parquet", [candidate]), "--preset", "djinni")
-    found = Candidate.objects.get()
-    assert (found.headline, found.looking_for, found.experience_years) == ("QA engineer", "A calm team", 3.5)
-    assert found.resume == "I test web applications.\n\n## Highlights\n\nFound 200 defects"
-    assert found.english_level == EnglishLevel.UPPER_INTERMEDIATE
-
-
 @pytest.mark.parametrize(
     ("command", "folder", "name", "preset"),
     [
@@ -330,137 +236,6 @@ def test_real_files(
     out, err = run(command, file, "--preset", preset)
     assert "200 new" in out
     assert err == ""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--map", "titel=Job"], "no field 'titel'"),
-        (["--map", "title"], "write FIELD=COLUMN"),
-        (["--mapping", "/nowhere.toml"], "No such file"),
-    ],
-)
-def test_wrong_arguments_say_what_would_be_right(tmp_path: Path, arguments: list[str], message: str) -> None:
-    file = write_as(tmp_path / "p.jsonl", [POSTING])
-    with pytest.raises(CommandError, match=message) as error:
-        run("import_postings", file, *arguments)
-    assert error.value.returncode == 2
-    assert not Posting.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('fields = "x"', r"fields: a table is needed: write \[fields\]"),
-        ("[[defaults]]", r"defaults: a table is needed: write \[defaults\]"),
-        ("[fields]\ntitle = 5", "title: write a column's name, or a table with columns"),
-        ("[fields]\ntitle = { columns = 5 }", r"title\.columns: a list of column names, .* not '5'"),
-        ("[fields]\ntitle = { columns = ['a', 5] }", r"title\.columns: a list of column names"),
-        ("[fields]\ntitle = { columns = ['a'], values = 'a' }", r"title\.values: a table .* not 'a'"),
-        ("[fields]\ntitle = { columns = ['a'], pattern = 5 }", r"title\.pattern: a regular expression"),
-        ("[fields]\ntitle = { columns = ['a'], pattern = '(' }", r"title\.pattern: missing \)"),
-        ("[fields]\ntitle = { sections = ['a'] }", r"title\.sections: a list of tables"),
-        ("[fields]\ntitle = { sections = [ { colum = 'a' } ] }", r"title\.sections: a list of tables"),
-        ("[fields]\ntitle = { values = { a = 1 } }", "title: either columns or sections are needed"),
-    ],
-)
-def test_a_wrong_mapping_file_says_what_is_needed(tmp_path: Path, content: str, message: str) -> None:
-    mapping = tmp_path / "people.toml"
-    mapping.write_text(content)
-    file = write_as(tmp_path / "p.jsonl", [POSTING])
-    with pytest.raises(CommandError, match=rf"people\.toml: {message}") as error:
-        run("import_postings", file, "--mapping", str(mapping))
-    assert error.value.returncode == 2
-
-
-def help_of(command: str) -> str:
-    return (
-        load_command_class("apps." + command.split("_")[1], command).create_parser("", command).format_help()
-    )
-
-
-@pytest.mark.parametrize("command", ["import_postings", "import_candidates"])
-def test_the_example_in_the_help_can_be_used_as_it_stands(tmp_path: Path, command: str) -> None:
-    shown = help_of(command)
-    mapping = tmp_path / "m.toml"
-    mapping.write_text(shown.partition("is TOML:\n")[2].partition("\n\n")[0])
-    row = {
-        "Ref": 7,
-        "Position": "Nurse",
-        "Place": "Aurora, Colorado, US",
-        "English": "Good",
-        "Experience": "3y",
-        "Tasks": ["Triage"],
-        "More": "",
-        "Job title": "",
-    }
-    run(command, write_as(tmp_path / "rows.jsonl", [row]), "--mapping", str(mapping))
-    found: Any = (Posting if command == "import_postings" else Candidate).objects.get()
-    assert (found.source, found.external_id, str(found)) == ("acme", "7", "Nurse")
-    assert (found.city, found.region, found.country) == ("Aurora", "Colorado", "US")
-    assert (found.english_level, found.experience_years) == (EnglishLevel.FLUENT, 3)
-    assert getattr(found, "description", "") + getattr(found, "resume", "") == "## Duties\n\n- Triage"
-
-
-def test_the_help_lists_location_and_the_values_of_fields() -> None:
-    shown = help_of("import_postings")
-    assert " location," in shown
-    assert "employment_type: one of full_time, part_time, contract" in shown
-    assert "status: one of open, closed" in shown
-    assert "english_level: one of none, basic" in shown
-
-
-def test_a_place_for_all_rows(tmp_path: Path) -> None:
-    mapping = tmp_path / "m.toml"
-    mapping.write_text("[defaults]\nlocation = 'Oslo, NO'\n[fields]\nexternal_id = 'id'\ntitle = 'job'\n")
-    run(
-        "import_postings",
-        write_as(tmp_path / "p.csv", [{"id": 1, "job": "Nurse"}]),
-        "--mapping",
-        str(mapping),
-    )
-    assert Posting.objects.values_list("city", "region").get() == ("Oslo", "NO")
-
-
-@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
-def test_a_named_column_that_no_row_has_is_said(tmp_path: Path, name: str) -> None:
-    file = write_as(tmp_path / name, [{"external_id": n, "title": "Nurse", "pay": 5} for n in range(3)])
-    err = io.StringIO()
-    with pytest.raises(
-        CommandError, match=r"^no row has the column named for salary_min; all valid"
-    ) as error:
-        call_command("import_postings", str(file), "--map", "salary_min=payy", stderr=err)
-    assert error.value.returncode == 1
-    assert Posting.objects.count() == 3
-    assert "--map salary_min: no row has a column 'payy'; there are external_id, pay, title" in err.getvalue()
-
-    err = io.StringIO()
-    with pytest.raises(CommandError, match=r"^3 rows were rejected.*\nno row has .* for title") as error:
-        call_command("import_postings", str(file), "--map", "title=Job titel", stderr=err)
-    assert error.value.returncode == 1
-    assert err.getvalue().count("'Job titel'") == 1
-
-
-def test_a_named_column_without_any_value_is_there(tmp_path: Path) -> None:
-    rows = [{"external_id": "1", "title": "Nurse", "pay": None}]
-    for name in ("p.csv", "p.parquet"):
-        _, err = run("import_postings", write_as(tmp_path / name, rows), "--map", "salary_min=pay")
-        assert err == ""
-
-
-def test_of_columns_in_a_mapping_file_each_that_is_absent_is_said(tmp_path: Path) -> None:
-    mapping = tmp_path / "m.toml"
-    mapping.write_text(
-        "[fields]\nexternal_id = 'id'\ntitle = { columns = ['name', 'job'] }\n"
-        "description = { sections = [ { column = 'tasks' } ] }\n"
-    )
-    row = {"id": 1, "job": "Nurse", "tasks": "Triage"}
-    # Another column gave the field its value: that is what several are named for.
-    _, err = run("import_postings", write_as(tmp_path / "a.csv", [row]), "--mapping", str(mapping))
-    assert err == f"  {mapping}: title: no row has a column 'name'; there are id, job, tasks\n"
-    del row["tasks"]
-    with pytest.raises(CommandError, match=r"^no row has the column named for description; all valid"):
-        run("import_postings", write_as(tmp_path / "b.csv", [row]), "--mapping", str(mapping))
 
 
 @pytest.mark.parametrize(
@@ -522,29 +297,6 @@ def test_unusable_files(tmp_path: Path, name: str, content: bytes | None, messag
     assert error.value.returncode == 2
     # What could be read is there.
     assert Posting.objects.count() == (1 if name.endswith(".gz") else 0)
-
-
-def test_map_and_source(tmp_path: Path) -> None:
-    file = write_as(tmp_path / "p.csv", [{"Key": "7", "Job title": "Nurse", "Town": "Oslo", "Rest": "x"}])
-    out, _ = run(
-        "import_postings",
-        file,
-        "--map",
-        "external_id=Key",
-        "--map",
-        "title=Job title",
-        "--map",
-        "city=Town",
-        "--source",
-        "acme",
-    )
-    assert "columns not used: Rest" in out
-    assert Posting.objects.values_list("source", "external_id", "title", "city").get() == (
-        "acme",
-        "7",
-        "Nurse",
-        "Oslo",
-    )
 
 
 def test_a_date_that_no_reader_could_take_is_refused(tmp_path: Path) -> None:
