@@ -10,7 +10,7 @@ from graphql import GraphQLError
 from psycopg.errors import QueryCanceled
 from pydantic import BaseModel, ValidationError
 
-from apps.records.refusals import refusals
+from apps.records.input_errors import input_errors
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def bad_field(field: str, reason: str, **details: Any) -> BadInputError:
 
 def bad_input(error: ValidationError, form: type[BaseModel], *, argument: str) -> BadInputError:
     """The first thing that is wrong with a validated input, by the names the client used."""
-    first = next(refusals(error, form, named=camel))
+    first = next(input_errors(error, form, named=camel))
     return bad_field(f"{argument}.{first.field}" if first.field else argument, first.reason)
 
 

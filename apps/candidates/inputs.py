@@ -3,8 +3,8 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from apps.records.input_errors import NAMES_FIELDS
 from apps.records.inputs import RecordInput, Text, clean
-from apps.records.refusals import NAMES_FIELDS
 
 
 class CandidateInput(RecordInput):

@@ -7,23 +7,27 @@ from django.db import transaction
 from apps.caching.services import invalidate_on_commit
 from apps.candidates.inputs import CandidateInput
 from apps.candidates.models import Candidate, CandidateSkill
-from apps.records.services import sync_found_skills, with_skills
+from apps.records.services import rows_with_skills, sync_found_skills
 from apps.records.upsert import RecordTable, Upserted
 from apps.skills.finder import SkillFinder
-from apps.skills.services import current_finder
 
 COLUMNS = [name for name in CandidateInput.model_fields if name != "skills"]
 TABLE = RecordTable(Candidate, CandidateSkill, key="candidate_id", columns=COLUMNS)
 
 
-def upsert_candidates(inputs: Sequence[CandidateInput], *, finder: SkillFinder | None = None) -> Upserted:
+def upsert_candidates(
+    inputs: Sequence[CandidateInput],
+    *,
+    found: Sequence[list[int]] | None = None,
+    finder: SkillFinder | None = None,
+) -> Upserted:
     """Writes candidates by source and external id, whole rows, in one transaction; equal rows are not touched.
 
     Unlisted skills are created as needed, skills named in the text are found. The caches that show candidates are
     invalidated after the commit. No key may occur twice in `inputs`.
     """
     with transaction.atomic():
-        upserted = TABLE.upsert(with_skills(inputs, finder or current_finder()))
+        upserted = TABLE.upsert(rows_with_skills(inputs, found=found, finder=finder))
         if upserted.changed:
             invalidate_on_commit(["candidates"], upserted.changed)
     return upserted

@@ -5,8 +5,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from apps.postings.models import EmploymentType, Posting
+from apps.records.input_errors import NAMES_FIELDS
 from apps.records.inputs import Moment, Money, Name, RecordInput, Text, clean
-from apps.records.refusals import NAMES_FIELDS
 
 
 class PostingInput(RecordInput):

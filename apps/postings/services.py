@@ -8,16 +8,20 @@ from django.db.models.functions import Now
 from apps.caching.services import invalidate_on_commit
 from apps.postings.inputs import PostingInput
 from apps.postings.models import Company, Posting, PostingSkill
-from apps.records.services import sync_found_skills, with_skills
+from apps.records.services import rows_with_skills, sync_found_skills
 from apps.records.upsert import RecordTable, Upserted
 from apps.skills.finder import SkillFinder
-from apps.skills.services import current_finder
 
 COLUMNS = [name for name in PostingInput.model_fields if name not in {"company", "skills"}] + ["company_id"]
 TABLE = RecordTable(Posting, PostingSkill, key="posting_id", columns=COLUMNS)
 
 
-def upsert_postings(inputs: Sequence[PostingInput], *, finder: SkillFinder | None = None) -> Upserted:
+def upsert_postings(
+    inputs: Sequence[PostingInput],
+    *,
+    found: Sequence[list[int]] | None = None,
+    finder: SkillFinder | None = None,
+) -> Upserted:
     """Writes postings by source and external id, whole rows, in one transaction; equal rows are not touched.
 
     Companies and unlisted skills are created as needed, skills named in the text are found. The caches that show
@@ -25,7 +29,7 @@ def upsert_postings(inputs: Sequence[PostingInput], *, finder: SkillFinder | Non
     """
     with transaction.atomic():
         companies = _companies(sorted({form.company for form in inputs if form.company}))
-        rows = with_skills(inputs, finder or current_finder())
+        rows = rows_with_skills(inputs, found=found, finder=finder)
         for form, row in zip(inputs, rows, strict=True):
             del row.values["company"]
             row.values["company_id"] = companies.get(form.company)

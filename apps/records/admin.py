@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from unfold.admin import ModelAdmin
 
 from apps.caching.services import invalidate_on_commit
+from apps.records.input_errors import input_errors
 from apps.records.inputs import RecordInput
 from apps.records.models import Record
-from apps.records.refusals import refusals
 from apps.skills.models import SkillUse
 
 
@@ -55,11 +55,11 @@ class RecordForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when 
         names = set(self.input_class.model_fields) & set(cleaned) - {"company"}
         try:
             self.input_class.model_validate({name: cleaned[name] for name in names})
-        except ValidationError as refused:
-            for refusal in refusals(refused, self.input_class):
-                name = refusal.field or None
+        except ValidationError as invalid:
+            for error in input_errors(invalid, self.input_class):
+                name = error.field or None
                 if name not in self.errors:
-                    self.add_error(name, refusal.reason)
+                    self.add_error(name, error.reason)
         return cleaned
 
 

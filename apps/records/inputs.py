@@ -12,11 +12,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
 )
 
 from apps.records.models import EnglishLevel, SalaryPeriod
-from apps.skills.finder import SkillFinder
 
 LONGEST_TEXT = 1_000_000  # characters of one field
 LIST_SEPARATOR = re.compile(r"\s*[;,\n]\s*")
@@ -128,7 +126,7 @@ class RecordInput(BaseModel):
     # Keys of stored rows, so as the source writes them.
     source: Annotated[str, BeforeValidator(verbatim), Field(min_length=1, max_length=64)] = "manual"
     external_id: Annotated[str, BeforeValidator(verbatim), Field(min_length=1, max_length=200)]
-    # A description says what is right where it is not: see refusals.py.
+    # Error messages and --help quote the description: see input_errors.py.
     language: Annotated[
         str,
         BeforeValidator(clean),
@@ -153,7 +151,6 @@ class RecordInput(BaseModel):
     salary_period: SalaryPeriod = SalaryPeriod.YEAR
     # At most so many; a default list would be copied deeply for each row.
     skills: Strings = Field(default_factory=list, max_length=500)
-    _found: list[int] | None = PrivateAttr(None)
 
     def columns(self) -> dict[str, Any]:
         """Values by model field, the skills apart."""
@@ -164,16 +161,6 @@ class RecordInput(BaseModel):
     def text(self) -> str:
         """All text in which skills are looked for."""
         return "\n".join(getattr(self, name) for name in self.text_fields)
-
-    def found_skills(self, finder: SkillFinder) -> list[int]:
-        """Ids of the skills named in the text; searched once."""
-        # Reading `self._found` comes here as well, by a long way round.
-        private: dict[str, Any] = self.__pydantic_private__ or {}
-        found: list[int] | None = private.get("_found")
-        if found is None:
-            found = finder.find(self.text())
-            self._found = found
-        return found
 
 
 def field_names(form: type[RecordInput]) -> frozenset[str]:

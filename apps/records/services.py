@@ -1,4 +1,4 @@
-"""From validated inputs to rows ready for the upsert: skills resolved and found."""
+"""Resolve the skills of records: for inputs on their way to the upsert, and for rows edited by hand."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,40 +11,53 @@ from apps.records.models import Record
 from apps.records.upsert import RecordRow
 from apps.skills.finder import SkillFinder
 from apps.skills.models import SkillUse
-from apps.skills.services import add_unlisted, current_finder, resolve_stated
+from apps.skills.services import add_unlisted, current_finder, find_skills, resolve_stated
 
 
-def with_skills(inputs: Sequence[RecordInput], finder: SkillFinder) -> list[RecordRow]:
-    """One row for each input. Stated skills that the dictionary lacks are created as unlisted ones."""
+def rows_with_skills(
+    inputs: Sequence[RecordInput],
+    *,
+    found: Sequence[list[int]] | None = None,
+    finder: SkillFinder | None = None,
+) -> list[RecordRow]:
+    """Make one row per input, with the ids of its stated skills and of those that its text names.
+
+    `found` holds the result of `find_skills` for each input's text; without it the texts are searched here. Stated
+    skills that the dictionary lacks are created as unlisted ones, so the caller's transaction should be open.
+    """
+    finder = finder or current_finder()
+    if found is None:
+        found = find_skills([form.text() for form in inputs], finder=finder)
+    finder = _add_unknown_skills(inputs, finder)
+    return [_row(form, ids, finder) for form, ids in zip(inputs, found, strict=True)]
+
+
+def _add_unknown_skills(inputs: Sequence[RecordInput], finder: SkillFinder) -> SkillFinder:
+    """Create the stated skills that the dictionary lacks; return a finder that knows all stated skills."""
     unknown = {
         name for form in inputs if form.skills for name in resolve_stated(form.skills, finder=finder)[1]
     }
-    if unknown:
-        finder = current_finder()  # which may know what an earlier batch or another process added
-        _, unlisted = resolve_stated(sorted(unknown), finder=finder)
-        if unlisted:
-            add_unlisted(unlisted)
-            finder = current_finder()
-    return [_row(form, finder) for form in inputs]
+    if not unknown:
+        return finder
+    finder = current_finder()  # an earlier batch or another process may have added them
+    _, unlisted = resolve_stated(sorted(unknown), finder=finder)
+    if not unlisted:
+        return finder
+    add_unlisted(unlisted)
+    return current_finder()
 
 
-def _row(form: RecordInput, finder: SkillFinder) -> RecordRow:
+def _row(form: RecordInput, found: list[int], finder: SkillFinder) -> RecordRow:
     stated, _ = resolve_stated(form.skills, finder=finder)
-    found = form.found_skills(finder)
     if stated:
         found = [skill_id for skill_id in found if skill_id not in stated]
     return RecordRow(form.columns(), stated, found)
 
 
-def last_of_each_key(inputs: Sequence[RecordInput]) -> list[RecordInput]:
-    """Where a source names a row twice, the later one counts."""
-    return list({(form.source, form.external_id): form for form in inputs}.values())
-
-
 def sync_found_skills(record: Record, uses: "Manager[Any]", *, text: str) -> None:
-    """Makes the record's found skills those that its text names now; stated ones stay. For a row edited by hand."""
+    """Replace the record's found skills by those that its text names now; keep the stated ones. For edits by hand."""
     stated = set(uses.filter(origin=SkillUse.Origin.STATED).values_list("skill_id", flat=True))
-    found = set(current_finder().find(text)) - stated
+    found = set(find_skills([text])[0]) - stated
     with transaction.atomic():
         uses.filter(origin=SkillUse.Origin.FOUND).exclude(skill_id__in=found).delete()
         known = set(uses.values_list("skill_id", flat=True))

@@ -25,6 +25,16 @@ def current_finder() -> SkillFinder:
         return _current[1]
 
 
+def find_skills(texts: Iterable[str], *, finder: SkillFinder | None = None) -> list[list[int]]:
+    """Find the skills that each text names: one list of ids per text, in the order of `texts`.
+
+    `finder` defaults to that of the dictionary as it is now. Importers pass one finder for the whole import, so that
+    they need no connection to the database here.
+    """
+    finder = finder or current_finder()
+    return [finder.find(text) for text in texts]
+
+
 def add_unlisted(names: Iterable[str]) -> None:
     """Creates the skills that a source states and the dictionary lacks. They are not looked for in text.
 

@@ -25,8 +25,8 @@ from apps.records.importing.mapping import (
     with_overrides,
 )
 from apps.records.importing.readers import open_rows
+from apps.records.input_errors import expected_values
 from apps.records.inputs import RecordInput, field_names
-from apps.records.refusals import needed
 from apps.records.upsert import Upserted
 
 SHOWN_REJECTS = 5
@@ -176,7 +176,7 @@ class ImportCommand(BaseCommand):
     def _epilog(self) -> str:
         short, long = self.form.text_fields[0], self.form.text_fields[-1]
         example = textwrap.indent(EXAMPLE.replace("SHORT", short).replace("LONG", long), "  ")
-        values = "".join(f"  {name}: {what}\n" for name, what in sorted(needed(self.form).items()))
+        values = "".join(f"  {name}: {what}\n" for name, what in sorted(expected_values(self.form).items()))
         return (
             f"Fields: {', '.join(sorted(field_names(self.form) | {'location'}))}.\n"
             f"Some take certain values only:\n{values}\n"

@@ -17,16 +17,15 @@ from pydantic import ValidationError
 from apps.records.importing.errors import ImportFileError, Rejected
 from apps.records.importing.mapping import Mapping
 from apps.records.importing.readers import SourceRow
+from apps.records.input_errors import input_errors
 from apps.records.inputs import RecordInput
-from apps.records.refusals import refusals
-from apps.records.services import last_of_each_key
 from apps.records.upsert import Upserted
 from apps.skills.finder import SkillFinder
-from apps.skills.services import current_finder
+from apps.skills.services import current_finder, find_skills
 
-BATCH = 1_000  # rows in one transaction
-WRITERS = 2  # batches at a time: while one is copied, PostgreSQL works on the other
-BATCH_CHARACTERS = 8_000_000  # …fewer where they are long, which bounds memory
+MAX_BATCH_ROWS = 1_000  # rows in one transaction
+MAX_BATCH_CHARACTERS = 8_000_000  # of the texts in one batch, which bounds memory
+WRITERS = 2  # batches written at a time: while one is copied, PostgreSQL works on the other
 
 
 @dataclass
@@ -44,10 +43,16 @@ class Tally:
 
 @dataclass(frozen=True)
 class Line:
-    """A valid row and where it stood."""
+    """A valid row, its line in the file, and the ids of the skills that its text names."""
 
     number: int
     form: RecordInput
+    found: list[int]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the stored row."""
+        return self.form.source, self.form.external_id
 
 
 @dataclass
@@ -69,65 +74,71 @@ class Loader:
         """
         with _writers() as writers:
             for batch, writer in zip(_one_ahead(self._batches(rows)), cycle(writers)):
-                forms = last_of_each_key([line.form for line in batch])
-                lines = {(line.form.source, line.form.external_id): line.number for line in batch}
+                lines = {line.key: line for line in batch}  # of repeated rows the last one counts
                 with self._lock:
-                    self.tally.repeated += len(batch) - len(forms)
+                    self.tally.repeated += len(batch) - len(lines)
                 writer.wait()
                 for other in writers:  # a row that is named again must come after
                     if not other.keys.isdisjoint(lines):
                         other.wait()
-                writer.start(lines.keys(), self._write, forms, lines)
+                writer.start(lines.keys(), self._write, list(lines.values()))
         return self.tally
 
     def _batches(self, rows: Iterable[SourceRow | Rejected]) -> Iterator[list[Line]]:
-        batch: list[Line] = []
+        valid: list[tuple[int, RecordInput]] = []
+        texts: list[str] = []
         characters = 0
         try:
             for row in rows:
                 self.tally.read += 1
-                line = self._validated(row)
-                if line is None:
+                form = self._validated(row)
+                if form is None:
                     continue
-                batch.append(line)
-                characters += len(line.form.text())
-                if len(batch) >= BATCH or characters >= BATCH_CHARACTERS:
-                    yield batch
-                    batch, characters = [], 0
+                valid.append((row.line, form))
+                texts.append(form.text())
+                characters += len(texts[-1])
+                if len(texts) >= MAX_BATCH_ROWS or characters >= MAX_BATCH_CHARACTERS:
+                    yield self._searched(valid, texts)
+                    valid, texts, characters = [], [], 0
         except (EOFError, OSError, zlib.error, ImportFileError):
-            yield batch  # what was read before the file broke is written before that is said
+            yield self._searched(
+                valid, texts
+            )  # write what was read before the file broke, then report the fault
             raise
-        if batch:
-            yield batch
+        if valid:
+            yield self._searched(valid, texts)
 
-    def _validated(self, row: SourceRow | Rejected) -> Line | None:
+    def _searched(self, valid: list[tuple[int, RecordInput]], texts: list[str]) -> list[Line]:
+        found = find_skills(texts, finder=self._finder)
+        return [Line(number, form, ids) for (number, form), ids in zip(valid, found, strict=True)]
+
+    def _validated(self, row: SourceRow | Rejected) -> RecordInput | None:
         if isinstance(row, Rejected):
             self._reject(row)
             return None
         self.tally.columns_seen.update(row.values)
         mapped = self.mapping.apply(row.values)
         try:
-            form = self.form.model_validate(mapped)
+            return self.form.model_validate(mapped)
         except ValidationError as error:
-            first = next(refusals(error, self.form))
+            first = next(input_errors(error, self.form))
             key = str(mapped.get("external_id", ""))[:200]
             self._reject(Rejected(row.line, first.field, first.reason, key))
             return None
-        form.found_skills(self._finder)
-        return Line(row.line, form)
 
-    def _write(self, forms: Sequence[RecordInput], lines: dict[tuple[str, str], int]) -> None:
+    def _write(self, lines: Sequence[Line]) -> None:
+        forms, found = [line.form for line in lines], [line.found for line in lines]
         try:
-            upserted = self.write(forms, finder=self._finder)
+            upserted = self.write(forms, found=found, finder=self._finder)
         except (DataError, IntegrityError) as error:
-            if len(forms) == 1:
-                key = forms[0].source, forms[0].external_id
+            if len(lines) == 1:
+                [line] = lines
                 reason = str(error).strip().splitlines()[0]
-                self._reject(Rejected(lines[key], "", f"PostgreSQL refused the row: {reason}", key[1]))
+                self._reject(Rejected(line.number, "", f"PostgreSQL refused the row: {reason}", line.key[1]))
                 return
-            half = len(forms) // 2
-            self._write(forms[:half], lines)
-            self._write(forms[half:], lines)
+            half = len(lines) // 2
+            self._write(lines[:half])
+            self._write(lines[half:])
             return
         with self._lock:
             self.tally.inserted += len(upserted.inserted)

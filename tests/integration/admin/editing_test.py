@@ -87,9 +87,9 @@ def test_a_skill_chosen_by_hand_is_stated(administrator: Client, posting: Postin
     ("values", "field", "message"),
     [
         ({"salary_currency": "euro"}, "salary_currency", "at most 3 characters"),
-        ({"salary_currency": "eur"}, "salary_currency", "three capital letters such as EUR is needed"),
-        ({"language": "English"}, "language", "a code such as en or pt-BR is needed"),
-        ({"experience_years": "90"}, "experience_years", "at most 80 is needed, not 90"),
+        ({"salary_currency": "eur"}, "salary_currency", "three capital letters such as EUR"),
+        ({"language": "English"}, "language", "must be a code such as en or pt-BR"),
+        ({"experience_years": "90"}, "experience_years", "must be at most 80, not 90"),
         ({"salary_min": "2", "salary_max": "1"}, "salary_max", "salary_max 1 is less than salary_min 2"),
         ({"title": ""}, "title", "This field is required"),
     ],

@@ -241,9 +241,9 @@ def test_upserting(recruiter: Api, no_broker: list[Any], django_capture_on_commi
 def test_upserting_says_what_is_wrong_and_writes_nothing(recruiter: Api) -> None:
     for values, field, reason in (
         ({"salaryMin": 5, "salaryMax": 1}, "salaryMax", "salaryMax 1 is less than salaryMin 5"),
-        ({"salaryMin": -1}, "salaryMin", "at least 0 is needed, not -1.0"),
+        ({"salaryMin": -1}, "salaryMin", "must be at least 0, not -1.0"),
         ({"title": " "}, "title", "is empty"),
-        ({"language": "English"}, "language", "a code such as en or pt-BR is needed, not 'English'"),
+        ({"language": "English"}, "language", "must be a code such as en or pt-BR, not 'English'"),
         ({"skills": ["x" * 101]}, "skills", "entry 1: longer than 100 characters"),
     ):
         answer = recruiter(UPSERT, input={"externalId": "x", "title": "T"} | values)

@@ -1,4 +1,4 @@
-"""What is wrong with an input, in the words of its reader: pydantic's own name classes and regular expressions."""
+"""Describe the faults of an input by field, without pydantic's terms: its own messages name classes and patterns."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,17 +12,17 @@ from pydantic import BaseModel, ValidationError
 # The type of a PydanticCustomError whose message names other fields, each in backticks.
 NAMES_FIELDS = "names_fields"
 
-LONGEST_SHOWN = 40  # characters of a value that is repeated
+MAX_SHOWN_CHARACTERS = 40  # of a rejected value that the reason repeats
 
 _REASONS = {
     "missing": "missing; every row needs one",
-    "extra_forbidden": "there is no such field",
+    "extra_forbidden": "unknown field",
     "too_short": "is empty",  # no field asks for more than one character
     "string_too_short": "is empty",
     "too_long": "longer than {max_length:,} characters",
     "string_too_long": "longer than {max_length:,} characters",
 }
-_NEEDED = {
+_EXPECTED = {
     "string_type": "text",
     "list_type": "a list",
     "decimal_type": "a number",
@@ -37,36 +37,36 @@ _NEEDED = {
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """`field` is empty where the input as a whole is wrong."""
+class InputError:
+    """One fault of an input: the field, empty where the input as a whole is wrong, and the reason."""
 
     field: str
     reason: str
 
 
-def refusals(
+def input_errors(
     error: ValidationError, form: type[BaseModel], *, named: Callable[[str], str] = str
-) -> Iterator[Refusal]:
-    """All that is wrong with an input of `form`; `named` tells how its reader writes a field's name."""
+) -> Iterator[InputError]:
+    """Yield every fault of an input of `form`. `named` turns a field's name into the one its reader uses."""
     for each in error.errors(include_url=False):
-        # Behind the field stand the entry of a list, or members of a union, which only the program knows.
+        # The location is the field, then the index of a list entry, or members of a union, which no reader knows.
         field, *inner = map(str, each["loc"]) if each["loc"] else ("",)
         entry = f"entry {int(inner[0]) + 1}: " if inner and inner[0].isdecimal() else ""
-        yield Refusal(named(field), entry + _reason(each, needed(form).get(field, ""), named))
+        yield InputError(named(field), entry + _reason(each, expected_values(form).get(field, ""), named))
 
 
 @cache
-def needed(form: type[BaseModel]) -> dict[str, str]:
-    """For each field that takes few values, or those of one pattern: which, as in "… is needed"."""
-    found = {}
+def expected_values(form: type[BaseModel]) -> dict[str, str]:
+    """Describe what each restricted field takes, to follow "must be": `one of open, closed` or a pattern in words."""
+    described = {}
     for name, field in form.model_fields.items():
         if field.description:
-            found[name] = field.description
+            described[name] = field.description
         elif field.annotation is bool:
-            found[name] = "true or false"
+            described[name] = "true or false"
         elif values := [str(member.value) for kind in _enums(field.annotation) for member in kind]:
-            found[name] = f"one of {', '.join(values)}"
-    return found
+            described[name] = f"one of {', '.join(values)}"
+    return described
 
 
 def _enums(annotation: Any) -> Iterator[type[Enum]]:
@@ -76,9 +76,9 @@ def _enums(annotation: Any) -> Iterator[type[Enum]]:
         yield from _enums(part)
 
 
-def _reason(error: Any, what: str, named: Callable[[str], str]) -> str:
+def _reason(error: Any, expected: str, named: Callable[[str], str]) -> str:
     kind, message, context = error["type"], error["msg"], error.get("ctx", {})
-    if kind == "value_error":  # a validator's own words
+    if kind == "value_error":  # the message of one of our own validators
         return str(message.removeprefix("Value error, "))
     if kind == NAMES_FIELDS:
         return re.sub(r"`(\w+)`", lambda match: named(match[1]), message)
@@ -86,10 +86,10 @@ def _reason(error: Any, what: str, named: Callable[[str], str]) -> str:
         return f"more than {context['max_length']:,} entries"
     if kind in _REASONS:
         return _REASONS[kind].format_map(context)
-    what = what or _NEEDED.get(kind, "").format_map(context)
-    return (f"{what} is needed" if what else message) + _instead(error["input"])
+    expected = expected or _EXPECTED.get(kind, "").format_map(context)
+    return (f"must be {expected}" if expected else message) + _but_is(error["input"])
 
 
-def _instead(value: Any) -> str:
+def _but_is(value: Any) -> str:
     shown = repr(value) if isinstance(value, str) else str(value)
-    return "" if isinstance(value, dict) or len(shown) > LONGEST_SHOWN + 2 else f", not {shown}"
+    return "" if isinstance(value, dict) or len(shown) > MAX_SHOWN_CHARACTERS + 2 else f", not {shown}"
