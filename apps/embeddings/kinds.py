@@ -1,6 +1,8 @@
-"""Where each kind's rows and vectors stand: the only place that knows tables and columns of both sides."""
+"""Tables and columns of each kind's rows and vectors: the only place that knows both sides."""
 
 from dataclasses import dataclass
+
+from psycopg.sql import SQL, Composable, Identifier
 
 from apps.candidates.models import Candidate, CandidateSkill
 from apps.embeddings.models import CandidateEmbedding, Kind, PostingEmbedding
@@ -23,10 +25,21 @@ class KindTables:
     namespace: str
 
     @property
-    def octets(self) -> str:
-        """SQL for the length of the embedded text; octet_length reads no TOASTed value."""
+    def sql(self) -> dict[str, Composable]:
+        """Parts for `SQL.format`: identifiers, and the expressions `title`, `body` and `text_bytes`.
+
+        `text_bytes` is the length of the embedded text; octet_length reads no TOASTed value.
+        """
         parts = [self.title, "skills_text", *self.body.split(" || E'\\n\\n' || ")]
-        return " + ".join(f"octet_length({part})" for part in parts)
+        return {
+            "record": Identifier(self.record),
+            "embedding": Identifier(self.embedding),
+            "skill_use": Identifier(self.skill_use),
+            "key": Identifier(self.key),
+            "title": SQL(self.title),
+            "body": SQL(self.body),
+            "text_bytes": SQL(" + ").join(SQL("octet_length({})").format(SQL(part)) for part in parts),
+        }
 
 
 TABLES = {
@@ -56,4 +69,5 @@ TABLES = {
 
 
 def tables(kind: str) -> KindTables:
+    """Tables of a kind, by its value."""
     return TABLES[Kind(kind)]
