@@ -1,4 +1,4 @@
-"""Input objects made from the apps' filter sets, so that a filter is declared once."""
+"""GraphQL filter inputs generated from the filter sets of the apps, so that a filter is declared once."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import graphene
 from django_filters import FilterSet
 from graphene_django.forms.converter import convert_form_field
 
+from apps.api.enums import enum_value
 from apps.records.filters import StringsField
 
 
@@ -16,7 +17,10 @@ def _strings(field: StringsField) -> Any:
 
 
 def filter_input(name: str, filters: type[FilterSet], *, enums: Mapping[str, Any], description: str) -> Any:
-    """An input type with a field for each filter; `enums` gives those whose values are enumerated."""
+    """An input type with one field for each filter of a filter set.
+
+    `enums` has the GraphQL enum of each filter that takes one of a few values.
+    """
     fields: dict[str, Any] = {}
     for field_name, declared in filters.base_filters.items():
         form_field = declared.field
@@ -24,13 +28,10 @@ def filter_input(name: str, filters: type[FilterSet], *, enums: Mapping[str, Any
             fields[field_name] = enums[field_name](description=str(form_field.help_text))
         else:
             fields[field_name] = convert_form_field(form_field)
-    return type(
-        name, (graphene.InputObjectType,), {**fields, "Meta": type("Meta", (), {"description": description})}
-    )
+    meta = type("Meta", (), {"description": description})
+    return type(name, (graphene.InputObjectType,), {**fields, "Meta": meta})
 
 
 def filter_values(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A filter argument by the names of its filter set; enumerations by value."""
-    return {
-        name: getattr(value, "value", value) for name, value in (given or {}).items() if value is not None
-    }
+    """The values of a filter argument, for the filter set: enums by value, without the fields that are null."""
+    return {name: enum_value(value) for name, value in (given or {}).items() if value is not None}

@@ -4,6 +4,7 @@ from typing import Any
 import graphene
 
 from apps.api.access import require
+from apps.api.enums import enum_value
 from apps.api.errors import UnavailableError, bad_field
 from apps.caching import generations, tags
 from apps.caching.mirror import mirror
@@ -39,7 +40,7 @@ class InvalidateCache(graphene.Mutation):
         require(info, "embeddings.change_embeddingrun")
         if not namespaces:
             raise bad_field("namespaces", "name at least one")
-        changed = tags.changed([getattr(each, "value", each) for each in namespaces], ids or ())
+        changed = tags.changed([enum_value(each) for each in namespaces], ids or ())
         try:
             raised, reached = generations.raise_tags(changed)
         except CacheUnavailableError as error:

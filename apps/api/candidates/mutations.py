@@ -1,49 +1,38 @@
+"""Mutations that write candidates."""
+
 from typing import Any
 
 import graphene
 
 from apps.api.access import own_candidate_id, require
-from apps.api.candidates.queries import for_nodes
 from apps.api.candidates.types import CandidateNode
-from apps.api.enums import EnglishLevelEnum, SalaryPeriodEnum
-from apps.api.inputs import validated
+from apps.api.inputs import form_input
+from apps.api.records import CANDIDATES
 from apps.candidates.inputs import CandidateInput
 from apps.candidates.models import Candidate
-from apps.candidates.services import upsert_candidates
-from apps.embeddings.hints import embed_soon
-from apps.embeddings.models import Kind
+from apps.records.inputs import RecordInput
 
+CHANGE_CANDIDATES = "candidates.change_candidate"
 
-class CandidateInputType(graphene.InputObjectType):
-    """A whole candidate: what is left out is empty, also where the candidate was there before."""
-
-    class Meta:
-        name = "CandidateInput"
-
-    source = graphene.String(description="Source it comes from; manual by default")
-    external_id = graphene.String(
-        required=True, description="What the source calls it: the same again updates it"
-    )
-    headline = graphene.String(description="A line about the candidate")
-    resume = graphene.String(description="Résumé, in Markdown; skills named in it are found")
-    looking_for = graphene.String(description="What the candidate looks for")
-    language = graphene.String(description="Language of the texts; en by default")
-    city = graphene.String(description="City")
-    region = graphene.String(description="Region")
-    country = graphene.String(description="Country")
-    remote = graphene.Boolean(description="Whether remote work is wanted")
-    experience_years = graphene.Float(description="Years of experience")
-    english_level = EnglishLevelEnum(description="Level of English")
-    salary_min = graphene.Float(description="Salary expected")
-    salary_currency = graphene.String(description="ISO 4217 code")
-    salary_period = SalaryPeriodEnum(description="The period the salary is for; a year by default")
-    skills = graphene.List(
-        graphene.NonNull(graphene.String), description="Names of skills; unknown ones are added"
-    )
+CandidateInputType = form_input(
+    CandidateInput,
+    CandidateNode,
+    description=(
+        "A whole candidate. A field that is missing here becomes empty, even if the candidate had a value before."
+    ),
+    field_descriptions={
+        "source": "Source of the candidate; manual by default",
+        "external_id": "Id of the candidate at its source. A candidate with the same source and id is replaced",
+        "resume": "Résumé, in Markdown. Skills that it names are added to those of the candidate",
+        "language": "Language of the texts, such as en, which is the default",
+        "skills": "Names of the candidate's skills. A skill that is not in the dictionary is added as unlisted",
+        "salary_period": "The period the salary is paid for; a year by default",
+    },
+)
 
 
 class UpsertCandidate(graphene.Mutation):
-    """Creates a candidate, or replaces it by source and external id. Its vector follows within seconds.
+    """Create a candidate, or replace the one with the same source and external id. Its vector follows within seconds.
 
     For users who may change candidates, and for a candidate's own row.
     """
@@ -51,29 +40,26 @@ class UpsertCandidate(graphene.Mutation):
     class Arguments:
         input = CandidateInputType(required=True, description="The candidate")
 
-    candidate = graphene.Field(CandidateNode, required=True, description="The candidate as it stands now")
-    created = graphene.Boolean(required=True, description="Whether it is new")
+    candidate = graphene.Field(CandidateNode, required=True, description="The candidate after the mutation")
+    created = graphene.Boolean(required=True, description="True if the candidate is new")
 
     @staticmethod
     def mutate(_root: None, info: Any, input: dict[str, Any]) -> "UpsertCandidate":  # noqa: A002  named by the schema
-        own = own_candidate_id(info)
-        if own is None:
-            require(info, "candidates.change_candidate")
-        form = validated(CandidateInput, input, argument="input")
-        if own is None or not _is_row(form, own):
-            require(info, "candidates.change_candidate")
-        upserted = upsert_candidates([form])
-        if upserted.changed:
-            embed_soon(Kind.CANDIDATE)
-        key = (upserted.changed + upserted.unchanged)[0]
-        return UpsertCandidate(
-            candidate=for_nodes(Candidate.objects.filter(pk=key)).get(), created=bool(upserted.inserted)
-        )
+        own_id = own_candidate_id(info)
+        if own_id is None:
+            require(info, CHANGE_CANDIDATES)  # before the input is read, which may tell something of the form
+        form = CANDIDATES.read_input(input)
+        if own_id is None or not _names_row(form, own_id):
+            require(info, CHANGE_CANDIDATES)
+        candidate, created = CANDIDATES.upsert(form)
+        return UpsertCandidate(candidate=candidate, created=created)
 
 
-def _is_row(form: CandidateInput, key: int) -> bool:
+def _names_row(form: RecordInput, key: int) -> bool:
     return Candidate.objects.filter(pk=key, source=form.source, external_id=form.external_id).exists()
 
 
 class CandidateMutations(graphene.ObjectType):
+    """The mutations of this module, as a part of the schema's Mutation."""
+
     upsert_candidate = UpsertCandidate.Field(required=True)

@@ -1,4 +1,4 @@
-from typing import Any
+"""GraphQL types of candidates."""
 
 import graphene
 from graphene import relay
@@ -7,58 +7,58 @@ from graphene_django import DjangoObjectType
 from apps.api.connections import CountedConnection
 from apps.api.enums import EnglishLevelEnum, SalaryPeriodEnum
 from apps.api.filters import filter_input
-from apps.api.skills.types import SkillType, skill_entries
+from apps.api.skills.types import SkillType, skills_of_record
 from apps.candidates.filters import CandidateFilterSet
 from apps.candidates.models import Candidate
-from apps.skills.directory import SkillEntry
 
 
 class CandidateNode(DjangoObjectType):
+    """The type Candidate. Rows come from `RecordApi.for_nodes`."""
+
     class Meta:
         model = Candidate
         name = "Candidate"
-        description = "Somebody who looks for work. For recruiters, and for the candidate itself."
+        description = "A person who looks for work. For recruiters, and for the candidate itself."
         interfaces = (relay.Node,)
         fields = ()
         use_connection = False
 
-    source = graphene.String(required=True, description="Source the candidate came from")
-    external_id = graphene.String(required=True, description="What the source calls it")
-    headline = graphene.String(required=True, description="A line about the candidate")
+    source = graphene.String(required=True, description="Source of the candidate")
+    external_id = graphene.String(required=True, description="Id of the candidate at its source")
+    headline = graphene.String(required=True, description="One line about the candidate")
     resume = graphene.String(required=True, description="Résumé, in Markdown")
-    looking_for = graphene.String(required=True, description="What the candidate looks for")
+    looking_for = graphene.String(required=True, description="The work that the candidate looks for")
     language = graphene.String(required=True, description="Language of the texts, such as en")
-    city = graphene.String(required=True, description="City, empty where unknown")
-    region = graphene.String(required=True, description="Region, empty where unknown")
-    country = graphene.String(required=True, description="Country, empty where unknown")
-    remote = graphene.Boolean(required=True, description="Whether remote work is wanted")
+    city = graphene.String(required=True, description="City; empty if unknown")
+    region = graphene.String(required=True, description="Region; empty if unknown")
+    country = graphene.String(required=True, description="Country; empty if unknown")
+    remote = graphene.Boolean(required=True, description="True if the candidate wants remote work")
     experience_years = graphene.Float(description="Years of experience")
     english_level = graphene.Field(EnglishLevelEnum, description="Level of English")
     salary_min = graphene.Float(description="Salary expected, per salaryPeriod")
-    salary_currency = graphene.String(required=True, description="ISO 4217 code, empty where unknown")
+    salary_currency = graphene.String(required=True, description="ISO 4217 code; empty if unknown")
     salary_period = graphene.Field(
-        SalaryPeriodEnum, required=True, description="The period the salary is for"
+        SalaryPeriodEnum, required=True, description="The period the salary is paid for"
     )
     skills = graphene.List(
         graphene.NonNull(SkillType), required=True, description="The candidate's skills, by name"
     )
     updated_at = graphene.DateTime(required=True, description="When it was last changed")
 
-    @staticmethod
-    def resolve_skills(root: Any, info: Any) -> list[SkillEntry]:
-        found = skill_entries(info, root.skill_ids)  # see `for_nodes`
-        return sorted(found, key=lambda each: each.name.casefold())
+    resolve_skills = staticmethod(skills_of_record)
 
 
 CandidateFilterInput = filter_input(
     "CandidateFilter",
     CandidateFilterSet,
     enums={"english_level": EnglishLevelEnum},
-    description="Narrows down candidates. All conditions must hold.",
+    description="Conditions on candidates. All of them must hold.",
 )
 
 
 class CandidateConnection(CountedConnection):
+    """The type CandidateConnection."""
+
     class Meta:
         node = CandidateNode
         strict_types = True

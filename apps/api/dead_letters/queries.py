@@ -8,13 +8,13 @@ from apps.api.connections import connection_of
 from apps.api.dead_letters.types import DeadLetterConnection, DeadLetterFilterInput
 from apps.api.filters import filter_values
 from apps.api.ids import bare_key, primary_key
-from apps.api.inputs import plain_text
+from apps.api.inputs import checked_text
 from apps.api.paging import Order, moment, page_of_rows
 from apps.embeddings.models import DeadLetter
 from apps.embeddings.models.ledger import DeadLetterQuerySet
 from apps.records.counting import counted
 
-LONGEST_ERROR = 1_000  # characters that are searched for
+MAX_ERROR_CHARACTERS = 1_000  # of the text that is searched for
 NEWEST = Order("newest", "created_at", moment)
 
 
@@ -36,7 +36,7 @@ def selected(given: dict[str, Any] | None) -> DeadLetterQuerySet:
             run_id=primary_key(values["run_id"], of="EmbeddingRun", argument="filter.runId")
         )
     if "error" in values:
-        error = plain_text(values["error"], argument="filter.error", longest=LONGEST_ERROR)
+        error = checked_text(values["error"], argument="filter.error", max_characters=MAX_ERROR_CHARACTERS)
         letters = letters.filter(error__icontains=error)
     return letters
 

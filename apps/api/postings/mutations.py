@@ -1,57 +1,41 @@
+"""Mutations that write postings."""
+
 from typing import Any
 
 import graphene
 
 from apps.api.access import require
-from apps.api.enums import EmploymentTypeEnum, EnglishLevelEnum, PostingStatusEnum, SalaryPeriodEnum
 from apps.api.errors import NotFoundApiError
 from apps.api.ids import primary_key
-from apps.api.inputs import validated
-from apps.api.postings.queries import for_nodes
+from apps.api.inputs import form_input
 from apps.api.postings.types import PostingNode
-from apps.embeddings.hints import embed_soon
-from apps.embeddings.models import Kind
+from apps.api.records import POSTINGS
 from apps.postings.inputs import PostingInput
-from apps.postings.models import Posting
-from apps.postings.services import close_posting, upsert_postings
+from apps.postings.services import close_posting
 
+CHANGE_POSTINGS = "postings.change_posting"
 
-class PostingInputType(graphene.InputObjectType):
-    """A whole posting: what is left out is empty, also where the posting was there before."""
-
-    class Meta:
-        name = "PostingInput"
-
-    source = graphene.String(description="Source it comes from; manual by default")
-    external_id = graphene.String(
-        required=True, description="What the source calls it: the same again updates it"
-    )
-    title = graphene.String(required=True, description="Title of the job")
-    company = graphene.String(description="Name of the company, created where it is new")
-    description = graphene.String(description="Text, in Markdown; skills named in it are found")
-    language = graphene.String(description="Language of the text; en by default")
-    city = graphene.String(description="City")
-    region = graphene.String(description="Region")
-    country = graphene.String(description="Country")
-    remote = graphene.Boolean(description="Whether the work can be done from anywhere")
-    employment_type = EmploymentTypeEnum(description="How somebody is employed")
-    experience_years = graphene.Float(description="Years of experience asked for")
-    english_level = EnglishLevelEnum(description="Level of English asked for")
-    salary_min = graphene.Float(description="Lower end of the salary")
-    salary_max = graphene.Float(description="Upper end of the salary")
-    salary_currency = graphene.String(description="ISO 4217 code")
-    salary_period = SalaryPeriodEnum(description="The period the salary is for; a year by default")
-    job_family = graphene.String(description="Job family")
-    skills = graphene.List(
-        graphene.NonNull(graphene.String), description="Names of skills; unknown ones are added"
-    )
-    published_at = graphene.DateTime(description="When it was published")
-    closes_at = graphene.DateTime(description="Until when one can apply")
-    status = PostingStatusEnum(description="Whether it takes applications; open by default")
+PostingInputType = form_input(
+    PostingInput,
+    PostingNode,
+    description=(
+        "A whole posting. A field that is missing here becomes empty, even if the posting had a value before."
+    ),
+    field_descriptions={
+        "source": "Source of the posting; manual by default",
+        "external_id": "Id of the posting at its source. A posting with the same source and id is replaced",
+        "company": "Name of the company, which is created if it does not exist",
+        "description": "Text, in Markdown. Skills that it names are added to those of the posting",
+        "language": "Language of the text, such as en, which is the default",
+        "skills": "Names of the skills asked for. A skill that is not in the dictionary is added as unlisted",
+        "salary_period": "The period the salary is paid for; a year by default",
+        "status": "Whether the posting takes applications; open by default",
+    },
+)
 
 
 class UpsertPosting(graphene.Mutation):
-    """Creates a posting, or replaces it by source and external id. Its vector follows within seconds.
+    """Create a posting, or replace the one with the same source and external id. Its vector follows within seconds.
 
     For users who may change postings.
     """
@@ -59,41 +43,38 @@ class UpsertPosting(graphene.Mutation):
     class Arguments:
         input = PostingInputType(required=True, description="The posting")
 
-    posting = graphene.Field(PostingNode, required=True, description="The posting as it stands now")
-    created = graphene.Boolean(required=True, description="Whether it is new")
+    posting = graphene.Field(PostingNode, required=True, description="The posting after the mutation")
+    created = graphene.Boolean(required=True, description="True if the posting is new")
 
     @staticmethod
     def mutate(_root: None, info: Any, input: dict[str, Any]) -> "UpsertPosting":  # noqa: A002  named by the schema
-        require(info, "postings.change_posting")
-        upserted = upsert_postings([validated(PostingInput, input, argument="input")])
-        if upserted.changed:
-            embed_soon(Kind.POSTING)
-        key = (upserted.changed + upserted.unchanged)[0]
-        return UpsertPosting(
-            posting=for_nodes(Posting.objects.filter(pk=key)).get(), created=bool(upserted.inserted)
-        )
+        require(info, CHANGE_POSTINGS)
+        posting, created = POSTINGS.upsert(POSTINGS.read_input(input))
+        return UpsertPosting(posting=posting, created=created)
 
 
 class ClosePosting(graphene.Mutation):
-    """Takes no more applications for a posting. Closing a closed one changes nothing.
+    """Stop a posting from taking applications. A posting that is closed already stays as it is.
 
     For users who may change postings.
     """
 
     class Arguments:
-        id = graphene.ID(required=True, description="Global id, or primary key")
+        id = graphene.ID(required=True, description="Global id or primary key of the posting")
 
-    posting = graphene.Field(PostingNode, required=True, description="The posting as it stands now")
+    posting = graphene.Field(PostingNode, required=True, description="The posting after the mutation")
 
     @staticmethod
     def mutate(_root: None, info: Any, id: str) -> "ClosePosting":  # noqa: A002  named by the schema
-        require(info, "postings.change_posting")
+        require(info, CHANGE_POSTINGS)
         key = primary_key(id, of="Posting", argument="id")
         if not close_posting(key):
             raise NotFoundApiError(f"there is no posting {key}")
-        return ClosePosting(posting=for_nodes(Posting.objects.filter(pk=key)).get())
+        return ClosePosting(posting=POSTINGS.node(key))
 
 
 class PostingMutations(graphene.ObjectType):
+    """The mutations of this module, as a part of the schema's Mutation."""
+
     close_posting = ClosePosting.Field(required=True)
     upsert_posting = UpsertPosting.Field(required=True)

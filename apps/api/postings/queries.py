@@ -1,75 +1,44 @@
-from functools import partial
+"""Queries that read postings."""
+
 from typing import Any
 
 import graphene
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, QuerySet
 
-from apps.api.connections import connection_of
-from apps.api.filters import filter_values
+from apps.api.connections import page_arguments
 from apps.api.ids import primary_key
-from apps.api.paging import LAST_ADDED, Order, moment, number, page_of_rows
 from apps.api.postings.types import PostingConnection, PostingFilterInput, PostingNode
+from apps.api.records import POSTINGS, order_enum
 from apps.api.translation import translated
-from apps.postings.models import Posting, PostingSkill
-from apps.recommendations.services import filtered
-from apps.records.counting import counted
+from apps.postings.models import Posting
 
-ORDERS = {
-    "NEWEST": Order("newest", "published_at", moment, edits_move=True),
-    "HIGHEST_SALARY": Order("salary", "salary_per_year", number, edits_move=True),
-    "LAST_CHANGED": Order("changed", "updated_at", moment, edits_move=True),
-    "LAST_ADDED": LAST_ADDED,
-}
-
-
-class PostingOrder(graphene.Enum):
-    """Order of postings. Those without the value stand last, equals by age."""
-
-    NEWEST = "NEWEST"
-    HIGHEST_SALARY = "HIGHEST_SALARY"
-    LAST_CHANGED = "LAST_CHANGED"
-    LAST_ADDED = "LAST_ADDED"
-
-
-def for_nodes(postings: QuerySet[Posting]) -> QuerySet[Posting]:
-    """With all that a page of nodes reads, in one statement."""
-    uses = PostingSkill.objects.filter(posting=OuterRef("pk")).values("skill_id")
-    return postings.select_related("company").annotate(skill_ids=ArraySubquery(uses))
+PostingOrder = order_enum(
+    "PostingOrder", POSTINGS, "Order of postings. Equal ones follow by age, newest first."
+)
 
 
 class PostingQueries(graphene.ObjectType):
+    """The queries of this module, as a part of the schema's Query."""
+
     posting = graphene.Field(
         PostingNode,
-        id=graphene.ID(required=True, description="Global id, or primary key"),
-        description="One posting, null where there is none",
+        id=graphene.ID(required=True, description="Global id or primary key of the posting"),
+        description="One posting, or null if it does not exist",
     )
     postings = graphene.Field(
         PostingConnection,
-        filter=PostingFilterInput(description="Narrows the list down"),
-        order_by=PostingOrder(default_value="NEWEST", description="What stands first"),
-        first=graphene.Int(description="Size of the page, at most 100; 20 by default"),
-        after=graphene.String(description="Cursor to go on after"),
+        filter=PostingFilterInput(description="Conditions that the postings must meet"),
+        order_by=PostingOrder(default_value=POSTINGS.default_order, description="Order of the list"),
+        **page_arguments(),
         required=True,
         description="Postings, page by page",
     )
 
     @staticmethod
     def resolve_posting(_root: None, _info: Any, id: str) -> Posting | None:  # noqa: A002  named by the schema
-        key = primary_key(id, of="Posting", argument="id")
-        return for_nodes(Posting.objects.filter(pk=key)).first()
+        posting: Posting | None = POSTINGS.node(primary_key(id, of="Posting", argument="id"))
+        return posting
 
     @staticmethod
     @translated
-    def resolve_postings(
-        _root: None,
-        _info: Any,
-        filter: dict[str, Any] | None = None,  # noqa: A002  named by the schema
-        order_by: Any = "NEWEST",
-        first: int | None = None,
-        after: str | None = None,
-    ) -> Any:
-        rows = filtered("posting", filter_values(filter))
-        order = ORDERS[getattr(order_by, "value", order_by) or "NEWEST"]
-        page = page_of_rows(for_nodes(rows), order, first=first, after=after)
-        return connection_of(page, PostingConnection, count=partial(counted, rows))
+    def resolve_postings(_root: None, _info: Any, **arguments: Any) -> Any:
+        return POSTINGS.page(PostingConnection, **arguments)

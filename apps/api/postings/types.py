@@ -1,4 +1,5 @@
-from datetime import datetime
+"""GraphQL types of postings and companies."""
+
 from typing import Any
 
 import graphene
@@ -8,17 +9,18 @@ from graphene_django import DjangoObjectType
 from apps.api.connections import CountedConnection
 from apps.api.enums import EmploymentTypeEnum, EnglishLevelEnum, PostingStatusEnum, SalaryPeriodEnum
 from apps.api.filters import filter_input
-from apps.api.skills.types import SkillType, skill_entries
+from apps.api.skills.types import SkillType, skills_of_record
 from apps.postings.filters import PostingFilterSet
 from apps.postings.models import Company, Posting
-from apps.skills.directory import SkillEntry
 
 
 class CompanyNode(DjangoObjectType):
+    """The type Company."""
+
     class Meta:
         model = Company
         name = "Company"
-        description = "Somebody who publishes postings"
+        description = "A company that publishes postings"
         interfaces = (relay.Node,)
         fields = ()
         use_connection = False
@@ -27,6 +29,8 @@ class CompanyNode(DjangoObjectType):
 
 
 class PostingNode(DjangoObjectType):
+    """The type Posting. Rows come from `RecordApi.for_nodes`."""
+
     class Meta:
         model = Posting
         name = "Posting"
@@ -35,60 +39,55 @@ class PostingNode(DjangoObjectType):
         fields = ()
         use_connection = False
 
-    source = graphene.String(required=True, description="Source the posting came from")
-    external_id = graphene.String(required=True, description="What the source calls it")
+    source = graphene.String(required=True, description="Source of the posting")
+    external_id = graphene.String(required=True, description="Id of the posting at its source")
     title = graphene.String(required=True, description="Title of the job")
-    company = graphene.Field(CompanyNode, description="Who publishes it")
+    company = graphene.Field(CompanyNode, description="The company that publishes it")
     description = graphene.String(required=True, description="Text of the posting, in Markdown")
     language = graphene.String(required=True, description="Language of the text, such as en")
-    city = graphene.String(required=True, description="City, empty where unknown")
-    region = graphene.String(required=True, description="Region, empty where unknown")
-    country = graphene.String(required=True, description="Country, empty where unknown")
-    remote = graphene.Boolean(required=True, description="Whether the work can be done from anywhere")
-    employment_type = graphene.Field(EmploymentTypeEnum, description="How somebody is employed")
+    city = graphene.String(required=True, description="City; empty if unknown")
+    region = graphene.String(required=True, description="Region; empty if unknown")
+    country = graphene.String(required=True, description="Country; empty if unknown")
+    remote = graphene.Boolean(required=True, description="True if the work can be done from anywhere")
+    employment_type = graphene.Field(EmploymentTypeEnum, description="The type of employment")
     experience_years = graphene.Float(description="Years of experience asked for")
     english_level = graphene.Field(EnglishLevelEnum, description="Level of English asked for")
     salary_min = graphene.Float(description="Lower end of the salary, per salaryPeriod")
     salary_max = graphene.Float(description="Upper end of the salary, per salaryPeriod")
-    salary_currency = graphene.String(required=True, description="ISO 4217 code, empty where unknown")
+    salary_currency = graphene.String(required=True, description="ISO 4217 code; empty if unknown")
     salary_period = graphene.Field(
-        SalaryPeriodEnum, required=True, description="The period the salary is for"
+        SalaryPeriodEnum, required=True, description="The period the salary is paid for"
     )
-    job_family = graphene.String(required=True, description="Job family, empty where unknown")
+    job_family = graphene.String(required=True, description="Job family; empty if unknown")
     skills = graphene.List(
         graphene.NonNull(SkillType), required=True, description="Skills asked for, by name"
     )
     published_at = graphene.DateTime(description="When it was published")
-    closes_at = graphene.DateTime(description="Until when one can apply")
+    closes_at = graphene.DateTime(description="When it stops taking applications")
     status = graphene.Field(PostingStatusEnum, required=True, description="Whether it takes applications")
     is_open = graphene.Boolean(
-        required=True, description="Takes applications, and its closing date is not past"
+        required=True, description="True if it takes applications and its closing date is not past"
     )
     updated_at = graphene.DateTime(required=True, description="When it was last changed")
+
+    resolve_skills = staticmethod(skills_of_record)
 
     @staticmethod
     def resolve_employment_type(root: Posting, _info: Any) -> str | None:
         return root.employment_type or None
-
-    @staticmethod
-    def resolve_skills(root: Any, info: Any) -> list[SkillEntry]:
-        found = skill_entries(info, root.skill_ids)  # see `for_nodes`
-        return sorted(found, key=lambda each: each.name.casefold())
-
-    @staticmethod
-    def resolve_updated_at(root: Posting, _info: Any) -> datetime:
-        return root.updated_at
 
 
 PostingFilterInput = filter_input(
     "PostingFilter",
     PostingFilterSet,
     enums={"english_level": EnglishLevelEnum, "employment_type": EmploymentTypeEnum},
-    description="Narrows down postings. All conditions must hold.",
+    description="Conditions on postings. All of them must hold.",
 )
 
 
 class PostingConnection(CountedConnection):
+    """The type PostingConnection."""
+
     class Meta:
         node = PostingNode
         strict_types = True

@@ -3,7 +3,7 @@ from typing import Any
 import graphene
 
 from apps.api.access import require_for_candidate
-from apps.api.enums import InteractionActionEnum
+from apps.api.enums import InteractionActionEnum, enum_value
 from apps.api.ids import primary_key
 from apps.api.recommendations.types import InteractionType
 from apps.api.translation import translated
@@ -33,9 +33,7 @@ class RecordInteraction(graphene.Mutation):
         candidate = primary_key(candidate_id, of="Candidate", argument="candidateId")
         posting = primary_key(posting_id, of="Posting", argument="postingId")
         require_for_candidate(info, candidate, "candidates.change_candidate")
-        return RecordInteraction(
-            interaction=record_interaction(candidate, posting, getattr(action, "value", action))
-        )
+        return RecordInteraction(interaction=record_interaction(candidate, posting, enum_value(action)))
 
 
 class RecommendationMutations(graphene.ObjectType):

@@ -7,17 +7,18 @@ import graphene
 from django.db.models import QuerySet
 
 from apps.api.access import require, require_for_candidate
-from apps.api.candidates import queries as candidates
+from apps.api.candidates.queries import VIEW_CANDIDATES
 from apps.api.candidates.types import CandidateFilterInput
 from apps.api.connections import page_info
+from apps.api.enums import enum_value
 from apps.api.errors import bad_field, camel
 from apps.api.filters import filter_values
 from apps.api.ids import primary_key
-from apps.api.inputs import bounded, plain_text
-from apps.api.postings import queries as postings
+from apps.api.inputs import checked_names, checked_text
 from apps.api.postings.types import PostingFilterInput
 from apps.api.recommendations.cursors import MatchCursor, page_of_matches
 from apps.api.recommendations.types import CandidateMatchConnection, PostingMatchConnection, ProfileInput
+from apps.api.records import CANDIDATES, POSTINGS
 from apps.api.translation import translated
 from apps.embeddings.models import Kind
 from apps.recommendations import services
@@ -35,7 +36,7 @@ POSTING_FILTER = PostingFilterInput(
     description="Narrows the postings down; open ones only, unless openOnly is false"
 )
 CANDIDATE_FILTER = CandidateFilterInput(description="Narrows the candidates down")
-LONGEST_TEXT = 100_000  # characters
+MAX_TEXT_CHARACTERS = 100_000
 BOUNDS = {"experience_years": MOST_YEARS, "salary_per_year": MOST_MONEY}
 
 
@@ -104,7 +105,7 @@ class RecommendationQueries(graphene.ObjectType):
         after: str | None = None,
     ) -> Any:
         key = primary_key(candidate_id, of="Candidate", argument="candidateId")
-        require_for_candidate(info, key, candidates.VIEW)
+        require_for_candidate(info, key, VIEW_CANDIDATES)
         search = partial(services.recommended_postings, key)
         return _connection(Kind.POSTING, search, filter, first, after, without=done_with(key))
 
@@ -118,7 +119,7 @@ class RecommendationQueries(graphene.ObjectType):
         first: int | None = None,
         after: str | None = None,
     ) -> Any:
-        require(info, candidates.VIEW)
+        require(info, VIEW_CANDIDATES)
         key = primary_key(posting_id, of="Posting", argument="postingId")
         return _connection(
             Kind.CANDIDATE, partial(services.recommended_candidates, key), filter, first, after
@@ -173,15 +174,15 @@ class RecommendationQueries(graphene.ObjectType):
         after: str | None = None,
         **wanted: Any,
     ) -> Any:
-        require(info, candidates.VIEW)
+        require(info, VIEW_CANDIDATES)
         search = partial(services.candidates_for_profile, _profile(wanted, ""))
         return _connection(Kind.CANDIDATE, search, filter, first, after)
 
 
 def _profile(given: dict[str, Any], prefix: str) -> Profile:
-    values = {name: getattr(value, "value", value) for name, value in given.items() if value is not None}
-    values["skills"] = tuple(bounded(values.get("skills"), argument=f"{prefix}skills"))
-    text = plain_text(values.get("text"), argument=f"{prefix}text", longest=LONGEST_TEXT)
+    values = {name: enum_value(value) for name, value in given.items() if value is not None}
+    values["skills"] = tuple(checked_names(values.get("skills"), argument=f"{prefix}skills"))
+    text = checked_text(values.get("text"), argument=f"{prefix}text", max_characters=MAX_TEXT_CHARACTERS)
     if not text and not values["skills"]:
         raise bad_field(f"{prefix}text", "give a text or skills")
     for name, most in BOUNDS.items():
@@ -203,8 +204,8 @@ Search = Callable[..., Matches]
 
 
 KINDS: dict[Kind, tuple[Any, Callable[[QuerySet[Any]], QuerySet[Any]]]] = {
-    Kind.POSTING: (PostingMatchConnection, postings.for_nodes),
-    Kind.CANDIDATE: (CandidateMatchConnection, candidates.for_nodes),
+    Kind.POSTING: (PostingMatchConnection, POSTINGS.for_nodes),
+    Kind.CANDIDATE: (CandidateMatchConnection, CANDIDATES.for_nodes),
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import graphene
 
 from apps.api.access import require, user_of
-from apps.api.enums import KindEnum
+from apps.api.enums import KindEnum, enum_value
 from apps.api.errors import BadInputError, NotFoundApiError
 from apps.api.ids import primary_key
 from apps.api.runs.types import EmbeddingRunNode
@@ -28,7 +28,7 @@ class StartEmbeddingRun(graphene.Mutation):
     @staticmethod
     def mutate(_root: None, info: Any, kind: Any) -> "StartEmbeddingRun":
         require(info, "embeddings.add_embeddingrun")
-        wanted = getattr(kind, "value", kind)
+        wanted = enum_value(kind)
         hints.start_due_runs([wanted], reason=f"asked for by {user_of(info)}")
         return StartEmbeddingRun(
             runs=list(

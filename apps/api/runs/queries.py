@@ -5,7 +5,7 @@ import graphene
 
 from apps.api.access import require
 from apps.api.connections import connection_of
-from apps.api.enums import KindEnum
+from apps.api.enums import KindEnum, enum_value
 from apps.api.paging import Order, moment, page_of_rows
 from apps.api.runs.types import EmbeddingRunConnection
 from apps.embeddings.models import EmbeddingRun
@@ -33,7 +33,7 @@ class RunQueries(graphene.ObjectType):
         require(info, "embeddings.view_embeddingrun")
         runs = EmbeddingRun.objects.all()
         if kind is not None:
-            runs = runs.filter(kind=getattr(kind, "value", kind))
+            runs = runs.filter(kind=enum_value(kind))
         shown = runs.select_related("model").with_progress()
         page = page_of_rows(shown, LATEST, first=first, after=after)
         return connection_of(page, EmbeddingRunConnection, count=partial(counted, runs))

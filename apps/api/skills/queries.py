@@ -1,3 +1,5 @@
+"""Queries that read the dictionary of skills."""
+
 from itertools import groupby
 from typing import Any
 
@@ -9,17 +11,19 @@ from apps.skills.models import Skill
 
 
 class SkillQueries(graphene.ObjectType):
+    """The queries of this module, as a part of the schema's Query."""
+
     skill_categories = graphene.List(
         graphene.NonNull(SkillCategoryType),
         required=True,
-        description="The dictionary of skills, by category; without what is in it only since a row named it so",
+        description="The dictionary of skills, by category, without the unlisted skills that rows have added to it",
     )
 
     @staticmethod
     def resolve_skill_categories(_root: None, _info: Any) -> list[SkillCategoryType]:
-        listed = [each for each in directory().values() if each.category != Skill.UNLISTED]
-        skills = sorted(listed, key=lambda each: (each.category, each.name.casefold()))
+        listed = [skill for skill in directory().values() if skill.category != Skill.UNLISTED]
+        skills = sorted(listed, key=lambda skill: (skill.category, skill.name.casefold()))
         return [
             SkillCategoryType(name=category, skills=list(members))
-            for category, members in groupby(skills, key=lambda each: each.category)
+            for category, members in groupby(skills, key=lambda skill: skill.category)
         ]

@@ -1,3 +1,5 @@
+"""GraphQL types of skills."""
+
 from collections.abc import Iterable
 from typing import Any
 
@@ -6,16 +8,21 @@ from graphql_relay import to_global_id
 
 from apps.skills.directory import SkillEntry, directory
 
-_DIRECTORY = "_jobrec_skills"
+_DIRECTORY = "_jobrec_skills"  # attribute of the request
 
 
 def skill_entries(info: Any, ids: Iterable[int]) -> list[SkillEntry]:
-    """Entries in the order of `ids`, without skills that are gone. A request asks once for the directory."""
+    """The skills with these ids, in their order, without deleted ones. A request reads the directory once."""
     known: dict[int, SkillEntry] | None = getattr(info.context, _DIRECTORY, None)
     if known is None:
         known = directory()
         setattr(info.context, _DIRECTORY, known)
-    return [known[each] for each in ids if each in known]
+    return [known[skill_id] for skill_id in ids if skill_id in known]
+
+
+def skills_of_record(root: Any, info: Any) -> list[SkillEntry]:
+    """Resolve the skills of a posting or candidate, by name. The row must come from `RecordApi.for_nodes`."""
+    return sorted(skill_entries(info, root.skill_ids), key=lambda entry: entry.name.casefold())
 
 
 class SkillType(graphene.ObjectType):
@@ -25,10 +32,10 @@ class SkillType(graphene.ObjectType):
         name = "Skill"
 
     id = graphene.ID(required=True, description="Global id")
-    name = graphene.String(required=True, description="The form shown to people")
+    name = graphene.String(required=True, description="Name, as people write it")
     category = graphene.String(required=True, description="Name of the category it belongs to")
     aliases = graphene.List(
-        graphene.NonNull(graphene.String), required=True, description="Other ways to write it, such as k8s"
+        graphene.NonNull(graphene.String), required=True, description="Other names of the skill, such as k8s"
     )
 
     @staticmethod
@@ -43,4 +50,6 @@ class SkillCategoryType(graphene.ObjectType):
         name = "SkillCategory"
 
     name = graphene.String(required=True, description="Name of the category")
-    skills = graphene.List(graphene.NonNull(SkillType), required=True, description="Its skills, by name")
+    skills = graphene.List(
+        graphene.NonNull(SkillType), required=True, description="Skills of the category, by name"
+    )

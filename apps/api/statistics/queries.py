@@ -4,11 +4,11 @@ from typing import Any
 import graphene
 
 from apps.api.access import may, require, require_for_candidate
-from apps.api.candidates.queries import VIEW
-from apps.api.enums import KindEnum
+from apps.api.candidates.queries import VIEW_CANDIDATES
+from apps.api.enums import KindEnum, enum_value
 from apps.api.errors import bad_field
 from apps.api.ids import primary_key
-from apps.api.inputs import bounded, plain_text
+from apps.api.inputs import checked_names, checked_text
 from apps.api.paging import page_size
 from apps.api.statistics.types import (
     CategoryDistributionType,
@@ -28,7 +28,7 @@ from apps.statistics.services import CategoryDistribution, CompanyShare
 
 TOP = graphene.Int(description="At most so many values of each kind, up to 100; 20 by default")
 SKILLS = graphene.List(graphene.NonNull(graphene.String), description="Skills; aliases are understood")
-LONGEST_TEXT = 1_000  # characters
+MAX_TEXT_CHARACTERS = 1_000
 LEAST_PEOPLE = 5  # in a group that everybody may see: fewer could be recognised
 
 
@@ -78,8 +78,8 @@ class StatisticsQueries(graphene.ObjectType):
 
     @staticmethod
     def resolve_dashboard(_root: None, info: Any, kind: Any, first: int | None = None) -> Dashboard:
-        wanted = getattr(kind, "value", kind)
-        everybody = wanted == Kind.CANDIDATE and not may(info, VIEW)
+        wanted = enum_value(kind)
+        everybody = wanted == Kind.CANDIDATE and not may(info, VIEW_CANDIDATES)
         return Dashboard(wanted, page_size(first), least_group=LEAST_PEOPLE if everybody else 0)
 
     @staticmethod
@@ -92,13 +92,13 @@ class StatisticsQueries(graphene.ObjectType):
         skills: Sequence[str] = (),
         first: int | None = None,
     ) -> Any:
-        wanted = getattr(kind, "value", kind)
+        wanted = enum_value(kind)
         if wanted == Kind.CANDIDATE:
-            require(info, VIEW)  # a search that meets one candidate only would tell about it
+            require(info, VIEW_CANDIDATES)  # a search that meets one candidate only would tell about it
         return services.search_statistics(
             wanted,
-            text=plain_text(text, argument="text", longest=LONGEST_TEXT),
-            skills=bounded(skills, argument="skills", most=LONGEST_LIST),
+            text=checked_text(text, argument="text", max_characters=MAX_TEXT_CHARACTERS),
+            skills=checked_names(skills, argument="skills", max_names=LONGEST_LIST),
             first=page_size(first),
         )
 
@@ -117,8 +117,8 @@ class StatisticsQueries(graphene.ObjectType):
         candidate = None
         if candidate_id is not None:
             candidate = primary_key(candidate_id, of="Candidate", argument="candidateId")
-            require_for_candidate(info, candidate, VIEW)
-        match = skill_match(posting, candidate_id=candidate, skills=bounded(skills, argument="skills"))
+            require_for_candidate(info, candidate, VIEW_CANDIDATES)
+        match = skill_match(posting, candidate_id=candidate, skills=checked_names(skills, argument="skills"))
         return SkillMatchType(
             coverage=match.parts.get("coverage"),
             overlap=match.parts.get("overlap"),
@@ -129,4 +129,4 @@ class StatisticsQueries(graphene.ObjectType):
 
     @staticmethod
     def resolve_category_distribution(_root: None, _info: Any, skills: Sequence[str]) -> CategoryDistribution:
-        return services.category_distribution(bounded(skills, argument="skills"))
+        return services.category_distribution(checked_names(skills, argument="skills"))

@@ -53,9 +53,9 @@ def test_letters_are_listed_filtered_and_paged(operator: Api, letters: list[Dead
     }
     found = operator.data(LETTERS, filter={"error": "sigsegv"})["deadLetters"]
     assert found["totalCount"] == 1
-    assert operator.error(LETTERS, filter={"error": "\x00"})[1] == "filter.error: holds a NUL character"
+    assert operator.error(LETTERS, filter={"error": "\x00"})[1] == "filter.error: contains a NUL character"
     told = operator.error(LETTERS, filter={"rowId": "UG9zdGluZzox"})[1]
-    assert told == "filter.rowId: 'UG9zdGluZzox' is no primary key, such as 17"
+    assert told == "filter.rowId: 'UG9zdGluZzox' is not a primary key, such as 17"
     assert operator.data(LETTERS, filter={"state": "DISCARDED"})["deadLetters"]["totalCount"] == 0
 
 

@@ -200,7 +200,7 @@ def test_a_statement_that_takes_too_long_is_ended_and_said(monkeypatch: pytest.M
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 50; SELECT pg_sleep(20)")
 
-    monkeypatch.setattr("apps.api.postings.queries.filtered", slow)
+    monkeypatch.setattr("apps.api.records.filtered", slow)
     _, answer = sent({"query": "{ postings { totalCount } }"})
     [error] = answer["errors"]
     assert error["extensions"] == {"code": "TIMED_OUT", "limit": "WEB_STATEMENT_TIMEOUT", "bound": 10.0}

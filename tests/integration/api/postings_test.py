@@ -281,5 +281,5 @@ def test_an_unexpected_error_keeps_its_text_to_itself(
     def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret connection string")
 
-    monkeypatch.setattr("apps.api.postings.queries.filtered", fails)
+    monkeypatch.setattr("apps.api.records.filtered", fails)
     assert anonymous.error("{ postings { totalCount } }") == ("INTERNAL", "internal error")

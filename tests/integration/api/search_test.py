@@ -89,7 +89,7 @@ def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
     query = "query($skills: [String!]) { searchPostings(skills: $skills) { totalCount } }"
     for skills, told in (
         ([" "], "text: give a text or skills"),
-        (["SQL", "\x00"], "skills[1]: holds a NUL character"),
+        (["SQL", "\x00"], "skills[1]: contains a NUL character"),
         (["x" * 101], "skills[0]: 101 characters are too many, at most 100"),
     ):
         assert anonymous.error(query, skills=skills) == ("BAD_USER_INPUT", told)
