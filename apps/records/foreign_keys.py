@@ -1,17 +1,24 @@
-"""Foreign keys that PostgreSQL itself cascades.
+"""Foreign keys with ON DELETE CASCADE in PostgreSQL itself.
 
-Django 5.2 deletes dependent rows from Python, so that a DELETE in plain SQL would be refused. Rows of these tables
-mean nothing without their record: the database removes them, whoever deletes the record.
+Django 5.2 deletes dependent rows from Python, so a DELETE in plain SQL would fail. Rows of these tables mean nothing
+without their record, so the database deletes them, whoever deletes the record.
 """
 
 from django.db import migrations
+from psycopg import sql
 
 
 def cascading_key(*, table: str, column: str, references: str) -> migrations.RunSQL:
-    """The migration operation for `table`.`column`, declared with `db_constraint=False` in the model."""
-    name = f"{table}_{column}_cascades"
-    return migrations.RunSQL(
-        f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY ({column}) REFERENCES {references} (id) "
-        "ON DELETE CASCADE",
-        f"ALTER TABLE {table} DROP CONSTRAINT {name}",
+    """Return the migration operation for `table`.`column`, which the model declares with `db_constraint=False`."""
+    names = {
+        "table": sql.Identifier(table),
+        "key": sql.Identifier(f"{table}_{column}_cascades"),
+        "column": sql.Identifier(column),
+        "references": sql.Identifier(references),
+    }
+    forward = sql.SQL(
+        "ALTER TABLE {table} ADD CONSTRAINT {key} FOREIGN KEY ({column}) REFERENCES {references} (id) "
+        "ON DELETE CASCADE"
     )
+    backward = sql.SQL("ALTER TABLE {table} DROP CONSTRAINT {key}")
+    return migrations.RunSQL(forward.format(**names).as_string(), backward.format(**names).as_string())

@@ -8,13 +8,15 @@ from django.conf import settings
 from django.db import migrations, models
 
 import apps.records.models
+from apps.records.foreign_keys import cascading_key
+from apps.skills.triggers import skills_text_triggers
 
 
 class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("records", "0001_content_hash"),
+        ("records", "0001_initial"),
         ("skills", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -185,6 +187,7 @@ class Migration(migrations.Migration):
                     "candidate",
                     models.ForeignKey(
                         db_constraint=False,
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="skill_uses",
                         to="candidates.candidate",
@@ -239,10 +242,36 @@ class Migration(migrations.Migration):
                 name="candidate_by_country",
             ),
         ),
+        migrations.AddIndex(
+            model_name="candidate",
+            index=models.Index(
+                models.OrderBy(models.F("experience_years"), descending=True, nulls_last=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="candidate_experienced_first",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="candidate",
+            index=models.Index(
+                models.OrderBy(models.F("updated_at"), descending=True, nulls_last=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="candidate_last_changed_first",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="candidate",
+            index=models.Index(fields=["id"], include=("content_hash", "language"), name="candidate_content"),
+        ),
         migrations.AddConstraint(
             model_name="candidate",
             constraint=models.UniqueConstraint(
                 fields=("source", "external_id"), name="candidate_once_per_source"
             ),
+        ),
+        cascading_key(
+            table="candidates_candidateskill", column="candidate_id", references="candidates_candidate"
+        ),
+        skills_text_triggers(
+            record="candidates_candidate", use="candidates_candidateskill", key="candidate_id"
         ),
     ]

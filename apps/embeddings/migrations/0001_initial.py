@@ -11,8 +11,8 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("candidates", "0002_triggers"),
-        ("postings", "0002_triggers"),
+        ("candidates", "0001_initial"),
+        ("postings", "0001_initial"),
     ]
 
     operations = [

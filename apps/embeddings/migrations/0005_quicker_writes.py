@@ -18,9 +18,9 @@ _CASCADE = """
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("candidates", "0003_one_index_for_skills"),
+        ("candidates", "0001_initial"),
         ("embeddings", "0004_pulled_from"),
-        ("postings", "0003_one_index_for_skills"),
+        ("postings", "0001_initial"),
     ]
 
     operations = [

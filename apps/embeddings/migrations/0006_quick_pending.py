@@ -8,9 +8,9 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("candidates", "0005_quick_pending"),
+        ("candidates", "0001_initial"),
         ("embeddings", "0005_quicker_writes"),
-        ("postings", "0004_orders"),
+        ("postings", "0001_initial"),
     ]
 
     operations = [

@@ -8,13 +8,15 @@ import django.db.models.functions.text
 from django.db import migrations, models
 
 import apps.records.models
+from apps.records.foreign_keys import cascading_key
+from apps.skills.triggers import skills_text_triggers
 
 
 class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("records", "0001_content_hash"),
+        ("records", "0001_initial"),
         ("skills", "0001_initial"),
     ]
 
@@ -242,6 +244,7 @@ class Migration(migrations.Migration):
                     "posting",
                     models.ForeignKey(
                         db_constraint=False,
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="skill_uses",
                         to="postings.posting",
@@ -312,6 +315,26 @@ class Migration(migrations.Migration):
                 name="posting_by_country",
             ),
         ),
+        migrations.AddIndex(
+            model_name="posting",
+            index=models.Index(
+                models.OrderBy(models.F("salary_per_year"), descending=True, nulls_last=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="posting_best_paid_first",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="posting",
+            index=models.Index(
+                models.OrderBy(models.F("updated_at"), descending=True, nulls_last=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="posting_last_changed_first",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="posting",
+            index=models.Index(fields=["id"], include=("content_hash", "language"), name="posting_content"),
+        ),
         migrations.AddConstraint(
             model_name="posting",
             constraint=models.UniqueConstraint(
@@ -325,4 +348,6 @@ class Migration(migrations.Migration):
                 name="posting_salary_max_at_least_min",
             ),
         ),
+        cascading_key(table="postings_postingskill", column="posting_id", references="postings_posting"),
+        skills_text_triggers(record="postings_posting", use="postings_postingskill", key="posting_id"),
     ]

@@ -4,6 +4,24 @@ import django.db.models.deletion
 import django.db.models.functions.text
 from django.db import migrations, models
 
+# `skills_version` tells readers when the dictionary has changed. Every statement that changes skills or aliases, plain
+# SQL included, adds a row with a random id in its own transaction, so a transaction sees that row exactly when it sees
+# the change. The same statement deletes the older rows, so no set of rows ever comes back with other skills. Rows that
+# another transaction is deleting are skipped, so that nobody waits.
+_VERSION = """
+    CREATE TABLE skills_version (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
+    CREATE FUNCTION skills_new_version() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        DELETE FROM skills_version WHERE id IN (SELECT id FROM skills_version FOR UPDATE SKIP LOCKED);
+        INSERT INTO skills_version DEFAULT VALUES;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER skills_new_version AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON skills_skill
+    FOR EACH STATEMENT EXECUTE FUNCTION skills_new_version();
+    CREATE TRIGGER skills_new_version AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON skills_skillalias
+    FOR EACH STATEMENT EXECUTE FUNCTION skills_new_version();
+"""
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -91,4 +109,5 @@ class Migration(migrations.Migration):
                 django.db.models.functions.text.Lower("name"), name="skill_name_once_in_any_case"
             ),
         ),
+        migrations.RunSQL(_VERSION, "DROP FUNCTION skills_new_version() CASCADE; DROP TABLE skills_version;"),
     ]

@@ -2,12 +2,13 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    """The hash behind every generated `content_hash` column.
+    """Create the hash function of every generated `content_hash` column.
 
-    sha256 over the parts, joined by the unit separator. convert_to() is only STABLE because the database encoding
-    is an argument of its kind; with a constant encoding the result never changes, so IMMUTABLE is true.
+    It is sha256 over the parts, joined by the unit separator. PostgreSQL calls convert_to() STABLE only because its
+    encoding is an argument; with a constant encoding the result never changes, so IMMUTABLE is correct.
     """
 
+    initial = True
     operations = [
         migrations.RunSQL(
             r"""
