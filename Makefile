@@ -80,9 +80,13 @@ proto: .venv/dev  ## Writes the gRPC stubs again from the .proto files
 schema: .venv/dev  ## Prints the GraphQL schema into schema.graphql
 	@$(RUN) manage.py graphql_schema --out schema.graphql --verbosity 0
 
+.PHONY: requirements
+requirements:  ## Writes requirements/*.txt from pyproject.toml
+	@$(PYTHON) -m tools.requirements
+
 .PHONY: lock
-lock: .venv/dev  ## Pins every installed package in requirements/constraints.txt
-	@$(RUN) -m pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f > requirements/constraints.txt
+lock: .venv/dev  ## The same, and pins every installed package in requirements/constraints.txt
+	@$(RUN) -m tools.requirements --pins
 
 .PHONY: clean
 clean:  ## Removes the virtual environment and caches; keeps .data

@@ -15,10 +15,13 @@ from jobrec_site.admin_theme import UNFOLD  # noqa: F401  a setting of django-un
 from jobrec_site.environment import MOST_PORT, Variables
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# A checkout holds its own .env and data. An installed package takes .env from the working directory.
+IS_CHECKOUT = (BASE_DIR / "manage.py").exists()
 env = Variables()
-Variables.read_env(BASE_DIR / ".env")
+Variables.read_env((BASE_DIR if IS_CHECKOUT else Path.cwd()) / ".env")
 
-DATA_DIR = Path(env("JOBREC_DATA_DIR", default=str(BASE_DIR / ".data"))).resolve()
+_data_dir = BASE_DIR / ".data" if IS_CHECKOUT else Path.home() / ".local" / "share" / "jobrec"
+DATA_DIR = Path(env("JOBREC_DATA_DIR", default=str(_data_dir))).resolve()
 
 # --- web ---------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)

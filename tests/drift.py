@@ -52,6 +52,16 @@ def stubs() -> str:
     return ""
 
 
+def requirements() -> str:
+    """Return what to do where a requirements file differs from pyproject.toml."""
+    from tools.requirements import requirement_files
+
+    for path, text in requirement_files().items():
+        if not path.exists() or path.read_text() != text:
+            return f"{path.relative_to(ROOT)} differs from pyproject.toml: run `make requirements`"
+    return ""
+
+
 def _path() -> str:
     """protoc looks for its mypy plugins on PATH; they lie beside this interpreter."""
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -62,7 +72,7 @@ def main() -> int:
     import django
 
     django.setup()
-    drifted = [message for check in (migrations, schema, stubs) if (message := check())]
+    drifted = [message for check in (migrations, schema, stubs, requirements) if (message := check())]
     for message in drifted:
         print(message, file=sys.stderr)
     return 1 if drifted else 0

@@ -160,7 +160,7 @@ def test_a_command_without_a_database_says_how_to_start_one(tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("PostgreSQL does not answer: ")
+    assert done.stderr.startswith("Cannot connect to PostgreSQL: ")
     assert "`make run`" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -1,0 +1,1 @@
+"""Commands that write the generated parts of the repository: requirements and reference pages."""
