@@ -97,14 +97,17 @@ def prepare_serving(run_id: int) -> None:
 
 @shared_task(**RETRY | {"autoretry_for": (*TRANSIENT, TransientRpcError)})
 def invalidate_run(run_id: int) -> None:
-    """Final task of a run: tells every sidecar. What is not acknowledged stays recorded for the sweeper.
+    """Invalidate the caches through every sidecar: the last task of a run.
 
-    It comes back every second while the cache warmer prepares what is asked most.
+    Popular responses are warmed first. The warmer sends this task again when it has finished. The countdown sends it at
+    the deadline, in case the warmer or its message is lost, so that no worker thread waits for the warmer.
+    What no sidecar acknowledges stays recorded for the sweeper.
     """
-    if invalidation.is_being_prepared(run_id):
-        invalidate_run.apply_async([run_id], countdown=1)
-        return
-    invalidation.deliver(run_id)
+    wait = invalidation.request_warming(run_id)
+    if wait:
+        invalidate_run.apply_async([run_id], countdown=wait)
+    else:
+        invalidation.deliver(run_id)
 
 
 @shared_task(ignore_result=True)

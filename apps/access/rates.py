@@ -10,7 +10,8 @@ from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from apps.caching.shared import CacheUnavailableError, ask, connection
+from apps.caching import shared
+from apps.caching.shared import CacheUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +26,9 @@ def allowance(rate: str, who: str) -> int | None:
         return None
     item = _item(rate)
     try:
-        if ask(lambda _: _limiter().hit(item, who)):
+        if shared.write(lambda _: _limiter().hit(item, who)):
             return None
-        resets_at = ask(lambda _: _limiter().get_window_stats(item, who).reset_time)
+        resets_at = shared.read(lambda _: _limiter().get_window_stats(item, who).reset_time)
     except CacheUnavailableError as error:
         logger.debug("requests are not counted: %s", error)
         return None
@@ -52,7 +53,7 @@ def _item(rate: str) -> RateLimitItem:
 
 @cache
 def _limiter() -> SlidingWindowCounterRateLimiter:
-    pool = connection().connection_pool
+    pool = shared.connection().connection_pool
     return SlidingWindowCounterRateLimiter(
         RedisStorage("redis://", connection_pool=pool, key_prefix="jobrec:rate")
     )

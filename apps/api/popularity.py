@@ -14,7 +14,8 @@ import orjson
 from redis import Redis
 
 from apps.api.requests import Asked
-from apps.caching.shared import CacheUnavailableError, ask
+from apps.caching import shared
+from apps.caching.shared import CacheUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def most_asked(count: int) -> list[Asked]:
     """
     now = datetime.now(UTC)
     days = {_key(now): 1.0, _key(now - timedelta(days=1)): YESTERDAY}
-    ascending = cast("list[bytes]", ask(lambda redis: redis.zunion(days)))
+    ascending = cast("list[bytes]", shared.read(lambda redis: redis.zunion(days)))
     return [Asked(*orjson.loads(request)) for request in ascending[::-1][:count]]
 
 
@@ -92,7 +93,7 @@ def _add(counted: dict[bytes, int]) -> None:
             pipeline.expire(key, timedelta(days=2))
             pipeline.execute()
 
-    ask(add)
+    shared.write(add)
 
 
 def _key(moment: datetime) -> str:

@@ -11,9 +11,8 @@ from apps.api.documents import InvalidDocumentError
 from apps.api.errors import ApiError
 from apps.api.requests import Asked
 from apps.api.response_cache import warm
-from apps.caching import tags
+from apps.caching import shared, tags
 from apps.caching.mirror import mirror
-from apps.caching.shared import ask
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ def claim(current: tuple[int, ...]) -> bool:
     """Whether it is this process, of those of all hosts, that warms for these generations. Raises CacheUnavailableError."""
     key = f"jobrec:warmed:{'-'.join(map(str, current))}"
     # What is warmed lives no longer than the claim: who starts after that finds something to do.
-    return bool(ask(lambda redis: redis.set(key, "1", nx=True, ex=settings.CACHE_L2_TTL)))
+    return bool(shared.write(lambda redis: redis.set(key, "1", nx=True, ex=settings.CACHE_L2_TTL)))
 
 
 def warm_all(popular: Iterable[Asked], *, seconds: float, stopped: Callable[[], bool]) -> Warmed:

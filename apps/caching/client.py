@@ -1,4 +1,4 @@
-"""The calling end of the invalidation sidecars, used by the workers' final task."""
+"""The client of the invalidation sidecars, used by the last task of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SidecarClient = Client[invalidation_pb2_grpc.CacheInvalidationStub]
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """One sidecar's answer. `reached` web processes heard; 0 when the sidecar had the run before."""
+    """The response of one sidecar. `reached` web processes listened; 0 if the run was invalidated before."""
 
     address: str
     generations: dict[str, int]
@@ -23,14 +23,14 @@ class Acknowledgement:
 
 @cache
 def sidecar(address: str) -> SidecarClient:
-    """This process's client of the sidecar at `address`: one, so that its circuit breaker remembers."""
+    """The client of the sidecar at `address`: one per process, since it holds the circuit breaker."""
     return Client(address, invalidation_pb2_grpc.CacheInvalidationStub)
 
 
 def invalidate(
     address: str, namespaces: Sequence[str], *, ids: Sequence[int] = (), run_id: str = "", reason: str = ""
 ) -> Acknowledgement:
-    """Tells one sidecar that rows changed. Idempotent by `run_id`.
+    """Invalidate cached responses through one sidecar. Idempotent by `run_id`.
 
     Raises TransientRpcError, CircuitOpenError or PermanentRpcError.
     """
@@ -41,11 +41,14 @@ def invalidate(
     return Acknowledgement(address, dict(answer.generations), answer.processes_reached)
 
 
-def prepare(address: str, namespaces: Sequence[str], *, run_id: str) -> bool:
-    """Says that an Invalidate will follow; whether answers are being computed ahead of it, which is to be waited for.
+def warm_ahead(address: str, namespaces: Sequence[str], *, run_id: str) -> float:
+    """Have popular responses warmed ahead of an invalidation. Idempotent by `run_id`.
 
-    Raises TransientRpcError, CircuitOpenError or PermanentRpcError.
+    Returns how long to wait before invalidating, in seconds. Raises TransientRpcError, CircuitOpenError or
+    PermanentRpcError.
     """
-    request = invalidation_pb2.PrepareRequest(namespaces=namespaces, run_id=run_id)
-    answer = sidecar(address).call(lambda stub: stub.Prepare, request, deadline=settings.INVALIDATE_DEADLINE)
-    return answer.preparing
+    request = invalidation_pb2.WarmAheadRequest(namespaces=namespaces, run_id=run_id)
+    answer = sidecar(address).call(
+        lambda stub: stub.WarmAhead, request, deadline=settings.INVALIDATE_DEADLINE
+    )
+    return answer.wait_seconds

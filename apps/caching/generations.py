@@ -1,7 +1,7 @@
-"""Generations in Redis: the one place that decides what is fresh for every process of every host.
+"""Generations of tags in Redis: they decide which cached responses are fresh, for every process of every host.
 
-A generation is the time in microseconds at which a tag was last raised, never lower than before. Times, not
-counters: after a Redis that lost its memory no old generation can come back.
+A generation is the time, in microseconds, at which a tag was last incremented. It never decreases. Generations are
+times and not counters, so that none comes back after Redis has lost its memory.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,27 +10,27 @@ from typing import Any, cast
 import orjson
 from redis import Redis
 
-from apps.caching.shared import ask, connection, tell
+from apps.caching import shared
 
 KEY = "jobrec:generation:"
-# Longer than any cached answer lives: a row's generation may be forgotten only after the answers that carry it.
+# Longer than any cached response lives: the generation of a row must outlive the responses that depend on it.
 ROW_TTL = 7 * 24 * 3600  # seconds
-RUN_TTL = 24 * 3600  # seconds for which a repeated run_id is known
-PREPARED = "jobrec:prepared-for:"
+RUN_TTL = 24 * 3600  # seconds during which a repeated run_id is recognized
+WARMED_AHEAD = "jobrec:warmed-ahead:"  # the generation under which a run's warm responses are stored
 
 
 def channel() -> str:
-    """Where invalidations are announced. Redis knows one set of channels for all its logical databases."""
-    return f"jobrec:invalidations:{connection().connection_pool.connection_kwargs.get('db', 0)}"
+    """The channel on which invalidations are published: one per logical database, since Redis shares its channels."""
+    return f"jobrec:invalidations:{shared.connection().connection_pool.connection_kwargs.get('db', 0)}"
 
 
-# KEYS: run key, prepared key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL, tags.
-# Returns {processes reached, generation, …}; a repeated run_id raises nothing. A tag takes the generation that answers
-# were prepared for, unless it was raised since: then what was prepared may be stale, and is never found.
-_RAISE = """
+# KEYS: run key, warmed-ahead key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL, tags.
+# Returns {processes reached, generation, …}. A repeated run_id increments nothing. A tag takes the generation of the
+# responses that were warmed ahead, unless it is beyond that already: then those may be stale and must not be found.
+_INCREMENT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local prepared = tonumber(redis.call('GET', KEYS[2]) or '0')
+local warmed_ahead = tonumber(redis.call('GET', KEYS[2]) or '0')
 local repeated = ARGV[1] ~= '' and redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[4]) == false
 local answer = {0}
 local message = {}
@@ -39,7 +39,7 @@ for i = 3, #KEYS do
     local old = tonumber(redis.call('GET', KEYS[i]) or '0')
     local generation = old
     if not repeated then
-        generation = prepared > old and prepared or math.max(now, old + 1)
+        generation = warmed_ahead > old and warmed_ahead or math.max(now, old + 1)
         local text = string.format('%.0f', generation)
         if string.find(tag, ':%d+$') then
             redis.call('SET', KEYS[i], text, 'EX', ARGV[3])
@@ -54,7 +54,7 @@ if not repeated then answer[1] = redis.call('PUBLISH', ARGV[2], cjson.encode(mes
 return answer
 """
 
-# A list or `:*` tag without a generation gets one now; a row that was never named has generation 0.
+# A tag of a list or `:*` without a generation gets one now. A row that was never invalidated has generation 0.
 _READ = """
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000000 + time[2])
@@ -75,31 +75,31 @@ return answer
 """
 
 
-def raise_tags(tags: Sequence[str], *, run_id: str = "") -> tuple[dict[str, int], int]:
-    """Raises every tag and tells all listening web processes.
+def increment_tags(tags: Sequence[str], *, run_id: str = "") -> tuple[dict[str, int], int]:
+    """Increment the generation of every tag and publish the new ones to all web processes. Idempotent by `run_id`.
 
-    Returns the generation of each tag and the number of processes reached. Idempotent by `run_id`.
-    Raises CacheUnavailableError.
+    Returns the generation of each tag, and the number of processes that listened. Raises CacheUnavailableError.
     """
-    keys = [f"jobrec:invalidated-by:{run_id}", PREPARED + run_id, *(KEY + tag for tag in tags)]
-    answer = tell(_script(_RAISE, keys, [run_id, channel(), ROW_TTL, RUN_TTL, *tags]))
+    keys = [f"jobrec:invalidated-by:{run_id}", WARMED_AHEAD + run_id, *(KEY + tag for tag in tags)]
+    script = _script(_INCREMENT, keys, [run_id, channel(), ROW_TTL, RUN_TTL, *tags])
+    answer = shared.write(script, bypass_breaker=True)
     return dict(zip(tags, map(int, answer[1:]), strict=True)), int(answer[0])
 
 
 def read_tags(tags: Sequence[str]) -> dict[str, int]:
     """The generation of each tag. Raises CacheUnavailableError."""
-    answer = ask(_script(_READ, [KEY + tag for tag in tags], tags))
+    answer = shared.read(_script(_READ, [KEY + tag for tag in tags], tags))
     return dict(zip(tags, map(int, answer), strict=True))
 
 
-def upcoming() -> int:
-    """A generation for answers that are computed now and found once it is raised. Raises CacheUnavailableError."""
-    seconds, microseconds = ask(lambda redis: redis.time())
+def planned_generation() -> int:
+    """A generation that no tag has yet, for responses that are warmed ahead. Raises CacheUnavailableError."""
+    seconds, microseconds = shared.read(lambda redis: redis.time())
     return int(seconds) * 1_000_000 + int(microseconds)
 
 
 def parse_message(data: bytes) -> dict[str, int]:
-    """Generations in a message on the channel."""
+    """The generations in a message of the channel."""
     return {tag: int(generation) for tag, generation in orjson.loads(data).items()}
 
 

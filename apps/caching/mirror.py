@@ -1,7 +1,7 @@
-"""Each web process's own copy of the generations, kept fresh by a subscription.
+"""A copy of the generations in each web process, updated by a subscription.
 
-While subscribed, a lookup costs no round trip. While not, it asks Redis; while Redis is gone, the last known
-generations serve and the TTL of the cached answers bounds how stale they can be.
+While the process is subscribed, a lookup costs no round trip. Otherwise it reads from Redis. While Redis is unavailable
+the last known generations are used, and the TTL of the cached responses bounds how stale they can be.
 """
 
 import logging
@@ -22,33 +22,34 @@ from apps.caching.subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
-KNOWN_TAGS = 100_000
-POLL = 2.0  # seconds between looks at whether it is closed
+MAX_TAGS = 100_000
+POLL = 2.0  # seconds until the listener notices that it was closed
 RECONNECT = 0.5  # seconds
 
-
-# Generations that are not raised yet, for answers that are computed ahead of that.
-_ahead: ContextVar[Mapping[str, int]] = ContextVar("ahead", default=MappingProxyType({}))
+# Generations of an invalidation that is still to come, for responses that are warmed ahead of it.
+_planned: ContextVar[Mapping[str, int]] = ContextVar("planned", default=MappingProxyType({}))
 
 
 class GenerationMirror:
-    """Threads may share it. Its own thread starts with the first lookup, so after a fork."""
+    """The process's copy. Thread-safe. Its listener thread starts with the first lookup, so after a fork."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: LRUCache[str, int] = LRUCache(KNOWN_TAGS)
+        self._known: LRUCache[str, int] = LRUCache(MAX_TAGS)
         self._subscribed = threading.Event()
         self._closed = threading.Event()
         self._pid = 0
 
     def of(self, tags: Iterable[str]) -> tuple[int, ...]:
-        """The generation of each tag, 0 where Redis is gone and the tag was never seen."""
+        """The generation of each tag; 0 if Redis is unavailable and the tag was never seen."""
         self._ensure_listener()
-        names, ahead = list(tags), _ahead.get()
+        names, planned = list(tags), _planned.get()
         with self._lock:
-            known = {name: ahead.get(name) or self._known.get(name) for name in names}
+            known = {name: planned.get(name) or self._known.get(name) for name in names}
         unknown = [
-            name for name in names if known[name] is None or not (name in ahead or self._subscribed.is_set())
+            name
+            for name in names
+            if known[name] is None or not (name in planned or self._subscribed.is_set())
         ]
         if unknown:
             try:
@@ -58,27 +59,28 @@ class GenerationMirror:
         return tuple(known[name] or 0 for name in names)
 
     @contextmanager
-    def ahead(self, upcoming: Mapping[str, int]) -> Iterator[None]:
-        """Within it, in this thread, the tags of `upcoming` have the generations that they will be raised to."""
-        token = _ahead.set(upcoming)
+    def planned_generations(self, planned: Mapping[str, int]) -> Iterator[None]:
+        """A context in which this thread sees the tags at generations that an invalidation will give them later."""
+        token = _planned.set(planned)
         try:
             yield
         finally:
-            _ahead.reset(token)
+            _planned.reset(token)
 
     def learn(self, news: dict[str, int]) -> dict[str, int]:
-        """Takes over generations; an older one never replaces a newer one, in whatever order they arrive."""
+        """Store generations and return the stored ones. An older one never replaces a newer one."""
         with self._lock:
             for tag, generation in news.items():
                 self._known[tag] = max(generation, self._known.get(tag, 0))
             return {tag: self._known[tag] for tag in news}
 
     def wait_until_subscribed(self, timeout: float) -> bool:
+        """Whether the listener is subscribed, after at most `timeout` seconds."""
         self._ensure_listener()
         return self._subscribed.wait(timeout)
 
     def close(self) -> None:
-        """Ends the listener at its next look, for a process that outlives its Redis on purpose."""
+        """End the listener within POLL seconds, for a process that outlives its Redis."""
         self._closed.set()
 
     def _ensure_listener(self) -> None:
@@ -97,7 +99,7 @@ class GenerationMirror:
                 self._follow_channel()
             except (RedisError, OSError) as error:
                 if self._subscribed.is_set() and not self._closed.is_set():
-                    logger.warning("cache invalidations cannot be followed, trying again: %s", error)
+                    logger.warning("Lost the subscription to cache invalidations, reconnecting: %s", error)
             self._subscribed.clear()
             time.sleep(RECONNECT)
 
@@ -109,8 +111,8 @@ class GenerationMirror:
                     continue
                 if message["type"] == "subscribe":
                     with self._lock:
-                        self._known.clear()  # what was raised before this moment was not heard
-                    shared.breaker.reset()  # Redis answers: nobody need wait before asking it
+                        self._known.clear()  # invalidations before this moment were missed
+                    shared.breaker.reset()  # Redis answers again
                     self._subscribed.set()
                 elif message["type"] == "message":
                     self.learn(generations.parse_message(message["data"]))

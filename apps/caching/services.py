@@ -1,4 +1,4 @@
-"""Invalidation as the web tier itself does it: right after its own writes, without a detour over gRPC."""
+"""Invalidation by the web tier itself, after its own writes: directly in Redis, without gRPC."""
 
 import logging
 from collections.abc import Iterable
@@ -13,21 +13,22 @@ logger = logging.getLogger(__name__)
 
 
 def invalidate_on_commit(namespaces: Iterable[str], ids: Iterable[int] = (), *, lists: bool = True) -> None:
-    """After the current transaction commits, makes every web process answer fresh about the rows.
+    """Invalidate cached responses about the rows in every web process, once the current transaction commits.
 
-    Without `lists`, answers over the whole namespace stay: for a change that only concerns answers about the rows.
-
-    Where Redis is gone, this process answers fresh about nothing newer than its TTL; that is logged, not raised,
-    since the write itself succeeded.
+    Empty `ids` means every row of the namespaces. Without `lists`, responses that list a whole namespace stay cached:
+    for a change that only concerns responses about the rows themselves.
+    If Redis is unavailable that is logged and not raised, since the write succeeded: the TTL then bounds staleness.
     """
     changed = tags.changed(namespaces, ids, lists=lists)
 
-    def raise_now() -> None:
+    def increment_now() -> None:
         try:
-            raised, _ = generations.raise_tags(changed)
+            incremented, _ = generations.increment_tags(changed)
         except CacheUnavailableError as error:
-            logger.warning("not invalidated, the TTL bounds staleness: %s: %s", changed, error)
+            logger.warning(
+                "Cannot invalidate %s: %s. The TTL bounds how stale responses get.", changed, error
+            )
         else:
-            mirror.learn(raised)  # this process at once, before its own subscription hears of it
+            mirror.learn(incremented)  # at once, without waiting for this process's own subscription
 
-    transaction.on_commit(raise_now)
+    transaction.on_commit(increment_now)

@@ -1,9 +1,8 @@
-"""The Redis that all web processes share, asked through a circuit breaker.
+"""The Redis that all web processes share, behind a circuit breaker.
 
-Where it does not answer at all, each question would wait for its timeout, and an answer to a reader asks several. One
-that failed opens the circuit for five seconds: then one waits again, and the others do without. To do without costs
-little, and a subscription that comes back (mirror.py) closes it at once. Each question that was asked in vain is logged
-here, so that callers, who do without, need not.
+A Redis that does not answer would cost every request one timeout per command. The first failure therefore opens the
+circuit for five seconds: callers do without the cache, then one of them tries again. A subscription that reconnects
+(mirror.py) closes the circuit at once. Failures are logged here, so that callers need not.
 """
 
 import logging
@@ -17,7 +16,7 @@ from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
-AnswerT = TypeVar("AnswerT")
+ResultT = TypeVar("ResultT")
 
 breaker = CircuitBreaker(
     failure_threshold=1, recovery_timeout=5, expected_exception=RedisError, name="shared cache"
@@ -25,28 +24,34 @@ breaker = CircuitBreaker(
 
 
 class CacheUnavailableError(Exception):
-    """The shared cache cannot be reached, or was not asked since it could not be reached just now."""
+    """Redis cannot be reached, or was not tried because it failed a moment ago."""
 
 
 def connection() -> Redis:
+    """A client of the shared Redis, from the process's pool."""
     return cast("Redis", get_redis_connection("default"))
 
 
-def ask(question: Callable[[Redis], AnswerT]) -> AnswerT:
-    """What `question` gets from Redis, for reads that one can do without. Raises CacheUnavailableError."""
+def read(command: Callable[[Redis], ResultT]) -> ResultT:
+    """The result of a command that reads. Raises CacheUnavailableError, without trying while the circuit is open."""
     if breaker.opened:
-        raise CacheUnavailableError(f"shared cache: not asked, the last time it said: {breaker.last_failure}")
+        raise CacheUnavailableError(f"shared cache: not tried, the last call failed: {breaker.last_failure}")
     try:
         with breaker:
-            return question(connection())
+            return command(connection())
     except RedisError as error:
-        logger.warning("the shared cache does not answer: %s", error)
+        logger.warning("The shared cache does not answer: %s", error)
         raise CacheUnavailableError(f"shared cache: {error}") from error
 
 
-def tell(statement: Callable[[Redis], AnswerT]) -> AnswerT:
-    """The same for what must be said whenever it can be: it is always tried. Raises CacheUnavailableError."""
+def write(command: Callable[[Redis], ResultT], *, bypass_breaker: bool = False) -> ResultT:
+    """The result of a command that writes. Raises CacheUnavailableError.
+
+    With `bypass_breaker` the command is tried even while the circuit is open: for writes that must not be skipped.
+    """
+    if not bypass_breaker:
+        return read(command)
     try:
-        return statement(connection())
+        return command(connection())
     except RedisError as error:
         raise CacheUnavailableError(f"shared cache: {error}") from error

@@ -1,11 +1,10 @@
-"""The invalidation sidecar: a small gRPC server in the web tier. It only translates; Redis decides."""
+"""The invalidation sidecar: a small gRPC server in the web tier. It translates calls into Redis commands."""
 
 import logging
 
 import grpc
 
-from apps.caching import generations, tags
-from apps.caching.preparing import prepare
+from apps.caching import generations, tags, warming_ahead
 from apps.caching.shared import CacheUnavailableError
 from apps.rpc.server import RunningServer, start_server
 from proto import invalidation_pb2, invalidation_pb2_grpc
@@ -14,20 +13,22 @@ logger = logging.getLogger(__name__)
 
 SERVICE = invalidation_pb2.DESCRIPTOR.services_by_name["CacheInvalidation"].full_name
 THREADS = 4
-WAITING = 64  # calls, beside those in the threads
+MAX_WAITING = 64  # calls that wait for a thread
 
 
 class CacheInvalidationServicer(invalidation_pb2_grpc.CacheInvalidationServicer):
+    """The calls of proto/jobrec/cache/v1/invalidation.proto."""
+
     def Invalidate(  # noqa: N802  named by the .proto
         self, request: invalidation_pb2.InvalidateRequest, context: grpc.ServicerContext
     ) -> invalidation_pb2.InvalidateResponse:
-        changed = _changed(request, context)
+        changed = _changed_tags(request, context)
         try:
-            raised, reached = generations.raise_tags(changed, run_id=request.run_id)
+            incremented, reached = generations.increment_tags(changed, run_id=request.run_id)
         except CacheUnavailableError as error:
             context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         logger.info(
-            "invalidated %s (%d ids), run %s, reached %d: %s",
+            "Invalidated %s (%d ids), run %s, %d processes reached: %s",
             list(request.namespaces),
             len(request.ids),
             request.run_id or "-",
@@ -35,29 +36,30 @@ class CacheInvalidationServicer(invalidation_pb2_grpc.CacheInvalidationServicer)
             request.reason or "no reason given",
         )
         return invalidation_pb2.InvalidateResponse(
-            generations={name: raised[name] for name in request.namespaces}, processes_reached=reached
+            generations={name: incremented[name] for name in request.namespaces}, processes_reached=reached
         )
 
-    def Prepare(  # noqa: N802  named by the .proto
-        self, request: invalidation_pb2.PrepareRequest, context: grpc.ServicerContext
-    ) -> invalidation_pb2.PrepareResponse:
+    def WarmAhead(  # noqa: N802  named by the .proto
+        self, request: invalidation_pb2.WarmAheadRequest, context: grpc.ServicerContext
+    ) -> invalidation_pb2.WarmAheadResponse:
         if not request.run_id:
             context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, "run_id: it names the Invalidate that will follow"
+                grpc.StatusCode.INVALID_ARGUMENT, "run_id is empty: it identifies the Invalidate that follows"
             )
-        changed = _changed(request, context)
+        changed = _changed_tags(request, context)
         try:
-            return invalidation_pb2.PrepareResponse(preparing=prepare(changed, run_id=request.run_id))
+            wait = warming_ahead.request(changed, run_id=request.run_id)
         except CacheUnavailableError as error:
             context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        return invalidation_pb2.WarmAheadResponse(wait_seconds=wait)
 
 
-def _changed(
-    request: invalidation_pb2.InvalidateRequest | invalidation_pb2.PrepareRequest,
+def _changed_tags(
+    request: invalidation_pb2.InvalidateRequest | invalidation_pb2.WarmAheadRequest,
     context: grpc.ServicerContext,
 ) -> list[str]:
     if not request.namespaces:
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "namespaces: at least one is needed")
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "namespaces is empty: name at least one")
     try:
         return tags.changed(request.namespaces, request.ids)
     except ValueError as error:
@@ -65,9 +67,9 @@ def _changed(
 
 
 def start(address: str) -> RunningServer:
-    """Starts the sidecar on `address` (`host:port`). Raises RuntimeError where it is taken."""
+    """Start the sidecar on `address` (`host:port`). Raises RuntimeError if the port is taken."""
 
     def register(server: grpc.aio.Server) -> None:
         invalidation_pb2_grpc.add_CacheInvalidationServicer_to_server(CacheInvalidationServicer(), server)
 
-    return start_server(SERVICE, register, address=address, calls=THREADS + WAITING, threads=THREADS)
+    return start_server(SERVICE, register, address=address, calls=THREADS + MAX_WAITING, threads=THREADS)

@@ -8,14 +8,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apps.caching import shared
 
-PATIENCE = 2.0  # seconds that an answer may take
+PONG_TIMEOUT = 2.0  # seconds
 
 
 class Subscription:
-    """To one channel, over a connection of its own: the pool's read timeout is meant for commands.
+    """A subscription to one channel, over a connection of its own, since the pool's read timeout is for commands.
 
-    A host or a network that is gone closes nothing, and what is written to it goes nowhere without an error. So a quiet
-    connection is asked for a sign of life.
+    A host or a network that disappears does not close the connection, so a quiet connection is pinged.
     """
 
     def __init__(self, channel: str) -> None:
@@ -23,7 +22,7 @@ class Subscription:
         connection: Any = shared.connection()  # redis-py does not type its subscriptions
         self._subscription = connection.pubsub()
         self._subscription.subscribe(channel)
-        self._asked_at: float | None = None
+        self._pinged_at: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -34,17 +33,20 @@ class Subscription:
         self.close()
 
     def next(self, timeout: float) -> dict[str, Any] | None:
-        """What comes next, as redis-py gives it: of type subscribe first, then message or pong; None after `timeout`
-        seconds. Raises RedisError or OSError where the connection is lost."""
+        """The next message as redis-py returns it, or None after `timeout` seconds.
+
+        Its type is subscribe at first, then message or pong. Raises RedisError or OSError if the connection is lost.
+        """
         message: dict[str, Any] | None = self._subscription.get_message(timeout=timeout)
         if message is not None:
-            self._asked_at = None
-        elif self._asked_at is None:
+            self._pinged_at = None
+        elif self._pinged_at is None:
             self._subscription.ping()
-            self._asked_at = time.monotonic()
-        elif time.monotonic() - self._asked_at > PATIENCE:
-            raise RedisConnectionError(f"no sign of life for {PATIENCE:.0f} s")
+            self._pinged_at = time.monotonic()
+        elif time.monotonic() - self._pinged_at > PONG_TIMEOUT:
+            raise RedisConnectionError(f"no pong within {PONG_TIMEOUT:.0f} s")
         return message
 
     def close(self) -> None:
+        """Close the connection."""
         self._subscription.close()

@@ -17,8 +17,9 @@ from cachetools import TTLCache
 from django.conf import settings
 from prometheus_client import Counter
 
+from apps.caching import shared
 from apps.caching.mirror import GenerationMirror, mirror
-from apps.caching.shared import CacheUnavailableError, ask
+from apps.caching.shared import CacheUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class TwoLevelCache:
 
     def _l2_get(self, key: str) -> Answer | None:
         try:
-            found = ask(lambda redis: redis.get(key))
+            found = shared.read(lambda redis: redis.get(key))
         except CacheUnavailableError as error:
             logger.debug("second cache level cannot be read: %s", error)
             return None
@@ -184,7 +185,7 @@ class TwoLevelCache:
         if len(encoded) > self._codec.largest:
             return
         try:
-            ask(lambda redis: redis.set(key, encoded, ex=ttl))
+            shared.write(lambda redis: redis.set(key, encoded, ex=ttl))
         except CacheUnavailableError as error:
             logger.debug("second cache level cannot be written: %s", error)
 

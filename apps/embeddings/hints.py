@@ -50,6 +50,11 @@ def write_soon(run_id: int, wave: int) -> None:
     _send("workers.tasks.write_wave", args=[run_id, wave])
 
 
+def invalidate_soon(run_id: int) -> None:
+    """Send the task that invalidates the caches for the run, now that they are warmed ahead."""
+    _send("workers.tasks.invalidate_run", args=[run_id])
+
+
 def _send(task: str, **options: Any) -> None:
     def send() -> None:
         if breaker.opened:

@@ -1,6 +1,7 @@
 """Telling the web tier's caches of a run: at least once to every sidecar."""
 
 import logging
+import re
 
 from django.conf import settings
 from django.db import transaction
@@ -27,23 +28,30 @@ def leave_to_run(kind: str) -> bool:
     return True
 
 
-def is_being_prepared(run_id: int) -> bool:
-    """Whether popular answers are being computed ahead of the run's invalidation, which asks for that the first time.
+def request_warming(run_id: int) -> float:
+    """Ask the sidecars to warm popular responses ahead of the run's invalidation. Idempotent.
 
-    False once they are there, or where nobody computes them: then nothing is to be waited for.
+    Returns how long to wait, in seconds, before `deliver`: 0 once the warmers have finished, if none listens, or if
+    there is nothing to deliver. A sidecar that cannot be reached is logged and not waited for.
     """
     record = _undelivered(run_id)
     if record is None:
-        return False
-    preparing = False
+        return 0.0
+    wait = 0.0
     for address in settings.INVALIDATION_ADDRESSES:
         if address in record.acknowledged_by:
             continue
         try:
-            preparing |= client.prepare(address, _namespaces(record), run_id=_name(record))
+            wait = max(wait, client.warm_ahead(address, _namespaces(record), run_id=_name(record)))
         except RpcError as error:
-            logger.info("%s prepares nothing for run %d: %s", address, run_id, error)
-    return preparing
+            logger.info("Cannot warm caches ahead of run %d through %s: %s", run_id, address, error)
+    return wait
+
+
+def run_of(name: str) -> int | None:
+    """The run whose invalidation is called `name` in the shared cache; None if it is another program's."""
+    match = re.fullmatch(r"run-(\d+)-\d+", name)
+    return int(match[1]) if match else None
 
 
 def deliver(run_id: int) -> None:

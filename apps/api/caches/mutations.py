@@ -42,7 +42,7 @@ class InvalidateCache(graphene.Mutation):
             raise bad_field("namespaces", "name at least one")
         changed = tags.changed([enum_value(each) for each in namespaces], ids or ())
         try:
-            raised, reached = generations.raise_tags(changed)
+            raised, reached = generations.increment_tags(changed)
         except CacheUnavailableError as error:
             raise UnavailableError("the shared cache does not answer: try again later") from error
         mirror.learn(raised)

@@ -1,3 +1,5 @@
+"""The command that runs the cache warmer."""
+
 import gc
 import logging
 import os
@@ -15,29 +17,33 @@ from django.db import close_old_connections
 from apps.api.popularity import most_asked
 from apps.api.requests import Asked
 from apps.api.warming import Warmed, claim, generations, warm_all
-from apps.caching import generations as generations_in_redis
+from apps.caching import warming_ahead
+from apps.caching.generations import planned_generation
 from apps.caching.mirror import mirror
-from apps.caching.preparing import Announcements, Upcoming, prepared, take
 from apps.caching.shared import CacheUnavailableError
 from apps.caching.two_level import TwoLevelCache
+from apps.caching.warming_ahead import PlannedInvalidation, WarmingRequests
+from apps.embeddings import hints, invalidation
 from jobrec_site.statements import limit_statements
 from workers.memory import give_back
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY, RETRY_EVERY = 1.0, 10.0  # seconds
-REST = 3  # times what the last pass took: it works at most a quarter of the time, however often rows change
-NICE = 10  # requests go first
+POLL, RETRY = 1.0, 10.0  # seconds
+REST = 3  # times the duration of the last pass: the warmer works a quarter of the time at most
+NICENESS = 10  # requests go first
 
 
 class Command(BaseCommand):
+    """Run the cache warmer."""
+
     help = (
-        "Fills the second cache level with the answers to what anonymous readers ask most: at its start, before a run "
-        "invalidates them, and after an edit did. One process is enough; further ones are harmless. Until SIGTERM or Ctrl-C."
+        "Fill the second cache level with the responses to the most popular anonymous requests: at the start, before a "
+        "run invalidates them, and after an edit has. One process is enough; more do no harm. Until SIGTERM or Ctrl-C."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="once, now, and end")
+        parser.add_argument("--once", action="store_true", help="warm once and exit")
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         limit_statements()
@@ -48,25 +54,25 @@ class Command(BaseCommand):
             try:
                 warmed = _warm(most_asked(settings.CACHE_WARM_REQUESTS), stop)
             except CacheUnavailableError as error:
-                raise CommandError(f"the cache does not answer: {error}") from error
-            self.stdout.write(f"{warmed.held} of {warmed.asked} answers are warm, {warmed.seconds:.1f} s")
+                raise CommandError(f"The shared cache does not answer: {error}") from error
+            self.stdout.write(f"{warmed.held} of {warmed.asked} responses are warm, {warmed.seconds:.1f} s")
         elif settings.CACHE_WARM_REQUESTS:
-            os.nice(NICE)
-            _follow(stop)
+            os.nice(NICENESS)
+            _warm_until(stop)
         else:
-            self.stdout.write("CACHE_WARM_REQUESTS is 0: nothing to do")
+            self.stdout.write("Nothing to warm: CACHE_WARM_REQUESTS is 0")
             stop.wait()
 
 
-def _follow(stop: threading.Event) -> None:
-    announcements = Announcements()
+def _warm_until(stop: threading.Event) -> None:
+    requests = WarmingRequests()
     warmed_for: tuple[int, ...] = ()
     rested_at = 0.0
     while not stop.is_set():
         try:
-            upcoming = announcements.next(timeout=LOOK_EVERY)
-            if upcoming is not None:
-                _prepare(upcoming, stop)
+            planned = requests.next(timeout=POLL)
+            if planned is not None:
+                _warm_ahead(planned, stop)
                 continue
             current = generations()
             if current == warmed_for or time.monotonic() < rested_at:
@@ -75,28 +81,31 @@ def _follow(stop: threading.Event) -> None:
             if popular and claim(current):
                 rested_at = REST * _warm(popular, stop).seconds + time.monotonic()
         except CacheUnavailableError as error:
-            logger.warning("nothing is warmed: %s", error)
-            stop.wait(RETRY_EVERY)
+            logger.warning("Cannot warm: %s", error)
+            stop.wait(RETRY)
         else:
             warmed_for = current
-    announcements.close()
+    requests.close()
 
 
-def _prepare(upcoming: Upcoming, stop: threading.Event) -> None:
-    """Answers what is asked most ahead of an invalidation: then it is there when that comes."""
-    if not take(upcoming):
+def _warm_ahead(planned: PlannedInvalidation, stop: threading.Event) -> None:
+    """Warm popular responses ahead of an invalidation, then have the run invalidate at once."""
+    if not warming_ahead.claim(planned):
         return
-    generation = generations_in_redis.upcoming()
-    with mirror.ahead(dict.fromkeys(upcoming.tags, generation)):
-        _warm(most_asked(settings.CACHE_WARM_REQUESTS), stop, of=f"for {upcoming.run_id} ")
-    prepared(upcoming, generation)
+    generation = planned_generation()
+    with mirror.planned_generations(dict.fromkeys(planned.tags, generation)):
+        _warm(most_asked(settings.CACHE_WARM_REQUESTS), stop, purpose=f"for {planned.run_id} ")
+    warming_ahead.finish(planned, generation)
+    run_id = invalidation.run_of(planned.run_id)
+    if run_id is not None:
+        hints.invalidate_soon(run_id)
 
 
-def _warm(popular: Sequence[Asked], stop: threading.Event, *, of: str = "") -> Warmed:
+def _warm(popular: Sequence[Asked], stop: threading.Event, *, purpose: str = "") -> Warmed:
     close_old_connections()
     warmed = warm_all(popular, seconds=settings.CACHE_WARM_SECONDS, stopped=stop.is_set)
-    logger.info("%d of %d answers %sare warm, %.1f s", warmed.held, warmed.asked, of, warmed.seconds)
+    logger.info("%d of %d responses %sare warm, %.1f s", warmed.held, warmed.asked, purpose, warmed.seconds)
     TwoLevelCache.clear_every_l1()
-    gc.collect()  # it rests between two passes, and executed queries leave cycles behind
+    gc.collect()  # executed queries leave reference cycles, and the process is idle now
     give_back()
     return warmed

@@ -67,7 +67,7 @@ def test_what_is_asked_while_redis_is_away_is_counted_when_it_is_back(mark: str)
         raise RedisError("away")
 
     with pytest.raises(CacheUnavailableError):
-        shared.ask(fails)  # nobody asks it for more than two carries
+        shared.read(fails)  # nobody asks it for more than two carries
     ask(SKILLS + mark)
     assert shared.breaker.opened
     wait_until(lambda: not shared.breaker.opened, "Redis is asked again")

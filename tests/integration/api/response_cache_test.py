@@ -71,7 +71,7 @@ def test_etags_spare_the_body() -> None:
         again = Client().get("/graphql", {"query": QUERY}, headers={"If-None-Match": tags_})
         assert again.status_code == 304
     Posting.objects.filter(external_id="p27").update(title="Other")
-    generations.raise_tags(tags.changed(["postings"]))
+    generations.increment_tags(tags.changed(["postings"]))
     wait_until(
         lambda: (
             Client().get("/graphql", {"query": QUERY}, headers={"If-None-Match": first["ETag"]}).status_code

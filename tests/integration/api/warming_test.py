@@ -71,7 +71,7 @@ def answered(stack: Stack, title: str, *, before: Sequence[str]) -> None:
 def passes(stack: Stack) -> list[str]:
     """What the warmer says of its passes, such as "1 of 1"."""
     lines = stack.log("cache-warmer").splitlines()
-    return [line.split(": ")[-1].split(" answers")[0] for line in lines if "answers are warm" in line]
+    return [line.split(": ")[-1].split(" responses")[0] for line in lines if "responses are warm" in line]
 
 
 def change(stack: Stack, title: str) -> None:
@@ -94,17 +94,17 @@ def no_postings(stack: Stack) -> Iterator[None]:
         stack.sql("ALTER TABLE elsewhere RENAME TO postings_posting")
 
 
-def prepare(stack: Stack, run_id: str) -> bool:
-    return client.prepare(f"127.0.0.1:{stack.ports.invalidation}", ["postings"], run_id=run_id)
+def request_warming(stack: Stack, run_id: str) -> float:
+    return client.warm_ahead(f"127.0.0.1:{stack.ports.invalidation}", ["postings"], run_id=run_id)
 
 
-def prepared(stack: Stack, run_id: str) -> None:
-    assert prepare(stack, run_id), "a warmer listens"
-    wait_until(lambda: not prepare(stack, run_id), "it has answered")
+def warm_ahead(stack: Stack, run_id: str) -> None:
+    assert request_warming(stack, run_id) > 0, "a warmer listens"
+    wait_until(lambda: request_warming(stack, run_id) == 0, "the warmer has finished")
 
 
-def test_without_a_warmer_nobody_waits(stack: Stack) -> None:
-    assert not prepare(stack, "nobody")
+def test_warm_ahead_returns_no_wait_when_no_warmer_listens(stack: Stack) -> None:
+    assert request_warming(stack, "nobody") == 0
 
 
 def test_after_a_start_and_after_an_invalidation_the_popular_answer_is_there(
@@ -141,18 +141,18 @@ def test_what_fails_while_it_is_warmed_changes_nothing(stack: Stack, cache: Any)
 def test_what_a_run_changed_is_answered_before_it_is_invalidated(stack: Stack) -> None:
     address = f"127.0.0.1:{stack.ports.invalidation}"
     [old] = titles(ask(stack))
-    stack.sql("UPDATE postings_posting SET title = 'Prepared' WHERE id = 1")
-    prepared(stack, "run-1")
+    stack.sql("UPDATE postings_posting SET title = 'Warmed ahead' WHERE id = 1")
+    warm_ahead(stack, "run-1")
     assert titles(ask(stack)) == [old]
     client.invalidate(address, ["postings"], run_id="run-1")
     with no_postings(stack):
-        answered(stack, "Prepared", before=[old])
+        answered(stack, "Warmed ahead", before=[old])
 
 
 def test_what_was_prepared_before_an_edit_is_never_found(stack: Stack) -> None:
     address = f"127.0.0.1:{stack.ports.invalidation}"
     [old] = titles(ask(stack))
-    prepared(stack, "run-2")
+    warm_ahead(stack, "run-2")
     change(stack, "Edited meanwhile")
     stack.sql("UPDATE postings_posting SET title = 'Of the run' WHERE id = 1")
     client.invalidate(address, ["postings"], run_id="run-2")
@@ -160,7 +160,7 @@ def test_what_was_prepared_before_an_edit_is_never_found(stack: Stack) -> None:
 
 
 def test_by_hand(stack: Stack) -> None:
-    assert "1 of 2 answers are warm" in stack.manage("warm_caches", "--once")
+    assert "1 of 2 responses are warm" in stack.manage("warm_caches", "--once")
 
 
 def test_a_pass_leaves_nothing_behind_in_memory(

@@ -100,24 +100,24 @@ def test_invalidating_makes_every_process_answer_fresh(
 
     for cache in (process, other):
         assert (ask(cache, answers), mark(cache)) == (1, 1)
-    _, reached = generations.raise_tags(tags.changed(namespaces, ids))
+    _, reached = generations.increment_tags(tags.changed(namespaces, ids))
     assert reached >= 2
     # Messages arrive in their order: whoever has heard of this one has heard of the one before.
-    generations.raise_tags(["mark"])
+    generations.increment_tags(["mark"])
     wait_until(lambda: [mark(process), mark(other)] == [2, 2], "both have heard")
     assert [ask(process, answers), ask(other, answers)] == [2 if fresh else 1] * 2
 
 
 def test_a_run_invalidates_once_however_often_it_says_so() -> None:
-    first, _ = generations.raise_tags(["postings"], run_id="run-7")
-    again, reached_again = generations.raise_tags(["postings"], run_id="run-7")
+    first, _ = generations.increment_tags(["postings"], run_id="run-7")
+    again, reached_again = generations.increment_tags(["postings"], run_id="run-7")
     assert again == first
     assert reached_again == 0
-    assert generations.raise_tags(["postings"], run_id="run-8")[0]["postings"] > first["postings"]
+    assert generations.increment_tags(["postings"], run_id="run-8")[0]["postings"] > first["postings"]
 
 
 def test_generations_rise_even_after_redis_lost_its_memory() -> None:
-    before, _ = generations.raise_tags(["postings"])
+    before, _ = generations.increment_tags(["postings"])
     shared.connection().flushdb()
     assert generations.read_tags(["postings"])["postings"] > before["postings"]
 
@@ -125,7 +125,7 @@ def test_generations_rise_even_after_redis_lost_its_memory() -> None:
 def test_an_answer_computed_from_old_rows_is_never_found_after_the_change(process: TwoLevelCache) -> None:
     def slow() -> str:
         # The rows change and are invalidated while this answer is being computed from the old ones.
-        generations.raise_tags(tags.changed(["postings"]))
+        generations.increment_tags(tags.changed(["postings"]))
         return "old"
 
     ask(process, slow)
@@ -183,7 +183,7 @@ def test_without_redis_the_process_still_answers_and_caches(process: TwoLevelCac
 
     monkeypatch.setattr("redis.connection.ConnectionPool.get_connection", gone)
     with pytest.raises(CacheUnavailableError):
-        generations.raise_tags(["postings"])
+        generations.increment_tags(["postings"])
     assert ask(process, answers) == 1  # L1
     assert ask(process, answers, page=2) == 2  # computed
     assert ask(process, answers, page=2) == 2  # and kept in L1
@@ -242,7 +242,7 @@ def test_a_connection_that_dies_without_being_closed_is_noticed(
         process, answers = new_process(), Answers()
         assert [ask(process, answers), ask(process, answers)] == [1, 1]
         fall_silent()
-        generations.raise_tags(["postings"])
+        generations.increment_tags(["postings"])
         wait_until(lambda: ask(process, answers) == 2, "the invalidation is seen", timeout=30)
     settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": settings.REDIS_CACHE_URL}}
 

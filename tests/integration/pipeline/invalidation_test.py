@@ -92,7 +92,7 @@ def test_the_sidecar_says_what_is_wrong_with_a_call(two_servers: Stack) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{two_servers.ports.invalidation}") as channel:
         stub = invalidation_pb2_grpc.CacheInvalidationStub(channel)
         for namespaces, message in (
-            ([], "at least one is needed"),
+            ([], "name at least one"),
             (["jobs"], "unknown cache namespace 'jobs'"),
         ):
             with pytest.raises(grpc.RpcError, match=message) as error:
@@ -103,11 +103,11 @@ def test_the_sidecar_says_what_is_wrong_with_a_call(two_servers: Stack) -> None:
 def test_what_is_asked_most_is_ready_when_the_run_is_told(two_servers: Stack) -> None:
     two_servers.start("cache-warmer")
     everywhere(two_servers)
-    wait_until(lambda: "answers are warm" in two_servers.log("cache-warmer"), "the requests were counted")
+    wait_until(lambda: "responses are warm" in two_servers.log("cache-warmer"), "the requests were counted")
     two_servers.sql("UPDATE postings_posting SET status = 'closed' WHERE external_id = 'sample-p-0000008'")
     two_servers.sql("UPDATE postings_posting SET title = 'Fresher' WHERE external_id = 'sample-p-0000009'")
     run(two_servers)
     [record] = two_servers.sql("SELECT * FROM embeddings_invalidation ORDER BY id DESC LIMIT 1")
     name = f"run-{record['run_id']}-{record['id']}"
-    assert f"1 of 1 answers for {name} are warm" in two_servers.log("cache-warmer")
+    assert f"1 of 1 responses for {name} are warm" in two_servers.log("cache-warmer")
     assert all("sample-p-0000008" not in each for each in everywhere(two_servers))

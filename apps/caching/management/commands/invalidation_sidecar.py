@@ -1,3 +1,5 @@
+"""The command that runs the invalidation sidecar."""
+
 from argparse import ArgumentParser
 from typing import Any
 
@@ -10,8 +12,10 @@ from apps.rpc.server import wait_for_signal
 
 
 class Command(BaseCommand):
-    help = "Runs the invalidation sidecar: one beside each web host, until SIGTERM or Ctrl-C."
-    requires_system_checks = ()  # they load all that serves HTTP
+    """Run the invalidation sidecar."""
+
+    help = "Run the invalidation sidecar, one per web host, until SIGTERM or Ctrl-C."
+    requires_system_checks = ()  # the checks import everything that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -24,7 +28,9 @@ class Command(BaseCommand):
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
         except RuntimeError as error:
-            raise CommandError(f"cannot listen on {bind}: is it taken? ({error})") from error
-        self.stdout.write(f"invalidation sidecar listens on {bind}")
+            raise CommandError(
+                f"Cannot listen on {bind}: {error}. Is another program using the port?"
+            ) from error
+        self.stdout.write(f"Invalidation sidecar listens on {bind}")
         wait_for_signal()
         running.stop()

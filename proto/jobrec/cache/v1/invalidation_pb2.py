@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(proto/jobrec/cache/v1/invalidation.proto\x12\x0fjobrec.cache.v1\"T\n\x11InvalidateRequest\x12\x12\n\nnamespaces\x18\x01 \x03(\t\x12\x0b\n\x03ids\x18\x02 \x03(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xae\x01\n\x12InvalidateResponse\x12I\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x34.jobrec.cache.v1.InvalidateResponse.GenerationsEntry\x12\x19\n\x11processes_reached\x18\x02 \x01(\x05\x1a\x32\n\x10GenerationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"A\n\x0ePrepareRequest\x12\x12\n\nnamespaces\x18\x01 \x03(\t\x12\x0b\n\x03ids\x18\x02 \x03(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\"$\n\x0fPrepareResponse\x12\x11\n\tpreparing\x18\x01 \x01(\x08\x32\xb8\x01\n\x11\x43\x61\x63heInvalidation\x12U\n\nInvalidate\x12\".jobrec.cache.v1.InvalidateRequest\x1a#.jobrec.cache.v1.InvalidateResponse\x12L\n\x07Prepare\x12\x1f.jobrec.cache.v1.PrepareRequest\x1a .jobrec.cache.v1.PrepareResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(proto/jobrec/cache/v1/invalidation.proto\x12\x0fjobrec.cache.v1\"T\n\x11InvalidateRequest\x12\x12\n\nnamespaces\x18\x01 \x03(\t\x12\x0b\n\x03ids\x18\x02 \x03(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xae\x01\n\x12InvalidateResponse\x12I\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x34.jobrec.cache.v1.InvalidateResponse.GenerationsEntry\x12\x19\n\x11processes_reached\x18\x02 \x01(\x05\x1a\x32\n\x10GenerationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"C\n\x10WarmAheadRequest\x12\x12\n\nnamespaces\x18\x01 \x03(\t\x12\x0b\n\x03ids\x18\x02 \x03(\x03\x12\x0e\n\x06run_id\x18\x03 \x01(\t\")\n\x11WarmAheadResponse\x12\x14\n\x0cwait_seconds\x18\x01 \x01(\x01\x32\xbe\x01\n\x11\x43\x61\x63heInvalidation\x12U\n\nInvalidate\x12\".jobrec.cache.v1.InvalidateRequest\x1a#.jobrec.cache.v1.InvalidateResponse\x12R\n\tWarmAhead\x12!.jobrec.cache.v1.WarmAheadRequest\x1a\".jobrec.cache.v1.WarmAheadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,10 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVALIDATERESPONSE']._serialized_end=322
   _globals['_INVALIDATERESPONSE_GENERATIONSENTRY']._serialized_start=272
   _globals['_INVALIDATERESPONSE_GENERATIONSENTRY']._serialized_end=322
-  _globals['_PREPAREREQUEST']._serialized_start=324
-  _globals['_PREPAREREQUEST']._serialized_end=389
-  _globals['_PREPARERESPONSE']._serialized_start=391
-  _globals['_PREPARERESPONSE']._serialized_end=427
-  _globals['_CACHEINVALIDATION']._serialized_start=430
-  _globals['_CACHEINVALIDATION']._serialized_end=614
+  _globals['_WARMAHEADREQUEST']._serialized_start=324
+  _globals['_WARMAHEADREQUEST']._serialized_end=391
+  _globals['_WARMAHEADRESPONSE']._serialized_start=393
+  _globals['_WARMAHEADRESPONSE']._serialized_end=434
+  _globals['_CACHEINVALIDATION']._serialized_start=437
+  _globals['_CACHEINVALIDATION']._serialized_end=627
 # @@protoc_insertion_point(module_scope)

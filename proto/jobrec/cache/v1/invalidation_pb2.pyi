@@ -84,7 +84,7 @@ class InvalidateResponse(_message.Message):
     """Web processes that were listening. 0 when the call repeats an earlier one."""
     @_builtins.property
     def generations(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Generation of each requested namespace after the call: microseconds since 1970, rising."""
+        """Generation of each requested namespace after the call: microseconds since 1970, never decreasing."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class InvalidateResponse(_message.Message):
 Global___InvalidateResponse: _TypeAlias = InvalidateResponse  # noqa: Y015
 
 @_typing.final
-class PrepareRequest(_message.Message):
+class WarmAheadRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACES_FIELD_NUMBER: _builtins.int
@@ -109,7 +109,9 @@ class PrepareRequest(_message.Message):
     RUN_ID_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     @_builtins.property
-    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in the InvalidateRequest that will follow."""
+
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     def __init__(
@@ -125,24 +127,24 @@ class PrepareRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PrepareRequest: _TypeAlias = PrepareRequest  # noqa: Y015
+Global___WarmAheadRequest: _TypeAlias = WarmAheadRequest  # noqa: Y015
 
 @_typing.final
-class PrepareResponse(_message.Message):
+class WarmAheadResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    PREPARING_FIELD_NUMBER: _builtins.int
-    preparing: _builtins.bool
-    """Whether a cache warmer is at work. false: it is done, it took too long, or there is none: invalidate now."""
+    WAIT_SECONDS_FIELD_NUMBER: _builtins.int
+    wait_seconds: _builtins.float
+    """How long to wait for the warmer before calling Invalidate, in seconds. 0: it has finished, or none listens."""
     def __init__(
         self,
         *,
-        preparing: _builtins.bool = ...,
+        wait_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["preparing", b"preparing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["wait_seconds", b"wait_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PrepareResponse: _TypeAlias = PrepareResponse  # noqa: Y015
+Global___WarmAheadResponse: _TypeAlias = WarmAheadResponse  # noqa: Y015

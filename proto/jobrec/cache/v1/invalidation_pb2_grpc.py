@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class CacheInvalidationStub:
-    """Runs beside each web host. One call on any sidecar makes every web process of every host that
-    shares the cache answer fresh.
+    """The sidecar of a web host. One call to any sidecar invalidates the caches of every web process of every host that
+    shares the cache.
     """
 
     def __init__(self, channel):
@@ -41,30 +41,30 @@ class CacheInvalidationStub:
                 request_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateRequest.SerializeToString,
                 response_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateResponse.FromString,
                 _registered_method=True)
-        self.Prepare = channel.unary_unary(
-                '/jobrec.cache.v1.CacheInvalidation/Prepare',
-                request_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareRequest.SerializeToString,
-                response_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareResponse.FromString,
+        self.WarmAhead = channel.unary_unary(
+                '/jobrec.cache.v1.CacheInvalidation/WarmAhead',
+                request_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.WarmAheadRequest.SerializeToString,
+                response_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.WarmAheadResponse.FromString,
                 _registered_method=True)
 
 
 class CacheInvalidationServicer:
-    """Runs beside each web host. One call on any sidecar makes every web process of every host that
-    shares the cache answer fresh.
+    """The sidecar of a web host. One call to any sidecar invalidates the caches of every web process of every host that
+    shares the cache.
     """
 
     def Invalidate(self, request, context):
-        """Raises the generation of each namespace once and tells every web process.
-        Idempotent by run_id: a repeated call returns the generations of the first one and raises nothing.
+        """Increments the generation of each namespace and publishes it to every web process.
+        Idempotent by run_id: a repeated call returns the current generations and increments nothing.
         INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Prepare(self, request, context):
-        """Says that an Invalidate of the same namespaces, ids and run_id will follow, so that the answers asked most can be
-        computed ahead of it. Called again every second or so until it answers that nothing is being prepared (any more).
+    def WarmAhead(self, request, context):
+        """Has the cache warmer compute popular responses ahead of an Invalidate with the same namespaces, ids and run_id.
+        Idempotent by run_id: a repeated call starts nothing and returns what is left to wait.
         INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -79,10 +79,10 @@ def add_CacheInvalidationServicer_to_server(servicer, server):
                     request_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateRequest.FromString,
                     response_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.InvalidateResponse.SerializeToString,
             ),
-            'Prepare': grpc.unary_unary_rpc_method_handler(
-                    servicer.Prepare,
-                    request_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareRequest.FromString,
-                    response_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareResponse.SerializeToString,
+            'WarmAhead': grpc.unary_unary_rpc_method_handler(
+                    servicer.WarmAhead,
+                    request_deserializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.WarmAheadRequest.FromString,
+                    response_serializer=proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.WarmAheadResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,8 +93,8 @@ def add_CacheInvalidationServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CacheInvalidation:
-    """Runs beside each web host. One call on any sidecar makes every web process of every host that
-    shares the cache answer fresh.
+    """The sidecar of a web host. One call to any sidecar invalidates the caches of every web process of every host that
+    shares the cache.
     """
 
     @staticmethod
@@ -125,7 +125,7 @@ class CacheInvalidation:
             _registered_method=True)
 
     @staticmethod
-    def Prepare(request,
+    def WarmAhead(request,
             target,
             options=(),
             channel_credentials=None,
@@ -138,9 +138,9 @@ class CacheInvalidation:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/jobrec.cache.v1.CacheInvalidation/Prepare',
-            proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareRequest.SerializeToString,
-            proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.PrepareResponse.FromString,
+            '/jobrec.cache.v1.CacheInvalidation/WarmAhead',
+            proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.WarmAheadRequest.SerializeToString,
+            proto_dot_jobrec_dot_cache_dot_v1_dot_invalidation__pb2.WarmAheadResponse.FromString,
             options,
             channel_credentials,
             insecure,

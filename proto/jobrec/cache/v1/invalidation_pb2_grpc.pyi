@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CacheInvalidationStub:
-    """Runs beside each web host. One call on any sidecar makes every web process of every host that
-    shares the cache answer fresh.
+    """The sidecar of a web host. One call to any sidecar invalidates the caches of every web process of every host that
+    shares the cache.
     """
 
     @_typing.overload
@@ -36,37 +36,37 @@ class CacheInvalidationStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CacheInvalidationAsyncStub: ...
     Invalidate: _grpc.UnaryUnaryMultiCallable[_invalidation_pb2.InvalidateRequest, _invalidation_pb2.InvalidateResponse]
-    """Raises the generation of each namespace once and tells every web process.
-    Idempotent by run_id: a repeated call returns the generations of the first one and raises nothing.
+    """Increments the generation of each namespace and publishes it to every web process.
+    Idempotent by run_id: a repeated call returns the current generations and increments nothing.
     INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
     """
-    Prepare: _grpc.UnaryUnaryMultiCallable[_invalidation_pb2.PrepareRequest, _invalidation_pb2.PrepareResponse]
-    """Says that an Invalidate of the same namespaces, ids and run_id will follow, so that the answers asked most can be
-    computed ahead of it. Called again every second or so until it answers that nothing is being prepared (any more).
+    WarmAhead: _grpc.UnaryUnaryMultiCallable[_invalidation_pb2.WarmAheadRequest, _invalidation_pb2.WarmAheadResponse]
+    """Has the cache warmer compute popular responses ahead of an Invalidate with the same namespaces, ids and run_id.
+    Idempotent by run_id: a repeated call starts nothing and returns what is left to wait.
     INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
     """
 
 @_typing.type_check_only
 class CacheInvalidationAsyncStub(CacheInvalidationStub):
-    """Runs beside each web host. One call on any sidecar makes every web process of every host that
-    shares the cache answer fresh.
+    """The sidecar of a web host. One call to any sidecar invalidates the caches of every web process of every host that
+    shares the cache.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Invalidate: _aio.UnaryUnaryMultiCallable[_invalidation_pb2.InvalidateRequest, _invalidation_pb2.InvalidateResponse]  # type: ignore[assignment]
-    """Raises the generation of each namespace once and tells every web process.
-    Idempotent by run_id: a repeated call returns the generations of the first one and raises nothing.
+    """Increments the generation of each namespace and publishes it to every web process.
+    Idempotent by run_id: a repeated call returns the current generations and increments nothing.
     INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
     """
-    Prepare: _aio.UnaryUnaryMultiCallable[_invalidation_pb2.PrepareRequest, _invalidation_pb2.PrepareResponse]  # type: ignore[assignment]
-    """Says that an Invalidate of the same namespaces, ids and run_id will follow, so that the answers asked most can be
-    computed ahead of it. Called again every second or so until it answers that nothing is being prepared (any more).
+    WarmAhead: _aio.UnaryUnaryMultiCallable[_invalidation_pb2.WarmAheadRequest, _invalidation_pb2.WarmAheadResponse]  # type: ignore[assignment]
+    """Has the cache warmer compute popular responses ahead of an Invalidate with the same namespaces, ids and run_id.
+    Idempotent by run_id: a repeated call starts nothing and returns what is left to wait.
     INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
     """
 
 class CacheInvalidationServicer(metaclass=_abc_1.ABCMeta):
-    """Runs beside each web host. One call on any sidecar makes every web process of every host that
-    shares the cache answer fresh.
+    """The sidecar of a web host. One call to any sidecar invalidates the caches of every web process of every host that
+    shares the cache.
     """
 
     @_abc_1.abstractmethod
@@ -75,19 +75,19 @@ class CacheInvalidationServicer(metaclass=_abc_1.ABCMeta):
         request: _invalidation_pb2.InvalidateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invalidation_pb2.InvalidateResponse, _abc.Awaitable[_invalidation_pb2.InvalidateResponse]]:
-        """Raises the generation of each namespace once and tells every web process.
-        Idempotent by run_id: a repeated call returns the generations of the first one and raises nothing.
+        """Increments the generation of each namespace and publishes it to every web process.
+        Idempotent by run_id: a repeated call returns the current generations and increments nothing.
         INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
         """
 
     @_abc_1.abstractmethod
-    def Prepare(
+    def WarmAhead(
         self,
-        request: _invalidation_pb2.PrepareRequest,
+        request: _invalidation_pb2.WarmAheadRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_invalidation_pb2.PrepareResponse, _abc.Awaitable[_invalidation_pb2.PrepareResponse]]:
-        """Says that an Invalidate of the same namespaces, ids and run_id will follow, so that the answers asked most can be
-        computed ahead of it. Called again every second or so until it answers that nothing is being prepared (any more).
+    ) -> _typing.Union[_invalidation_pb2.WarmAheadResponse, _abc.Awaitable[_invalidation_pb2.WarmAheadResponse]]:
+        """Has the cache warmer compute popular responses ahead of an Invalidate with the same namespaces, ids and run_id.
+        Idempotent by run_id: a repeated call starts nothing and returns what is left to wait.
         INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
         """
 
