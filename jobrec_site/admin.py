@@ -22,7 +22,7 @@ from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChange
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.access.rates import allowance
-from apps.api.rates import address_of
+from apps.api.admission import address_of
 
 
 class LoginForm(AuthenticationForm):

@@ -95,7 +95,7 @@ MIDDLEWARE = [
     # Each middleware above the response cache costs a hit as much as a lookup does: only where it is needed.
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     # A hit ends here, so what stands below neither costs it nor counts it (see jobrec_cache_lookups instead).
-    "apps.api.response_cache.ResponseCacheMiddleware",
+    "apps.api.middleware.GraphQLMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "jobrec_site.cookies.UnreadableCookies",

@@ -4,7 +4,7 @@ from django.templatetags.static import static
 from django.urls import path
 from django.views.generic import RedirectView
 
-from apps.api.view import api_view
+from apps.api.view import graphql_view
 from jobrec_site.health import ReadyView
 from jobrec_site.metrics import metrics
 
@@ -17,7 +17,7 @@ admin.autodiscover()
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/", permanent=False)),
     path("admin/", admin.site.urls),
-    path("graphql", api_view(), name="graphql"),
+    path("graphql", graphql_view, name="graphql"),
     path("favicon.ico", RedirectView.as_view(url=static("jobrec_site/favicon.svg"))),
     path("healthz", alive),
     path("readyz", ReadyView.as_view()),

@@ -1,54 +1,63 @@
-"""One request to GraphQL, from who asks to what is answered."""
+"""Execution of an admitted request."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
-from graphql import ExecutionContext, FieldNode, GraphQLObjectType, GraphQLResolveInfo, execute_sync
+from graphql import ExecutionContext, FieldNode, GraphQLObjectType, GraphQLResolveInfo, execute_sync, validate
 from graphql.execution.values import get_variable_values
 from graphql.pyutils import Path
 
-from apps.api.documents import MAX_ERRORS, Operation, operation_of, schema
+from apps.api.document import MAX_ERRORS, schema
 from apps.api.errors import MethodNotAllowedError
-from apps.api.identity import identify
-from apps.api.limits import check_cost
-from apps.api.rates import admit
-from apps.api.requests import Asked, asked_of
-from apps.api.responses import ApiResponse, answered
+from apps.api.request import GraphQLRequest
+from apps.api.response import ApiResponse, response_of
+from apps.api.validation.cost import cost_rule
 from apps.skills.directory import SkillEntry
 
 
-def respond(request: HttpRequest) -> ApiResponse:
-    """Executes what was asked. Raises ApiError or InvalidDocumentError where it was not executed."""
-    asked = asked_of(request)
-    identify(request)
-    admit(request)
-    operation = operation_of(asked.query, asked.operation_name)
-    if request.method == "GET" and not operation.is_query:
+@dataclass
+class Context:
+    """What the resolvers of one execution share, as `info.context`."""
+
+    user: Any
+    is_cacheable: bool = True  # False once a root field returned an object that is not
+
+
+def respond(request: GraphQLRequest, http: HttpRequest) -> ApiResponse:
+    """Identify the reader, admit it and execute the request. Raises ApiError or InvalidDocumentError."""
+    request.reader.identify(http)
+    request.reader.admit()
+    if http.method == "GET" and not request.operation.is_query:
         raise MethodNotAllowedError("a mutation is sent with POST")
-    return executed(asked, operation, request)
+    return execute(request)
 
 
-def executed(asked: Asked, operation: Operation, request: HttpRequest) -> ApiResponse:
-    """The answer for `request.user`, whom nobody counts. Raises LimitError where it would cost too much."""
+def execute(request: GraphQLRequest) -> ApiResponse:
+    """The response for the reader. Raises InvalidDocumentError where it would cost too much."""
+    operation = request.operation
     variables = get_variable_values(
-        schema(), operation.node.variable_definitions, dict(asked.variables), max_errors=MAX_ERRORS
+        schema(), operation.node.variable_definitions, dict(request.variables), max_errors=MAX_ERRORS
     )
     if isinstance(variables, list):
-        return answered(None, variables)
-    check_cost(schema(), operation.document, operation.node, variables)
+        return response_of(None, variables)
+    errors = validate(schema(), operation.document, [cost_rule(operation.node, variables)])
+    if errors:
+        return response_of(None, errors)
+    context = Context(request.reader.user)
     result = execute_sync(
         schema(),
         operation.document,
-        context_value=request,
-        variable_values=dict(asked.variables),
-        operation_name=asked.operation_name,
+        context_value=context,
+        variable_values=dict(request.variables),
+        operation_name=request.operation_name,
         execution_context_class=_Execution,
     )
-    return answered(result.data, result.errors)
+    return response_of(result.data, result.errors, is_cacheable=context.is_cacheable)
 
 
 class _Execution(ExecutionContext):
-    """Completes a skill once for each place of the query that selects it.
+    """Completes a skill once for each place of the query that selects it, and notes what must not be cached.
 
     A page of matches names the same few skills hundreds of times.
     """
@@ -65,9 +74,13 @@ class _Execution(ExecutionContext):
         path: Path,
         result: Any,
     ) -> Any:
-        if not isinstance(result, SkillEntry):
-            return super().complete_object_value(return_type, field_nodes, info, path, result)
-        place = (result.id, *map(id, field_nodes))
-        if place not in self._skills:
-            self._skills[place] = super().complete_object_value(return_type, field_nodes, info, path, result)
-        return self._skills[place]
+        if isinstance(result, SkillEntry):
+            place = (result.id, *map(id, field_nodes))
+            if place not in self._skills:
+                self._skills[place] = super().complete_object_value(
+                    return_type, field_nodes, info, path, result
+                )
+            return self._skills[place]
+        if path.prev is None and not getattr(result, "is_cacheable", True):
+            self.context_value.is_cacheable = False
+        return super().complete_object_value(return_type, field_nodes, info, path, result)

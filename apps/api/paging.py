@@ -22,7 +22,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from apps.api.errors import BadInputError, bad_field
-from apps.caching.two_level import Codec, TwoLevelCache
+from apps.caching.two_level import Codec, Computed, TwoLevelCache
 
 PAGE = 20
 LARGEST_PAGE = 100
@@ -47,6 +47,7 @@ class Page:
     cursors: Sequence[str]
     has_next: bool
     has_previous: bool
+    is_cacheable: bool = True  # False if the rows shown before it have expired
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,10 @@ def page_of_rows(rows: QuerySet[Any], order: Order, *, first: int | None, after:
             else (getattr(row, order.column), row.pk)
         )
         cursors.append(Place(value, pk, since, kept, len(before) + number).encode(order))
-    return Page(shown, cursors, has_next=len(found) > size, has_previous=after is not None)
+    expired = place is not None and bool(place.shown and place.count) and not before
+    return Page(
+        shown, cursors, has_next=len(found) > size, has_previous=after is not None, is_cacheable=not expired
+    )
 
 
 def _risen(rows: QuerySet[Any], place: Place, before: list[int], size: int) -> list[Any]:
@@ -197,7 +201,7 @@ def _shown_before(place: Place) -> list[int]:
         return []
     nothing: list[int] = []
     kept = _shown.get_or_compute(
-        "rows shown", {"name": place.shown}, tags=(), compute=lambda: nothing, keep=lambda _: False
+        "rows shown", {"name": place.shown}, tags=(), compute=lambda: Computed(nothing, is_cacheable=False)
     )
     return kept[: place.count]
 

@@ -13,7 +13,7 @@ from typing import cast
 import orjson
 from redis import Redis
 
-from apps.api.requests import Asked
+from apps.api.request import GraphQLRequest
 from apps.caching import shared
 from apps.caching.shared import CacheUnavailableError
 
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 KEY = "jobrec:asked:"
 KEPT = 1_000  # requests of a day
 LARGEST = 2_000  # octets of a request
-LONGEST_TEXT = 120  # characters of a string in it
 CARRY_EVERY = 2.0  # seconds
 YESTERDAY = 0.5  # weight of the day before
 
@@ -38,10 +37,10 @@ class Popularity:
         self._counted: dict[bytes, int] = {}
         self._pid = 0
 
-    def count(self, asked: Asked) -> None:
+    def count(self, requested: GraphQLRequest) -> None:
         """Costs no round trip: a thread carries the counts to Redis."""
         request = orjson.dumps(
-            [asked.query, asked.variables, asked.operation_name], option=orjson.OPT_SORT_KEYS
+            [requested.query, requested.variables, requested.operation_name], option=orjson.OPT_SORT_KEYS
         )
         if len(request) > LARGEST:
             return
@@ -71,7 +70,7 @@ class Popularity:
             self._counted[request] = self._counted.get(request, 0) + times
 
 
-def most_asked(count: int) -> list[Asked]:
+def most_asked(count: int) -> list[GraphQLRequest]:
     """The `count` requests that were asked most yesterday and today, the first of them most.
 
     Raises CacheUnavailableError.
@@ -79,7 +78,7 @@ def most_asked(count: int) -> list[Asked]:
     now = datetime.now(UTC)
     days = {_key(now): 1.0, _key(now - timedelta(days=1)): YESTERDAY}
     ascending = cast("list[bytes]", shared.read(lambda redis: redis.zunion(days)))
-    return [Asked(*orjson.loads(request)) for request in ascending[::-1][:count]]
+    return [GraphQLRequest(*orjson.loads(request)) for request in ascending[::-1][:count]]
 
 
 def _add(counted: dict[bytes, int]) -> None:

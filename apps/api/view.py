@@ -1,36 +1,23 @@
-"""The HTTP end of GraphQL."""
+"""The HTTP endpoint of GraphQL, which is GraphiQL in a browser."""
 
-from typing import Any
-
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.decorators import method_decorator
+from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
-from graphene_django.views import GraphQLView
 
 from apps.api.execution import respond
 from apps.api.graphiql import ASSETS
-from apps.api.responses import spoken
+from apps.api.request import attached_request
+from apps.api.response import as_graphql_response
 
 
-@method_decorator(csrf_exempt, name="dispatch")
-class ApiView(GraphQLView):
-    """GraphQL for bearer tokens, for sessions and for anonymous readers; for a browser graphene-django's GraphiQL.
+@csrf_exempt
+def graphql_view(http: HttpRequest) -> HttpResponse:
+    """Answer a request that the middleware could not answer from the cache.
 
-    CSRF: a program with a token, or a front end's server that reads without a cookie, needs no CSRF token; a
-    signed-in browser does, and gets it with the GraphiQL page or from the admin.
+    A program with a bearer token needs no CSRF token, nor does an anonymous reader. A signed-in browser needs one,
+    which it gets with the GraphiQL page or from the admin; `Reader.identify` checks it.
     """
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if self.graphiql and request.method == "GET" and self.can_display_graphiql(request, {}):
-            page: HttpResponse = super().dispatch(request, *args, **kwargs)
-            return page
-        return spoken(lambda: respond(request))
-
-    def render_graphiql(self, request: HttpRequest, **data: Any) -> HttpResponse:
-        page: HttpResponse = super().render_graphiql(request, **data, assets=ASSETS)
-        return page
-
-
-def api_view() -> Any:
-    return ApiView.as_view(graphiql=settings.GRAPHIQL)
+    request = attached_request(http)
+    if request is None:
+        return render(http, "graphene/graphiql.html", {"assets": ASSETS})
+    return as_graphql_response(lambda: respond(request, http))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from apps.api.documents import InvalidDocumentError
+from apps.api.cache import warm
+from apps.api.document import InvalidDocumentError
 from apps.api.errors import ApiError
-from apps.api.requests import Asked
-from apps.api.response_cache import warm
+from apps.api.request import GraphQLRequest
 from apps.caching import shared, tags
 from apps.caching.mirror import mirror
 
@@ -38,7 +38,7 @@ def claim(current: tuple[int, ...]) -> bool:
     return bool(shared.write(lambda redis: redis.set(key, "1", nx=True, ex=settings.CACHE_L2_TTL)))
 
 
-def warm_all(popular: Iterable[Asked], *, seconds: float, stopped: Callable[[], bool]) -> Warmed:
+def warm_all(popular: Iterable[GraphQLRequest], *, seconds: float, stopped: Callable[[], bool]) -> Warmed:
     """Answers one request after the other until `seconds` are over. What cannot be answered is left out."""
     started = time.monotonic()
     asked = held = 0

@@ -1,11 +1,11 @@
-"""What a cached answer depends on.
+"""Tags: what a cached answer depends on.
 
-An answer names its tags; raising the generation of any of them makes the answer unreachable. There are three
-kinds for a namespace such as `postings`:
+Incrementing the generation of any tag of an answer makes it unreachable. A namespace such as `postings` has three
+kinds of tags:
 
-    postings        a list over postings: drops when any posting changes
-    postings:*      something about one posting: drops when all postings are invalidated together
-    postings:17     something about posting 17: drops when posting 17 is named
+    postings        of a list of postings: incremented when any posting changes
+    postings:*      of an answer about one posting: incremented when all postings are invalidated together
+    postings:17     of an answer about posting 17: incremented when posting 17 changes
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ NAMESPACES = frozenset({"postings", "candidates", "skills"})
 
 
 def of_list(namespace: str) -> tuple[str, ...]:
-    """Tags of an answer that any row of `namespace` may enter."""
+    """Tags of a list over `namespace`, which any of its rows may enter."""
     return (_known(namespace),)
 
 
@@ -23,18 +23,16 @@ def of_row(namespace: str, row_id: int) -> tuple[str, ...]:
     return (f"{_known(namespace)}:*", f"{namespace}:{row_id}")
 
 
-MANY = 100  # rows; more are not named one by one
+MAX_NAMED_ROWS = 100  # more rows are invalidated together with all others of their namespace
 
 
 def changed(namespaces: Iterable[str], ids: Iterable[int] = (), *, lists: bool = True) -> list[str]:
-    """Tags to raise when rows changed: those `ids`, or all of the namespaces where `ids` is empty or names MANY.
+    """Tags to increment after rows changed: the rows `ids`, or all rows if `ids` is empty or too long.
 
-    Without `lists`, only the tags of the rows.
-
-    Raises ValueError for an unknown namespace.
+    Without `lists`, only tags of rows. Raises ValueError for an unknown namespace.
     """
     named = sorted({int(row_id) for row_id in ids})
-    if len(named) > MANY:
+    if len(named) > MAX_NAMED_ROWS:
         named = []
     tags: list[str] = []
     for namespace in sorted({_known(name) for name in namespaces}):

@@ -1,4 +1,4 @@
-"""The two-level cache: L1 in the process, L2 in Redis, both keyed by the generations of what an answer depends on."""
+"""The two-level cache: L1 in the process, L2 in Redis, both keyed by the generations of an answer's tags."""
 
 import hashlib
 import logging
@@ -6,10 +6,9 @@ import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache as remember
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 from weakref import WeakSet
 
 import orjson
@@ -24,7 +23,7 @@ from apps.caching.shared import CacheUnavailableError
 logger = logging.getLogger(__name__)
 
 ValueT = TypeVar("ValueT")
-LARGEST_IN_L2 = 512 * 1024  # octets; what is larger nobody asks for often, and some ask to fill the memory
+MAX_L2_BYTES = 512 * 1024  # of an encoded value; larger ones are rarely read again and would fill the memory
 LOOKUPS = Counter("jobrec_cache_lookups", "Lookups in the two-level cache", ["name", "answered_by"])
 
 
@@ -35,35 +34,39 @@ def _lookups(name: str, answered_by: str) -> Counter:
 
 @dataclass(frozen=True)
 class Codec:
-    """How a value travels to L2 and back, how large it may be there, and how much room it takes in L1."""
+    """How L2 stores a value, how large it may be there, and its weight in L1."""
 
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     weight: Callable[[Any], int]
-    largest: int = LARGEST_IN_L2  # octets, as encoded
+    max_bytes: int = MAX_L2_BYTES  # as encoded
 
 
 JSON = Codec(encode=orjson.dumps, decode=orjson.loads, weight=lambda _: 1)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A value, where it came from, and whether it may be kept."""
+class Computed(Generic[ValueT]):
+    """A value that was computed, and whether it may be cached."""
+
+    value: ValueT
+    is_cacheable: bool = True
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A value, whether it may be cached, and where it came from: l2 or computed."""
 
     value: Any
     source: str
-    kept: bool = True
-
-
-# Whether what is being computed may be kept: not where anything it is made from was not.
-_keepable: ContextVar[bool] = ContextVar("keepable", default=True)
+    is_cacheable: bool = True
 
 
 class TwoLevelCache:
     """Caches answers of one codec, up to a weight of `room` in L1. Threads may share it.
 
-    An answer is stored under the generations read **before** it was computed: one that was computed from rows
-    that changed meanwhile can never be found again once the change was invalidated.
+    An answer is stored under the generations read **before** it was computed. One computed from rows that changed
+    during the computation can therefore not be found once the change was invalidated.
     """
 
     _every: "ClassVar[WeakSet[TwoLevelCache]]" = WeakSet()
@@ -77,9 +80,9 @@ class TwoLevelCache:
         self._l1: TTLCache[str, Any] = TTLCache(
             room or settings.CACHE_L1_ENTRIES,
             settings.CACHE_L1_TTL,
-            getsizeof=lambda kept: codec.weight(kept[0]),
+            getsizeof=lambda entry: codec.weight(entry[0]),
         )
-        self._flights: dict[str, Future[Answer]] = {}
+        self._flights: dict[str, Future[_Answer]] = {}
         self._every.add(self)
 
     def get_or_compute(
@@ -88,37 +91,36 @@ class TwoLevelCache:
         arguments: Mapping[str, Any],
         *,
         tags: Sequence[str],
-        compute: Callable[[], ValueT],
-        keep: Callable[[ValueT], bool] = lambda _: True,
+        compute: Callable[[], Computed[ValueT]],
     ) -> ValueT:
-        """The answer `name` for `arguments`, from L1, else L2, else `compute`, once for all threads that ask.
+        """The answer `name` for `arguments`: from L1, else from L2, else computed once for all threads that wait.
 
-        What `compute` raises is raised and not kept; nor is an answer that `keep` refuses, nor one whose `compute`
-        asked a cache for something that was not kept. Threads that waited for one of these compute for themselves.
-        Redis may be gone: then L1 and `compute` answer.
+        An exception of `compute` is raised and not cached; nor is a value that is not cacheable. Threads that waited
+        for one of these compute for themselves. Without Redis, L1 and `compute` answer.
         """
         key = self._key(name, arguments, tags)
         found = self._l1_get(key)
         if found is not None:
             _lookups(name, "l1").inc()
             return cast("ValueT", found[0])
-        answer = self._fly(key, lambda: self._l2_get(key) or _computed(compute, keep))
+        answer = self._fly(key, lambda: self._l2_get(key) or _answer(compute()))
         _lookups(name, answer.source).inc()
         return cast("ValueT", answer.value)
 
     def put(self, name: str, arguments: Mapping[str, Any], value: Any, *, ttl: int) -> None:
-        """Keeps what nothing changes, for `ttl` seconds from now in L2: `get_or_compute` without tags then finds it."""
+        """Store a value that never changes, in L2 for `ttl` seconds. `get_or_compute` without tags finds it."""
         key = self._key(name, arguments, ())
         self._l1_set(key, value)
         self._l2_set(key, value, ttl)
 
     def clear_l1(self) -> None:
+        """Empty this cache's first level."""
         with self._lock:
             self._l1.clear()
 
     @classmethod
     def clear_every_l1(cls) -> None:
-        """Of all caches in this process, for one that nobody asks."""
+        """Empty the first level of all caches in this process."""
         for each in list(cls._every):
             each.clear_l1()
 
@@ -130,8 +132,8 @@ class TwoLevelCache:
         )
         return f"jobrec:answer:{name}:{hashlib.sha256(content).hexdigest()}"
 
-    def _fly(self, key: str, find: Callable[[], Answer]) -> Answer:
-        """Lets one thread find `key`; the others wait for it, and find for themselves where it is not kept."""
+    def _fly(self, key: str, find: Callable[[], _Answer]) -> _Answer:
+        """Let one thread find `key`. The others wait for it, and find for themselves if it is not cacheable."""
         with self._lock:
             flight = self._flights.get(key)
             leads = flight is None
@@ -139,10 +141,10 @@ class TwoLevelCache:
                 flight = self._flights[key] = Future()
         if not leads:
             failed = flight.exception() is not None
-            return flight.result() if not failed and flight.result().kept else find()
+            return flight.result() if not failed and flight.result().is_cacheable else find()
         try:
             answer = find()
-            if answer.kept:
+            if answer.is_cacheable:
                 self._l1_set(key, answer.value)
                 if answer.source == "computed":
                     self._l2_set(key, answer.value, settings.CACHE_L2_TTL)
@@ -161,55 +163,37 @@ class TwoLevelCache:
             return cast("tuple[Any] | None", self._l1.get(key))
 
     def _l1_set(self, key: str, value: Any) -> None:
-        kept = (value,)  # None is an answer, too
+        entry = (value,)  # None is a value, too
         with self._lock:
-            if self._l1.getsizeof(kept) <= self._l1.maxsize:
-                self._l1[key] = kept
+            if self._l1.getsizeof(entry) <= self._l1.maxsize:
+                self._l1[key] = entry
 
-    def _l2_get(self, key: str) -> Answer | None:
+    def _l2_get(self, key: str) -> _Answer | None:
         try:
             found = shared.read(lambda redis: redis.get(key))
         except CacheUnavailableError as error:
-            logger.debug("second cache level cannot be read: %s", error)
+            logger.debug("cannot read the second cache level: %s", error)
             return None
         if found is None:
             return None
         try:
-            return Answer(self._codec.decode(cast("bytes", found)), "l2")
+            return _Answer(self._codec.decode(cast("bytes", found)), "l2")
         except (ValueError, TypeError, KeyError, zlib.error) as error:
-            logger.info("an answer of another version of jobrec is computed anew: %s", error)
+            logger.info("a cached answer of another version of jobrec is computed again: %s", error)
             return None
 
     def _l2_set(self, key: str, value: Any, ttl: int) -> None:
         encoded = self._codec.encode(value)
-        if len(encoded) > self._codec.largest:
+        if len(encoded) > self._codec.max_bytes:
             return
         try:
             shared.write(lambda redis: redis.set(key, encoded, ex=ttl))
         except CacheUnavailableError as error:
-            logger.debug("second cache level cannot be written: %s", error)
+            logger.debug("cannot write the second cache level: %s", error)
 
 
-def keep_nothing() -> None:
-    """Says of what is being computed that it may not be kept."""
-    _keepable.set(False)
-
-
-def is_keepable() -> bool:
-    """Whether all that was asked for, for what is being computed, may be kept."""
-    return _keepable.get()
-
-
-def _computed(compute: Callable[[], ValueT], keep: Callable[[ValueT], bool]) -> Answer:
-    around = _keepable.get()
-    _keepable.set(True)
-    kept = False
-    try:
-        value = compute()
-        kept = _keepable.get() and keep(value)
-    finally:
-        _keepable.set(around and kept)
-    return Answer(value, "computed", kept)
+def _answer(computed: Computed[Any]) -> _Answer:
+    return _Answer(computed.value, "computed", computed.is_cacheable)
 
 
 cache = TwoLevelCache()

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 from django.conf import settings
 
+from apps.caching.two_level import Computed
 from apps.caching.two_level import cache as answers
 from apps.embeddings.models import EmbeddingModel
 from apps.rpc.client import Client
@@ -29,7 +30,7 @@ def query_vector(text: str, model: EmbeddingModel) -> list[float]:
         "query_vector",
         {"text": text, "model": model.pk},
         tags=(),  # the same text and model version give the same vector for ever
-        compute=lambda: _embed([text], model)[0],
+        compute=lambda: Computed(_embed([text], model)[0]),
     )
 
 

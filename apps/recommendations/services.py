@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.caching import tags
-from apps.caching.two_level import Codec, TwoLevelCache, keep_nothing
+from apps.caching.two_level import Codec, Computed, TwoLevelCache
 from apps.candidates.filters import CandidateFilterSet
 from apps.candidates.models import Candidate
 from apps.embeddings.kinds import tables
@@ -123,12 +123,15 @@ def _cached(
     is gone (see CURSOR_TTL), the list of now takes its place for the rest of the pages.
     """
 
-    def computed(model: EmbeddingModel | None) -> Matches:
+    def computed(model: EmbeddingModel | None) -> Computed[Matches]:
         found = compute(model)
         lists.put(
             f"{name} snapshot", arguments | {"snapshot": found.snapshot}, found, ttl=settings.CURSOR_TTL
         )
-        return found
+        return cacheable(found)
+
+    def cacheable(found: Matches) -> Computed[Matches]:
+        return Computed(found, is_cacheable=not found.degraded)
 
     def fresh() -> Matches:
         model = EmbeddingModel.objects.active()
@@ -137,18 +140,16 @@ def _cached(
             arguments | {"model": model.pk if model else None},
             tags=(*tags.of_list(tables(kind).namespace), *tags.of_list("skills"), *about),
             compute=lambda: computed(model),
-            keep=lambda matches: not matches.degraded,
         )
 
     if snapshot is None:
-        found = fresh()
-    else:
-        found = lists.get_or_compute(
-            f"{name} snapshot", arguments | {"snapshot": snapshot}, tags=(), compute=fresh
-        )
-    if found.degraded:
-        keep_nothing()  # of what is made from it
-    return found
+        return fresh()
+    return lists.get_or_compute(
+        f"{name} snapshot",
+        arguments | {"snapshot": snapshot},
+        tags=(),
+        compute=lambda: cacheable(fresh()),
+    )
 
 
 def matching_rows(kind: Kind, values: Filter) -> QuerySet[Any]:

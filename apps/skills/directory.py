@@ -8,7 +8,7 @@ import orjson
 from django.db import connection
 
 from apps.caching import tags
-from apps.caching.two_level import Codec, TwoLevelCache
+from apps.caching.two_level import Codec, Computed, TwoLevelCache
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ _cache = TwoLevelCache(
         encode=lambda rows: zlib.compress(orjson.dumps(rows), level=1),
         decode=lambda stored: orjson.loads(zlib.decompress(stored)),
         weight=lambda _: 1,
-        largest=4 * 1024 * 1024,
+        max_bytes=4 * 1024 * 1024,
     ),
     room=1,
 )
@@ -35,7 +35,9 @@ _built: tuple[object, dict[int, SkillEntry]] = (None, {})
 def directory() -> dict[int, SkillEntry]:
     """Every skill by primary key. Fresh once the namespace `skills` was invalidated."""
     global _built  # noqa: PLW0603  the dict for the cached rows, built again only when those change
-    rows = _cache.get_or_compute("skill_directory", {}, tags=tags.of_list("skills"), compute=_rows)
+    rows = _cache.get_or_compute(
+        "skill_directory", {}, tags=tags.of_list("skills"), compute=lambda: Computed(_rows())
+    )
     source, entries = _built
     if source is not rows:
         entries = {row[0]: SkillEntry(row[0], row[1], row[2], tuple(row[3])) for row in rows}

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 from apps.caching import tags
-from apps.caching.two_level import cache
+from apps.caching.two_level import Computed, cache
 from apps.embeddings.kinds import tables
 from apps.embeddings.models import Kind
 from apps.embeddings.registry import Coverage, active_coverage
@@ -66,7 +66,7 @@ def top_companies(*, first: int) -> list[CompanyShare]:
             return [list(row) for row in cursor.fetchall()]
 
     found = cache.get_or_compute(
-        "top_companies", {"first": first}, tags=tags.of_list("postings"), compute=compute
+        "top_companies", {"first": first}, tags=tags.of_list("postings"), compute=lambda: Computed(compute())
     )
     return [CompanyShare(key, name, count, percent(count, total)) for key, name, count, total in found]
 
@@ -89,7 +89,7 @@ def search_statistics(kind: str, *, text: str = "", skills: Sequence[str] = (), 
         "search_statistics",
         {"kind": str(kind), "text": text, "skills": list(skills), "first": first},
         tags=(*tags.of_list(tables(kind).namespace), *tags.of_list("skills")),
-        compute=compute,
+        compute=lambda: Computed(compute()),
     )
     return Statistics.from_json(found)
 
@@ -102,7 +102,10 @@ def embedded_rows(kind: str) -> Coverage | None:
         return asdict(counted) if counted else None
 
     found = cache.get_or_compute(
-        "embedded_rows", {"kind": str(kind)}, tags=tags.of_list(tables(kind).namespace), compute=compute
+        "embedded_rows",
+        {"kind": str(kind)},
+        tags=tags.of_list(tables(kind).namespace),
+        compute=lambda: Computed(compute()),
     )
     return Coverage(**found) if found else None
 

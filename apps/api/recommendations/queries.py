@@ -240,4 +240,5 @@ def _connection(
         edges=edges, page_info=page_info(page), degraded=matches.degraded, retrieval=matches.retrieval
     )
     filled.count = Count(len(matches.items), is_estimate=False)
+    filled.is_cacheable = not matches.degraded
     return filled

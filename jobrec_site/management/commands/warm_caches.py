@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import close_old_connections
 
 from apps.api.popularity import most_asked
-from apps.api.requests import Asked
+from apps.api.request import GraphQLRequest
 from apps.api.warming import Warmed, claim, generations, warm_all
 from apps.caching import warming_ahead
 from apps.caching.generations import planned_generation
@@ -101,7 +101,7 @@ def _warm_ahead(planned: PlannedInvalidation, stop: threading.Event) -> None:
         hints.invalidate_soon(run_id)
 
 
-def _warm(popular: Sequence[Asked], stop: threading.Event, *, purpose: str = "") -> Warmed:
+def _warm(popular: Sequence[GraphQLRequest], stop: threading.Event, *, purpose: str = "") -> Warmed:
     close_old_connections()
     warmed = warm_all(popular, seconds=settings.CACHE_WARM_SECONDS, stopped=stop.is_set)
     logger.info("%d of %d responses %sare warm, %.1f s", warmed.held, warmed.asked, purpose, warmed.seconds)

@@ -10,7 +10,7 @@ from django.test import Client, RequestFactory
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apps.access.rates import check_rate
-from apps.api.rates import address_of
+from apps.api.admission import address_of
 from apps.candidates.models import Candidate
 from apps.postings.models import Posting
 from apps.recommendations.models import Interaction

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from apps.api.popularity import KEPT, LARGEST, most_asked
-from apps.api.requests import Asked
+from apps.api.request import GraphQLRequest
 from apps.caching import shared
 from apps.caching.shared import CacheUnavailableError
 from tests.integration.api.conftest import Api, user_with
@@ -43,7 +43,7 @@ def ask(query: str, *, client: Any = None, status: int = 200, **variables: Any) 
     assert response.status_code == status
 
 
-def most_asked_here(mark: str) -> list[Asked]:
+def most_asked_here(mark: str) -> list[GraphQLRequest]:
     """Queries without the mark."""
     return [
         replace(asked, query=asked.query.removesuffix(mark))
@@ -56,7 +56,7 @@ def test_public_answers_are_counted_hits_among_them(mark: str) -> None:
     for _ in range(3):
         ask(SKILLS + mark)
     ask(POSTINGS + mark, first=2)
-    expected = [Asked(SKILLS, {}, None), Asked(POSTINGS, {"first": 2}, None)]
+    expected = [GraphQLRequest(SKILLS, {}, None), GraphQLRequest(POSTINGS, {"first": 2}, None)]
     wait_until(lambda: most_asked_here(mark) == expected, "both requests are counted, the first more often")
     assert len(most_asked(1)) == 1
     assert most_asked(0) == []
@@ -71,7 +71,7 @@ def test_what_is_asked_while_redis_is_away_is_counted_when_it_is_back(mark: str)
     ask(SKILLS + mark)
     assert shared.breaker.opened
     wait_until(lambda: not shared.breaker.opened, "Redis is asked again")
-    wait_until(lambda: most_asked_here(mark) == [Asked(SKILLS, {}, None)], "the request is counted")
+    wait_until(lambda: most_asked_here(mark) == [GraphQLRequest(SKILLS, {}, None)], "the request is counted")
 
 
 def test_nothing_of_a_person_is_counted(mark: str) -> None:
@@ -85,4 +85,4 @@ def test_nothing_of_a_person_is_counted(mark: str) -> None:
     ask("{ postings(first: 0) { totalCount } }" + mark)  # an error
     ask(SEARCH + mark, text="nurse")
     wait_until(lambda: most_asked_here(mark), "something is counted")
-    assert most_asked_here(mark) == [Asked(SEARCH, {"text": "nurse"}, None)]
+    assert most_asked_here(mark) == [GraphQLRequest(SEARCH, {"text": "nurse"}, None)]

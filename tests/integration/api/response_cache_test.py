@@ -10,9 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.api import execution
-from apps.api.documents import schema
+from apps.api.cache import responses
+from apps.api.document import schema
 from apps.api.public import NAMESPACES
-from apps.api.response_cache import responses
 from apps.caching import generations, tags
 from apps.postings.models import Posting
 from apps.rpc.errors import TransientRpcError

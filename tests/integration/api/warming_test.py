@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from apps.api.requests import Asked
+from apps.api.request import GraphQLRequest
 from apps.api.warming import claim
 from apps.caching import client
 from apps.embeddings.models import EmbeddingModel
@@ -168,7 +168,7 @@ def test_a_pass_leaves_nothing_behind_in_memory(
 ) -> None:
     monkeypatch.setattr(warm_caches, "close_old_connections", lambda: None)  # the test's own
     query = "query ($id: ID!) { similarPostings(postingId: $id) { edges { score } } }"
-    warmed = warm_caches._warm([Asked(query, {"id": key("p7")}, None)], threading.Event())
+    warmed = warm_caches._warm([GraphQLRequest(query, {"id": key("p7")}, None)], threading.Event())
     assert warmed.held == 1
     assert not [each for each in gc.get_objects() if isinstance(each, Match)]
 

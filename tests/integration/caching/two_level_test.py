@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from apps.caching import generations, shared, tags
 from apps.caching.mirror import GenerationMirror
 from apps.caching.shared import CacheUnavailableError
-from apps.caching.two_level import TwoLevelCache
+from apps.caching.two_level import Computed, TwoLevelCache
 from tests.stack import wait_until
 
 pytestmark = pytest.mark.usefixtures("clean_cache")
@@ -56,7 +56,7 @@ class Answers:
 
 def ask(cache: TwoLevelCache, compute: Any, **arguments: Any) -> Any:
     depends_on = tags.of_list("postings") + tags.of_row("candidates", arguments.get("candidate", 1))
-    return cache.get_or_compute("test", arguments, tags=depends_on, compute=compute)
+    return cache.get_or_compute("test", arguments, tags=depends_on, compute=lambda: Computed(compute()))
 
 
 def test_what_another_version_of_jobrec_stored_is_computed_anew(new_process: NewProcess) -> None:
@@ -96,7 +96,7 @@ def test_invalidating_makes_every_process_answer_fresh(
     marked = Answers()
 
     def mark(cache: TwoLevelCache) -> int:
-        return cache.get_or_compute("mark", {}, tags=["mark"], compute=marked)
+        return cache.get_or_compute("mark", {}, tags=["mark"], compute=lambda: Computed(marked()))
 
     for cache in (process, other):
         assert (ask(cache, answers), mark(cache)) == (1, 1)
@@ -145,8 +145,12 @@ def test_errors_are_not_cached(process: TwoLevelCache) -> None:
 def test_what_is_not_to_be_kept_is_answered_and_forgotten(process: TwoLevelCache) -> None:
     answers = Answers()
 
-    def once() -> Any:
-        return process.get_or_compute("test", {}, tags=(), compute=answers, keep=lambda value: value > 2)
+    def compute() -> Computed[int]:
+        value = answers()
+        return Computed(value, is_cacheable=value > 2)
+
+    def once() -> int:
+        return process.get_or_compute("test", {}, tags=(), compute=compute)
 
     assert [once() for _ in range(5)] == [1, 2, 3, 3, 3]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.caching.two_level import LARGEST_IN_L2, TwoLevelCache
+from apps.caching.two_level import MAX_L2_BYTES, TwoLevelCache
 from apps.skills.directory import SkillEntry, directory
 from apps.skills.models import Skill, SkillAlias
 
@@ -34,9 +34,7 @@ def test_a_large_directory_is_found_by_other_processes(django_assert_num_queries
             """
         )
     computed = directory()
-    assert (
-        sum(len(each.name) // 2 for each in computed.values()) > LARGEST_IN_L2
-    )  # octets that no codec saves
+    assert sum(len(each.name) // 2 for each in computed.values()) > MAX_L2_BYTES  # bytes that no codec saves
     TwoLevelCache.clear_every_l1()
     with django_assert_num_queries(0):
         assert directory() == computed

@@ -1,0 +1,62 @@
+"""HTTP responses of the API."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpResponse
+from graphql import GraphQLError
+
+from apps.api.document import InvalidDocumentError
+from apps.api.errors import ApiError, formatted, translated_error
+
+JSON = "application/json"
+
+
+class ApiResponse(HttpResponse):
+    """A response to one reader, which neither browsers nor proxies may store.
+
+    `is_cacheable`: the response cache may give its content to other anonymous readers.
+    """
+
+    def __init__(self, body: bytes, *, status: int = 200, is_cacheable: bool = False) -> None:
+        super().__init__(body, status=status, content_type=JSON)
+        self["Cache-Control"] = "private, no-store"
+        self["Content-Length"] = str(len(body))  # without it the response would be sent in chunks
+        self.is_cacheable = is_cacheable
+
+
+def response_of(
+    data: Any, errors: Sequence[GraphQLError] | None, *, is_cacheable: bool = False
+) -> ApiResponse:
+    """The response for the result of an execution. Status 400 if an error concerns the whole request.
+
+    A response with errors is never cacheable.
+    """
+    if not errors:
+        return ApiResponse(orjson.dumps({"data": data}), is_cacheable=is_cacheable)
+    body: dict[str, Any] = {"errors": [formatted(error) for error in errors]}
+    is_refused = any(not error.path for error in errors)
+    if not is_refused:
+        body["data"] = data
+    return ApiResponse(orjson.dumps(body), status=400 if is_refused else 200)
+
+
+def as_graphql_response(respond: Callable[[], HttpResponse]) -> HttpResponse:
+    """The response of `respond`, or for what it raises a response that reports the error in GraphQL's format."""
+    try:
+        return respond()
+    except InvalidDocumentError as error:
+        return response_of(None, error.errors)
+    except ApiError as error:
+        return _error_response(error)
+    except (DatabaseError, InterfaceError) as error:  # before execution, such as while a token is looked up
+        return _error_response(translated_error(error, "the request"))
+
+
+def _error_response(error: ApiError) -> ApiResponse:
+    response = ApiResponse(orjson.dumps({"errors": [formatted(error)]}), status=error.status)
+    for name, value in error.headers.items():
+        response[name] = value
+    return response

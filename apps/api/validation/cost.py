@@ -1,0 +1,125 @@
+"""What an operation costs: about one unit for each value of the response, and more for a list or a search."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from graphql import (
+    SKIP,
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLField,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    ValidationContext,
+    ValidationRule,
+    VisitorAction,
+)
+from graphql.execution.values import get_argument_values
+from graphql.type import get_named_type, get_nullable_type, is_list_type
+
+from apps.api.errors import LimitError
+from apps.api.paging import LARGEST_PAGE, PAGE
+
+LIST_LENGTH = 5  # what a list without pages is taken to hold
+LIST_LENGTHS = {"Query.skillCategories": 15, "SkillCategory.skills": 40}  # those that hold more
+# Base cost of a field. A search works about as long as 500 values take.
+SEARCH = 500
+LIST = 100
+INTROSPECTION = {"__schema": 5_000, "__type": SEARCH}  # with all that may be asked inside
+WORK = {"candidates": LIST, "postings": LIST} | dict.fromkeys(
+    (
+        "dashboard",
+        "recommendedCandidates",
+        "recommendedPostings",
+        "recommendedPostingsForProfile",
+        "searchCandidates",
+        "searchPostings",
+        "searchStatistics",
+        "similarPostings",
+        "topCompanies",
+    ),
+    SEARCH,
+)
+
+
+def cost_rule(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> type[ValidationRule]:
+    """The rule that a valid operation costs at most GRAPHQL_MAX_COST. `variables` are coerced, with defaults."""
+
+    class CostRule(ValidationRule):
+        def enter_operation_definition(self, node: OperationDefinitionNode, *_: Any) -> VisitorAction:
+            if node is operation:
+                cost = _Cost(self.context, variables).of_operation(node)
+                if cost > settings.GRAPHQL_MAX_COST:
+                    self.report_error(_too_costly(cost))
+            return SKIP
+
+    return CostRule
+
+
+def _too_costly(cost: int) -> LimitError:
+    return LimitError(
+        "QUERY_TOO_COSTLY",
+        f"the query costs {cost:,}: about one for each value of the answer, {LIST} for a list and {SEARCH} for a search",
+        limit="GRAPHQL_MAX_COST",
+        bound=settings.GRAPHQL_MAX_COST,
+    )
+
+
+class _Cost:
+    """The cost of selections: of each field its base cost and one, times the rows of the lists around it."""
+
+    def __init__(self, context: ValidationContext, variables: Mapping[str, Any]) -> None:
+        self._context = context
+        self._schema = context.schema
+        self._variables = dict(variables)
+        self._fragments: dict[str, int] = {}
+
+    def of_operation(self, operation: OperationDefinitionNode) -> int:
+        return self._of(operation.selection_set, self._schema.get_root_type(operation.operation))
+
+    def _of(self, selections: SelectionSetNode | None, parent: Any) -> int:
+        cost = 0
+        for each in selections.selections if selections else ():
+            if isinstance(each, FieldNode):
+                cost += self._of_field(each, parent)
+            elif isinstance(each, InlineFragmentNode):
+                condition = each.type_condition
+                cost += self._of(
+                    each.selection_set,
+                    self._schema.get_type(condition.name.value) if condition else parent,
+                )
+            elif isinstance(each, FragmentSpreadNode):
+                cost += self._of_fragment(each.name.value)
+        return cost
+
+    def _of_field(self, node: FieldNode, parent: Any) -> int:
+        definition = getattr(parent, "fields", {}).get(node.name.value)
+        if definition is None:
+            return INTROSPECTION.get(node.name.value, 1)
+        inside = self._of(node.selection_set, get_named_type(definition.type))
+        work = 1 + (WORK.get(node.name.value, 0) if parent is self._schema.query_type else 0)
+        if "first" in definition.args:
+            return work + self._page_size(node, definition) * inside
+        is_page = node.name.value == "edges"  # its rows were counted for the field with `first`
+        if is_list_type(get_nullable_type(definition.type)) and not is_page:
+            return work + LIST_LENGTHS.get(f"{parent.name}.{node.name.value}", LIST_LENGTH) * inside
+        return work + inside
+
+    def _of_fragment(self, name: str) -> int:
+        if name not in self._fragments:
+            fragment: Any = self._context.get_fragment(name)
+            self._fragments[name] = self._of(
+                fragment.selection_set, self._schema.get_type(fragment.type_condition.name.value)
+            )
+        return self._fragments[name]
+
+    def _page_size(self, node: FieldNode, definition: GraphQLField) -> int:
+        try:
+            given = get_argument_values(definition, node, self._variables).get("first")
+        except GraphQLError:
+            given = None
+        # A size out of bounds is refused by the field itself.
+        return PAGE if given is None else min(max(given, 1), LARGEST_PAGE)
