@@ -57,7 +57,6 @@ def connection_of(page: Page, connection: Any, *, count: Callable[[], Count]) ->
     ]
     filled = connection(edges=edges, page_info=page_info(page))
     filled.count = count
-    filled.is_cacheable = page.is_cacheable
     return filled
 
 

@@ -95,9 +95,9 @@ POSTINGS = RecordApi(
     form=PostingInput,
     upsert_rows=upsert_postings,
     orders={
-        "NEWEST": Order("newest", "published_at", moment, edits_move=True),
-        "HIGHEST_SALARY": Order("salary", "salary_per_year", number, edits_move=True),
-        "LAST_CHANGED": Order("changed", "updated_at", moment, edits_move=True),
+        "NEWEST": Order("newest", "published_at", moment),
+        "HIGHEST_SALARY": Order("salary", "salary_per_year", number),
+        "LAST_CHANGED": Order("changed", "updated_at", moment),
         "LAST_ADDED": LAST_ADDED,
     },
     related=("company",),
@@ -109,8 +109,8 @@ CANDIDATES = RecordApi(
     form=CandidateInput,
     upsert_rows=upsert_candidates,
     orders={
-        "LAST_CHANGED": Order("changed", "updated_at", moment, edits_move=True),
-        "MOST_EXPERIENCED": Order("experience", "experience_years", number, edits_move=True),
+        "LAST_CHANGED": Order("changed", "updated_at", moment),
+        "MOST_EXPERIENCED": Order("experience", "experience_years", number),
         "LAST_ADDED": LAST_ADDED,
     },
 )

@@ -1,11 +1,10 @@
-"""Paging through ranked matches: a cursor names the list that its page was cut from, and a place in it."""
+"""Paging through ranked matches: a cursor names the ranked list that its page comes from, and a position in it."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.api.errors import bad_field
-from apps.api.paging import Page, decode, encode, page_size
+from apps.api.paging import Page, bad_cursor, decode_cursor, encode_cursor, page_size
 from apps.recommendations.matches import Match
 
 ORDER = "match"
@@ -14,7 +13,10 @@ SNAPSHOT = re.compile(r"[0-9a-f]{24}")
 
 @dataclass(frozen=True)
 class MatchCursor:
-    """`snapshot` names the list. The place is a score and a key: it also holds in a newer list of the same question."""
+    """The ranked list `snapshot`, and the score and key of the match after which a page starts.
+
+    Score and key are also a position in a newer list of the same question, which is used once the list has expired.
+    """
 
     snapshot: str
     score: float
@@ -22,30 +24,34 @@ class MatchCursor:
 
     @classmethod
     def parse(cls, cursor: str) -> "MatchCursor":
-        """Raises BadInputError."""
-        snapshot, score, row_id = decode(cursor, ORDER, 3)
+        """Read the cursor that a client sent. Raises BadInputError."""
+        snapshot, score, row_id = decode_cursor(cursor, ORDER, 3)
         if (
             not isinstance(snapshot, str)
             or not SNAPSHOT.fullmatch(snapshot)
             or not isinstance(score, int | float)
             or not isinstance(row_id, int)
         ):
-            raise bad_field("after", "is no cursor of this list")
+            raise bad_cursor()
         return cls(snapshot, score, row_id)
 
     def is_before(self, match: Match) -> bool:
+        """True if the match comes after this position."""
         return (-match.score, match.row_id) > (-self.score, self.row_id)
 
     def __str__(self) -> str:
-        return encode(ORDER, [self.snapshot, self.score, self.row_id])
+        return encode_cursor(ORDER, [self.snapshot, self.score, self.row_id])
 
 
 def page_of_matches(
-    items: Sequence[Match], *, snapshot: str, first: int | None, after: MatchCursor | None
+    matches: Sequence[Match], *, snapshot: str, first: int | None, after: MatchCursor | None
 ) -> Page:
-    """One page of a list sorted by descending score, then ascending key. Raises BadInputError for a wrong `first`."""
+    """One page of matches, which are sorted by descending score, then by ascending key.
+
+    Raises BadInputError for a wrong `first`.
+    """
     size = page_size(first)
-    rest = items if after is None else [match for match in items if after.is_before(match)]
-    shown = rest[:size]
-    cursors = [str(MatchCursor(snapshot, match.score, match.row_id)) for match in shown]
-    return Page(shown, cursors, has_next=len(rest) > size, has_previous=after is not None)
+    rest = matches if after is None else [match for match in matches if after.is_before(match)]
+    items = rest[:size]
+    cursors = [str(MatchCursor(snapshot, match.score, match.row_id)) for match in items]
+    return Page(items, cursors, has_next=len(rest) > size, has_previous=after is not None)

@@ -21,7 +21,7 @@ from graphql.execution.values import get_argument_values
 from graphql.type import get_named_type, get_nullable_type, is_list_type
 
 from apps.api.errors import LimitError
-from apps.api.paging import LARGEST_PAGE, PAGE
+from apps.api.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 LIST_LENGTH = 5  # what a list without pages is taken to hold
 LIST_LENGTHS = {"Query.skillCategories": 15, "SkillCategory.skills": 40}  # those that hold more
@@ -122,4 +122,4 @@ class _Cost:
         except GraphQLError:
             given = None
         # A size out of bounds is refused by the field itself.
-        return PAGE if given is None else min(max(given, 1), LARGEST_PAGE)
+        return DEFAULT_PAGE_SIZE if given is None else min(max(given, 1), MAX_PAGE_SIZE)

@@ -103,4 +103,4 @@ def test_where_the_list_is_gone_paging_goes_on_in_the_list_of_now(recruiter: Api
 def test_a_cursor_that_is_none_of_this_list_is_refused(recruiter: Api, after: str) -> None:
     code, message = recruiter.error(PAGE, id=key("c1"), after=after)
     assert code == "BAD_USER_INPUT"
-    assert message.startswith("after: is no cursor of this list")
+    assert message.startswith("after: is not a cursor of this list")

@@ -79,10 +79,10 @@ def test_statements_of_a_cold_answer(reader: Api, name: str) -> None:
 
 
 LATER = {
-    "candidates": 6,
+    "candidates": 5,
     "deadLetters": 4,
     "embeddingRuns": 4,
-    "postings": 6,
+    "postings": 5,
     "recommendedCandidates": 5,
     "recommendedPostings": 6,
     "recommendedPostingsForProfile": 5,
