@@ -118,13 +118,11 @@ REQUIREMENTS := requirements/base.txt requirements/worker.txt requirements/const
 
 .venv/local: .venv/bin/python requirements/local.txt $(REQUIREMENTS)
 	$(call install,requirements/local.txt)
-	@$(RUN) -m jobrec_site.local.graphiql
 	@touch $@
 
 # Holds all of requirements/local.txt: pip is asked once for both.
 .venv/dev: .venv/bin/python requirements/dev.txt requirements/local.txt $(REQUIREMENTS)
 	$(call install,requirements/dev.txt)
-	@$(RUN) -m jobrec_site.local.graphiql
 	@touch .venv/local $@
 
 # Chromium for the tests of pages. Without it, and without the right to install it, those tests are skipped.

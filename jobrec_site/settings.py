@@ -73,7 +73,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "django_filters",
     "django_prometheus",
-    "apps.api",  # before graphene_django, whose GraphiQL page it replaces
+    "apps.api",
     "graphene_django",
     "health_check",
     "apps.rpc",

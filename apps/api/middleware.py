@@ -22,7 +22,7 @@ class GraphQLMiddleware:
         self._get_response = get_response
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
-        if http.path_info != ENDPOINT or _is_for_graphiql(http):
+        if http.path_info != ENDPOINT or is_for_graphiql(http):
             return self._get_response(http)
         return as_graphql_response(lambda: self._respond(http))
 
@@ -33,7 +33,7 @@ class GraphQLMiddleware:
         return cached_response(request, http, lambda: self._get_response(http))
 
 
-def _is_for_graphiql(http: HttpRequest) -> bool:
+def is_for_graphiql(http: HttpRequest) -> bool:
     """Whether a browser wants to show a page."""
     return (
         settings.GRAPHIQL

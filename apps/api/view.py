@@ -5,7 +5,6 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.api.execution import respond
-from apps.api.graphiql import ASSETS
 from apps.api.request import attached_request
 from apps.api.response import as_graphql_response
 
@@ -19,5 +18,5 @@ def graphql_view(http: HttpRequest) -> HttpResponse:
     """
     request = attached_request(http)
     if request is None:
-        return render(http, "graphene/graphiql.html", {"assets": ASSETS})
+        return render(http, "api/graphiql.html")
     return as_graphql_response(lambda: respond(request, http))
