@@ -13,6 +13,7 @@ BODY = Path(os.environ["BARE_BODY"]).read_bytes()
 
 
 def bare(_request: HttpRequest) -> HttpResponse:
+    """Answer the bytes."""
     return HttpResponse(BODY, content_type="application/json", headers={"Content-Length": str(len(BODY))})
 
 

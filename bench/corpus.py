@@ -1,12 +1,14 @@
-"""A corpus to measure in: postings with words, vectors and indexes, candidates, and the model that answers.
+"""Make the corpus that benchmarks measure on: postings with full text and vectors, candidates, indexes, a
+model.
 
-Either the announcements of ../shared/data (where they are not there: as many generated ones), or --rows generated
-postings: BASE of them made and imported one by one, the others copied from those in SQL (bench/copies.py). The steps of
-the pipeline embed the candidates and a part of the postings, from all over them. The others get vectors around those of
-their job family: turned away from one of them by chance, to a cosine between 0.55 and 0.95, in a direction in which two
-embedded ones differ. Equal texts have equal vectors.
+Either the real announcements of ../shared/data (where they are missing: as many generated ones), or --rows
+generated postings, of which MAX_IMPORTED are imported and the others copied from those in SQL.
 
-A corpus of a million takes some minutes to make: with --folder it is kept, and taken from there the next time.
+The pipeline embeds the candidates and a part of the postings. The other imported postings get a vector around
+that of an embedded one of their job family, and copies one around that of their original. Equal texts have
+equal vectors.
+
+A corpus of a million postings takes many minutes to make: --folder keeps it for the next benchmark.
 """
 
 import argparse
@@ -25,83 +27,105 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from bench import copies, report, scratch, vectors
+from bench import report, scratch, vectors
 
 if TYPE_CHECKING:
     from apps.embeddings.models import EmbeddingModel
 
 NOTE = "corpus.json"
 KINDS = ("candidate", "posting")
-BASE = 20_000
-SPREAD_OF = 20_000  # vectors, by chance
+MAX_IMPORTED = 20_000  # generated postings
 REAL_ROWS, QUICK_ROWS = 47_320, 2_000
-# Vectors that are hardest to tell apart: one centre for each job family, and all of the family as far from it as
-# noise of 0.6 of its length takes them, in any direction. Texts lie in few directions.
-HARDEST = (0.857, 0.857)
+FAMILY_COSINES = (0.55, 0.95)  # of a made-up vector and the embedded one of the family that it lies around
+# Of all-MiniLM-L6-v2's vectors of a posting before and after a place and a number are added to its title.
+COPY_COSINES = (0.89, 0.985)
+# Shares of the copies that lie in District 1, District 2 and so on: locations from rare to frequent.
+DISTRICTS = (0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+
+# `original` numbers the copied postings from 0. The hash draws the same random number each time.
+COPY_POSTINGS = """
+    INSERT INTO postings_posting (id, external_id, title, region, published_at, closes_at, {columns})
+    SELECT own.id + %(shift)s, own.external_id || '-' || %(copy)s,
+           own.title || ' in ' || own.city || ', team ' || %(copy)s,
+           CASE WHEN district < %(districts)s THEN 'District ' || district + 1 ELSE own.region END,
+           own.published_at - %(copy)s * interval '37 minutes',
+           own.closes_at - %(copy)s * interval '37 minutes', {own_columns}
+    FROM original
+    JOIN postings_posting AS own USING (id)
+    CROSS JOIN LATERAL width_bucket(
+        (hashint8(own.id + %(shift)s) & 2147483647) / 2147483648.0, %(bounds)s) AS district
+    WHERE original.number < %(rows)s
+    ORDER BY original.number
+"""
+COPY_SKILLS = """
+    INSERT INTO postings_postingskill (posting_id, skill_id, origin)
+    SELECT posting_id + %(shift)s, skill_id, origin
+    FROM original JOIN postings_postingskill AS own ON own.posting_id = original.id
+    WHERE original.number < %(rows)s
+    ORDER BY original.number
+"""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a folder holds. `embedded`: postings that the model itself embedded; none where vectors are `hardest`."""
+    """What a folder holds. `embedded` counts the postings whose vectors the model itself made."""
 
     rows: int
     real: bool
     embedded: int
     candidates: int
     model: str
-    hardest: bool
 
     def __str__(self) -> str:
-        postings = f"{self.rows:,} {'real' if self.real else 'generated'} postings"
-        how = "the hardest vectors" if self.hardest else f"{self.embedded:,} of them embedded by {self.model}"
-        return f"{postings} ({how}) and {self.candidates:,} candidates"
+        return (
+            f"{self.rows:,} {'real' if self.real else 'generated'} postings "
+            f"({self.embedded:,} of them embedded by {self.model}) and {self.candidates:,} candidates"
+        )
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    parser = report.arguments(description or "")
+    """The argument parser of a benchmark that measures on a corpus."""
+    parser = report.arguments(description)
     parser.add_argument(
         "--rows",
         type=int,
-        help=f"so many generated postings, instead of the {REAL_ROWS:,} real ones (quick: {QUICK_ROWS:,})",
+        help=f"number of generated postings, instead of the {REAL_ROWS:,} real ones (quick: {QUICK_ROWS:,})",
     )
-    parser.add_argument(
-        "--folder", type=Path, help="keeps the corpus there, and takes the one that is there the next time"
-    )
+    parser.add_argument("--folder", type=Path, help="keep the corpus there, and use it again the next time")
     return parser
 
 
 @contextmanager
-def servers(
-    result: report.Report, options: argparse.Namespace, *, hardest: bool = False, **settings: str
-) -> Iterator[Path]:
-    """Runs PostgreSQL and Valkey with the corpus that `options` ask for; yields the folder of their data.
+def servers(result: report.Report, options: argparse.Namespace, **settings: str) -> Iterator[Path]:
+    """Run PostgreSQL and Valkey with the corpus that `options` ask for; yield the folder of their data.
 
-    Ends the program where --folder holds another one. `hardest`: see HARDEST.
+    Ends the program where --folder holds another corpus.
     """
     folder: Path | None = options.folder and options.folder.resolve()
-    held = held_in(folder, options.rows, hardest=hardest) if folder else None
+    corpus = stored_corpus(folder, options.rows) if folder else None
     with scratch.servers(folder, **scratch.free_addresses(), **settings) as data:
-        if held is None:
-            held = _Making(data, options, hardest=hardest).run(result)
-            (data / NOTE).write_text(json.dumps(asdict(held)))
-        if held.model != (wanted := _wanted_model()):
+        if corpus is None:
+            corpus = _Builder(data, options).run(result)
+            (data / NOTE).write_text(json.dumps(asdict(corpus)))
+        if corpus.model != (wanted := _configured_model()):
             raise SystemExit(
-                f"--folder: {folder} holds {held}, and the settings want {wanted}: name another, or set EMBEDDING_*"
+                f"--folder: {folder} holds {corpus}, but the settings want the model {wanted}. "
+                "Choose another folder, or set EMBEDDING_*."
             )
-        result.figure(f"corpus: {held}")
-        _forget_answers()
+        result.figure(f"corpus: {corpus}")
+        _empty_cache()
         yield data
 
 
-def _forget_answers() -> None:
-    """Valkey keeps its data as the corpus is kept: with the answers of whoever measured before."""
+def _empty_cache() -> None:
+    """Drop what an earlier benchmark left in Valkey, which keeps its data with the corpus."""
     from apps.caching import shared
 
     shared.connection().flushdb()
 
 
-def _wanted_model() -> str:
-    """The model of the settings, which is not registered by that: the folder may hold another one."""
+def _configured_model() -> str:
+    """The model of the settings, without registering it: the folder may hold another one."""
     from django.conf import settings
 
     from apps.embeddings.models import EmbeddingModel
@@ -112,36 +136,32 @@ def _wanted_model() -> str:
     return f"{settings.EMBEDDING_MODEL}@{revision}"
 
 
-def held_in(folder: Path, rows: int | None, *, hardest: bool) -> Corpus | None:
-    """The corpus in a folder, None where nothing is. Ends the program where it is not the one asked for."""
+def stored_corpus(folder: Path, rows: int | None) -> Corpus | None:
+    """The corpus in a folder, None where the folder is empty. Ends the program where it is not the one
+    wanted."""
     note = folder / NOTE
     if not note.exists():
         if folder.exists() and any(folder.iterdir()):
             raise SystemExit(
-                f"--folder: {folder} holds something else, or half a corpus: remove it, or name another"
+                f"--folder: {folder} holds other files, or half a corpus. Remove it, or choose another."
             )
         return None
-    held = Corpus(**json.loads(note.read_text()))
-    if rows is not None and (held.real or held.rows != rows):
+    corpus = Corpus(**json.loads(note.read_text()))
+    if rows is not None and (corpus.real or corpus.rows != rows):
         raise SystemExit(
-            f"--folder: {folder} holds {held}, not {rows:,} generated ones: name another, or leave --rows out"
+            f"--folder: {folder} holds {corpus}, not {rows:,} generated postings. "
+            "Choose another folder, or leave --rows out."
         )
-    if held.hardest != hardest:
-        raise SystemExit(
-            f"--folder: {folder} holds {held}, {'not' if hardest else 'and that is'} what --hardest makes: name another"
-        )
-    return held
+    return corpus
 
 
 @dataclass
-class _Making:
-    """Makes a corpus in an empty database, and says how long each step took."""
+class _Builder:
+    """Makes a corpus in an empty database and times each step."""
 
     data: Path
     options: argparse.Namespace
-    hardest: bool
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    embedded: vectors.Vectors = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     def run(self, result: report.Report) -> Corpus:
         from apps.candidates.models import Candidate
@@ -152,27 +172,27 @@ class _Making:
         real = self.options.rows is None and scratch.has_real("postings")
         rows: int = self.options.rows or (QUICK_ROWS if self.options.quick else REAL_ROWS)
         embedded, candidates = (10, 15) if self.options.quick else (1_000, 200)
-        embedded = 0 if self.hardest else min(embedded, rows)
-        self._import("candidates", candidates, real=real)
-        if embedded:
+        embedded, imported = min(embedded, rows), rows if real else min(rows, MAX_IMPORTED)
+        with self._timed("import"):
+            self._import("candidates", candidates, real=real)
             self._import("postings", embedded, real=real)
-            self._embed()
-        self._import("postings", rows if real else min(rows, BASE), real=real)
-        self._words()
-        self._vectors(rows, copied=not real and rows > BASE)
-        self._indexes()
-        activate(default_model(), force=True)
-        took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
-        result.figure(self._spread(default_model()))
-        result.figure(f"corpus made in {sum(self.seconds.values()):.0f} s: {took}")
-        return Corpus(
-            Posting.objects.count(),
-            real,
-            embedded,
-            Candidate.objects.count(),
-            str(default_model()),
-            self.hardest,
-        )
+        model = default_model()
+        with self._timed("embedding"):
+            for kind in KINDS:
+                scratch.embed_in_process(kind, model)
+        with self._timed("import"):
+            self._import("postings", imported, real=real)
+        with self._timed("vectors"):
+            of_model = vectors.read(model)
+            _fill_vectors(model, of_model)
+        if rows > imported:
+            with self._timed("copies"):
+                _copy(rows, model, samples=of_model.vectors)
+        self._index(model)
+        activate(model, force=True)
+        steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
+        result.figure(f"corpus made in {sum(self.seconds.values()):.0f} s: {steps}")
+        return Corpus(Posting.objects.count(), real, embedded, Candidate.objects.count(), str(model))
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -181,120 +201,127 @@ class _Making:
         self.seconds[step] += time.perf_counter() - started
 
     def _import(self, kind: str, rows: int, *, real: bool) -> None:
-        with self._timed("import"):
-            file, arguments = scratch.rows_file(self.data, kind, rows=rows, real=real)
-            scratch.manage(f"import_{kind}", str(file), *arguments)
+        file, arguments = scratch.rows_file(self.data, kind, rows=rows, real=real)
+        scratch.manage(f"import_{kind}", str(file), *arguments)
 
-    def _embed(self) -> None:
-        """By the steps of the pipeline, in this process: workers would have to start."""
-        from apps.embeddings import leases, ledger, planning, runs
-        from apps.embeddings.registry import default_model
-        from workers import chunks
-
-        with self._timed("embedding"):
-            for kind in KINDS:
-                run, _ = runs.request_run(kind, default_model(), reason="benchmark")
-                planning.plan_run(run.pk)
-                for chunk_id in run.chunks.order_by("number").values_list("pk", flat=True):
-                    lease = leases.lease_chunk(chunk_id, task_id=None, worker=None)
-                    assert lease is not None
-                    chunks.process(lease)
-                    ledger.write_chunk(chunk_id)
-                finished = ledger.finish_run(run.pk)
-                run.refresh_from_db()
-                if not finished or run.progress().written != run.rows:
-                    raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written")
-
-    def _words(self) -> None:
-        from apps.recommendations.text_index import index_texts
-
-        with self._timed("words"):
-            for kind in KINDS:
-                index_texts(kind, limit=10**9)
-
-    def _vectors(self, rows: int, *, copied: bool) -> None:
-        """For all postings and candidates that have none; the index is left for the end, as after a first load."""
-        from apps.embeddings.index import drop_index
-        from apps.embeddings.registry import default_model
-
-        model = default_model()
-        with self._timed("vectors"):
-            centres = _hardest_centres(model) if self.hardest else _embedded_centres(model)
-            self.embedded = vectors.read(model).vectors
-            for kind in KINDS:
-                drop_index(model, kind)
-                vectors.fill(kind, model, centres)
-        if copied:
-            with self._timed("copies"):
-                own, cosines = vectors.read(model), copies.COSINES
-                if self.hardest:
-                    own = vectors.Stored(own.ids, centres.of(_families(own.ids), np.random.default_rng(0)))
-                    cosines = centres.cosines
-                copies.multiply(rows, model, centres=own, cosines=cosines, apart=centres.apart)
-
-    def _spread(self, model: "EmbeddingModel") -> str:
-        """In how many directions vectors differ: those that the model made, and all."""
-        every = vectors.read(model).vectors
-        some = every[np.random.default_rng(2).choice(len(every), min(len(every), SPREAD_OF), replace=False)]
-        own = f"{vectors.directions(self.embedded):.0f} of the embedded ones, " if len(self.embedded) else ""
-        return f"directions in which vectors differ, of {model.dimensions}: {own}{vectors.directions(some):.0f} of all"
-
-    def _indexes(self) -> None:
+    def _index(self, model: "EmbeddingModel") -> None:
         from django.db import connection
 
         from apps.embeddings.index import build_index
-        from apps.embeddings.registry import default_model
+        from apps.recommendations.text_index import index_texts
 
+        with self._timed("full text"):
+            for kind in KINDS:
+                index_texts(kind, limit=10**9)
         with self._timed("vector index"):
             for kind in KINDS:
-                build_index(default_model(), kind)
+                build_index(model, kind)
         with self._timed("vacuum"), connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
 
 
-def _embedded_centres(model: "EmbeddingModel") -> vectors.Centres:
-    """The postings that are embedded so far."""
-    found = vectors.read(model)
-    return vectors.Centres(found.vectors, _families(found.ids), apart=np.unique(found.vectors, axis=0))
+def _fill_vectors(model: "EmbeddingModel", of_model: vectors.StoredVectors) -> None:
+    """Give each posting without a vector that of an equal text, or one around an embedded posting of its
+    family."""
+    from django.db import connection
 
-
-def _hardest_centres(model: "EmbeddingModel") -> vectors.Centres:
     from apps.postings.models import Posting
 
-    families = sorted(set(Posting.objects.values_list("job_family", flat=True)))
-    random = np.random.default_rng(0).standard_normal((len(families), model.dimensions), np.float32)
-    return vectors.Centres(vectors.normalised(random), families, HARDEST)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO embeddings_postingembedding (posting_id, model_id, content_hash, vector)
+            SELECT DISTINCT ON (posting.id) posting.id, twin.model_id, twin.content_hash, twin.vector
+            FROM postings_posting AS posting
+            JOIN embeddings_postingembedding AS twin USING (content_hash)
+            WHERE twin.model_id = %s
+            ON CONFLICT DO NOTHING
+            """,
+            [model.pk],
+        )
+        cursor.execute(
+            """
+            SELECT posting.id, dense_rank() OVER (ORDER BY content_hash) - 1, job_family
+            FROM postings_posting AS posting
+            WHERE NOT EXISTS (
+                SELECT FROM embeddings_postingembedding WHERE posting_id = posting.id AND model_id = %s)
+            """,
+            [model.pk],
+        )
+        rows = cursor.fetchall()
+    random = np.random.default_rng(0)
+    embedded = Posting.objects.filter(pk__in=of_model.ids.tolist()).order_by("pk")
+    own_families = list(embedded.values_list("job_family", flat=True))
+    texts = np.array([text for _, text, _ in rows], np.int64)
+    _, first = np.unique(texts, return_index=True)
+    families = [rows[row][2] for row in first]
+    centres = vectors.of_groups(of_model.vectors, own_families, families, random)
+    made = vectors.around(centres, FAMILY_COSINES, random, samples=of_model.vectors)
+    vectors.write(model, [row[0] for row in rows], made[texts])
 
 
-def _families(ids: vectors.Positions) -> list[str]:
-    """The job family of each of the postings, by ascending id."""
+def _copy(rows: int, model: "EmbeddingModel", *, samples: vectors.Vectors) -> None:
+    """Copy all postings with their skills until there are `rows`: other titles, places, dates, and so other
+    vectors."""
+    from django.db import connection
+    from psycopg.sql import SQL, Identifier
+
     from apps.postings.models import Posting
 
-    rows = Posting.objects.filter(pk__in=ids.tolist()).order_by("pk")
-    return list(rows.values_list("job_family", flat=True))
+    changed = {"id", "external_id", "title", "region", "published_at", "closes_at"}
+    columns = [
+        Identifier(str(field.column))
+        for field in Posting._meta.concrete_fields
+        if not field.generated and field.column not in changed
+    ]
+    copy_postings = SQL(COPY_POSTINGS).format(
+        columns=SQL(", ").join(columns), own_columns=SQL(", ").join(SQL("own.") + each for each in columns)
+    )
+    random, originals = np.random.default_rng(1), vectors.read(model)
+    count, last = len(originals.ids), int(originals.ids[-1])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE original AS "
+            "SELECT id, row_number() OVER (ORDER BY id) - 1 AS number FROM postings_posting; "
+            "ALTER TABLE original ADD PRIMARY KEY (number); ANALYZE original"
+        )
+        fixed = {"districts": len(DISTRICTS), "bounds": np.cumsum(DISTRICTS).tolist()}
+        for copy in range(1, -(-rows // count)):
+            part, shift = min(count, rows - copy * count), copy * last
+            parameters = fixed | {"copy": copy, "rows": part, "shift": shift}
+            cursor.execute(copy_postings, parameters)
+            cursor.execute(COPY_SKILLS, parameters)
+            made = vectors.around(originals.vectors[:part], COPY_COSINES, random, samples=samples)
+            vectors.write(model, (originals.ids[:part] + shift).tolist(), made)
+        cursor.execute(
+            "SELECT setval(pg_get_serial_sequence('postings_posting', 'id'), max(id)) FROM postings_posting; "
+            "DROP TABLE original"
+        )
 
 
 @cache
 def mostly_open() -> bool:
-    """Whether most postings are open, which queries ask for by default. The real ones have closed long ago."""
+    """True where most postings are open, which queries ask for by default. The real ones closed long ago."""
     from apps.postings.models import Posting
 
     return Posting.objects.open().count() > Posting.objects.count() // 2
 
 
 def candidate_vectors(model: "EmbeddingModel") -> list[str]:
-    """Of all candidates, in PostgreSQL's text form: queries that the corpus answers."""
+    """The vectors of all candidates in PostgreSQL's text form, to search postings with."""
     from django.db import connection
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT vector::text FROM embeddings_candidateembedding WHERE model_id = %s ORDER BY candidate_id",
+            "SELECT vector::text FROM embeddings_candidateembedding WHERE model_id = %s "
+            "ORDER BY candidate_id",
             [model.pk],
         )
         return [row[0] for row in cursor.fetchall()]
 
 
 def main() -> None:
+    """Make a corpus and stop."""
     options = arguments(__doc__).parse_args()
     result = report.start("Corpus")
     with servers(result, options):

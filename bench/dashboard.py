@@ -1,9 +1,9 @@
-"""How long the statistics take that a front end shows beside a search, each counted anew, then from the cache.
+"""Statistics that a front end shows next to a search: each computed, then from the cache.
 
-Each is asked four times, for one value more each time, so that no cache knows it. The first time, for which a server
-that was just started reads its tables from the disk, is printed apart. Of the others, the slowest statement stands
-against the time after which the web tier ends one (WEB_STATEMENT_TIMEOUT), and the whole request against the barest
-count that there is: of the rows and of their skills, without a condition.
+Each query is sent four times, with one value more each time, so that no cache knows it. The first time, in
+which a server that has just started reads its tables from disk, is printed separately. The slowest statement
+of the others is compared with the web tier's statement timeout (WEB_STATEMENT_TIMEOUT), and the whole request
+with the cheapest count there is: of all postings and of all their skills, without a condition.
 """
 
 import re
@@ -27,6 +27,7 @@ BARE = "SELECT (SELECT count(*) FROM postings_posting), (SELECT count(*) FROM po
 
 
 def main() -> None:
+    """Measure each query and print the slowest statement as the target."""
     options = corpus.arguments(__doc__).parse_args()
     result = report.start("Statistics")
     with corpus.servers(result, options, RATE_LIMIT_ANONYMOUS=""):
@@ -38,7 +39,8 @@ def main() -> None:
 
 
 def queries() -> dict[str, str]:
-    """Queries by name; `%d` stands for how many values are wanted. The skill is the most usual, the word one of a title."""
+    """Queries by name; `%d` stands for the number of values. The skill is the most frequent, the term one of
+    a title."""
     from django.db.models import Count
 
     from apps.postings.models import Posting, PostingSkill
@@ -48,19 +50,20 @@ def queries() -> dict[str, str]:
     )
     skill = uses[0]["skill__name"]
     title = Posting.objects.order_by("pk").values_list("title", flat=True)[0]
-    word = max(re.findall(r"\w+", title), key=len)
-    whole = f"rows embedded statistics {{ {COUNTED} }}"
+    term = max(re.findall(r"\w+", title), key=len)
+    dashboard = f"rows embedded statistics {{ {COUNTED} }}"
+    search = "{ searchStatistics(kind: POSTING, %s, first: %%d) { " + COUNTED + " } }"
     return {
-        "dashboard of postings": f"{{ dashboard(kind: POSTING, first: %d) {{ {whole} }} }}",
-        "dashboard of candidates": f"{{ dashboard(kind: CANDIDATE, first: %d) {{ {whole} }} }}",
+        "dashboard of postings": f"{{ dashboard(kind: POSTING, first: %d) {{ {dashboard} }} }}",
+        "dashboard of candidates": f"{{ dashboard(kind: CANDIDATE, first: %d) {{ {dashboard} }} }}",
         "topCompanies": "{ topCompanies(first: %d) { name count percent } }",
-        f"searchStatistics of {word!r}": f'{{ searchStatistics(kind: POSTING, text: "{word}", first: %d) {{ {COUNTED} }} }}',
-        f"searchStatistics of {skill!r}": f'{{ searchStatistics(kind: POSTING, skills: ["{skill}"], first: %d) {{ {COUNTED} }} }}',
+        f"searchStatistics of {term!r}": search % f'text: "{term}"',
+        f"searchStatistics of {skill!r}": search % f'skills: ["{skill}"]',
     }
 
 
 def _bare() -> float:
-    """Seconds."""
+    """Seconds of the cheapest count."""
     from django.db import connection
 
     started = time.perf_counter()
@@ -70,7 +73,7 @@ def _bare() -> float:
 
 
 def measure(result: report.Report, name: str, query: str, bare: float) -> float:
-    """The slowest statement of the query, as a share of the time that it is given."""
+    """Measure one query; return its slowest statement as a share of the statement timeout."""
     from django.conf import settings
     from django.db import connection
     from django.test import Client
@@ -88,7 +91,7 @@ def measure(result: report.Report, name: str, query: str, bare: float) -> float:
         started = time.perf_counter()
         response = reader.post("/graphql", {"query": query % first}, content_type="application/json")
         if response.status_code != 200 or b'"errors"' in response.content:
-            raise SystemExit(f"{name}: status {response.status_code}: {response.content[:500]!r}")
+            raise SystemExit(f"{name}: status {response.status_code}, {response.content[:500]!r}.")
         return time.perf_counter() - started
 
     first = seconds(FIRST + ROUNDS)

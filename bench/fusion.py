@@ -1,10 +1,13 @@
-"""How good a ranking is by vector, by words, by both fused by rank, and as it is served: nDCG@10 on known pairs.
+"""Quality of a ranking by vector, by full text, by both fused by rank, and as served: nDCG@10 on known pairs.
 
-On the evaluation sets beside the checkout (../shared/data/eval): profiles → job ads (hahu), statements of experience →
-announcements (usajobs_experience), occupations → names of occupations (melo_usa_en). The documents are postings in the
-database, the first sentence being the title, embedded with the model of the settings; skills, places and pay are left
-out, so that only vector and text decide. A set is cut to --documents: the answers to some of its queries first, then
-others. With --full the sets are whole, which takes a processor the better part of an hour.
+nDCG: K. Järvelin, J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20(4), 2002.
+
+The evaluation sets lie next to the checkout (../shared/data/eval): profiles → job ads (hahu), statements of
+experience → announcements (usajobs_experience), occupations → names of occupations (melo_usa_en). The
+documents become postings, their first sentence the title, embedded with the model of the settings; without
+skills, places and salaries, so that only vector and text decide. A set is cut to --documents: the answers to
+some of its queries first, then others. --full takes whole sets, which costs a processor the better part of an
+hour.
 """
 
 import gzip
@@ -25,11 +28,11 @@ if TYPE_CHECKING:
     from apps.recommendations.fulltext import Words
 
 EVALUATION = scratch.SHARED / "eval"
-# Fused, the ranking must not be worse than this share of the vector's own.
+# The minimum of the fused ranking, as a share of the vector's own.
 SETS = {"hahu": 1.0, "usajobs_experience": 1.0, "melo_usa_en": 0.98}
 QUICK = {"hahu": 100, "melo_usa_en": 1_000}
-DEEP = 10
-BATCH = 200
+DEPTH = 10
+WAYS = ("vector", "text", "fused", "served")
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,14 @@ class Evaluation:
 
 
 def main() -> None:
+    """Evaluate each set."""
     parser = report.arguments(__doc__)
     parser.add_argument("--documents", type=int, default=1_000, help="of each set")
     parser.add_argument("--full", action="store_true", help="the whole sets")
     options = parser.parse_args()
     result = report.start("Fusion")
     if not EVALUATION.is_dir():
-        raise SystemExit(f"{EVALUATION} is not here: there is nothing to measure")
+        raise SystemExit(f"The evaluation sets are missing: {EVALUATION}.")
     sizes = QUICK if options.quick else dict.fromkeys(SETS, 10**9 if options.full else options.documents)
     with scratch.servers():
         from apps.embeddings.lifecycle import activate
@@ -56,7 +60,7 @@ def main() -> None:
 
         activate(default_model(), force=True)
         result.figure(
-            "nDCG@10                queries documents  words    vector      text     fused    served"
+            "nDCG@10                queries documents  terms" + "".join(f"{way:>10}" for way in WAYS)
         )
         for name, size in sizes.items():
             evaluate(result, name, cut(read(name), documents=size))
@@ -64,6 +68,7 @@ def main() -> None:
 
 
 def read(name: str) -> Evaluation:
+    """Read an evaluation set."""
     gains: dict[str, dict[str, float]] = defaultdict(dict)
     for query, document, gain in _lines(name, "qrels"):
         gains[query][document] = float(gain)
@@ -77,49 +82,52 @@ def _lines(name: str, part: str) -> Iterator[Any]:
 
 
 def cut(whole: Evaluation, *, documents: int) -> Evaluation:
-    """As many queries, drawn by chance, as have all their answers in half of the documents; the rest by chance."""
+    """Draw as many queries as have all their answers in half of the documents, and fill up with other
+    documents."""
     if documents >= len(whole.documents):
         return whole
     chance = random.Random(1)
     queries: list[str] = []
-    kept: dict[str, None] = {}
+    chosen: dict[str, None] = {}
     for query in chance.sample(sorted(whole.gains), len(whole.gains)):
-        answers = [document for document in whole.gains[query] if document in whole.documents]
-        if len(kept | dict.fromkeys(answers)) > documents / 2:
+        answers = dict.fromkeys(document for document in whole.gains[query] if document in whole.documents)
+        if len(chosen | answers) > documents / 2:
             break
         queries.append(query)
-        kept |= dict.fromkeys(answers)
-    others = [document for document in whole.documents if document not in kept]
-    kept |= dict.fromkeys(chance.sample(others, documents - len(kept)))
+        chosen |= answers
+    others = [document for document in whole.documents if document not in chosen]
+    chosen |= dict.fromkeys(chance.sample(others, documents - len(chosen)))
     return Evaluation(
         {query: whole.queries[query] for query in queries},
-        {document: whole.documents[document] for document in kept},
+        {document: whole.documents[document] for document in chosen},
         {query: whole.gains[query] for query in queries},
     )
 
 
 def evaluate(result: report.Report, name: str, evaluation: Evaluation) -> None:
+    """Print the mean nDCG of each way, and the targets of one set."""
     from apps.recommendations.fulltext import words_of_text
 
-    keys = load(evaluation.documents)
-    vectors = encode(list(evaluation.queries.values()), role="query")
-    rankings: dict[str, list[float]] = defaultdict(list)
-    words = []
-    for (query, text), vector in zip(evaluation.queries.items(), vectors, strict=True):
-        said = words_of_text(text, kind="posting")
-        words.append(said.different)
-        for way, ranked in rank(said, vector).items():
-            rankings[way].append(ndcg([keys[row] for row in ranked[:DEEP]], evaluation.gains[query]))
-    means = {way: sum(values) / len(values) for way, values in rankings.items()}
+    ids = load(evaluation.documents)
+    scores: dict[str, list[float]] = defaultdict(list)
+    terms = []
+    for (query, text), vector in zip(
+        evaluation.queries.items(), encode(list(evaluation.queries.values())), strict=True
+    ):
+        words = words_of_text(text, kind="posting")
+        terms.append(words.different)
+        for way, ranked in rank(words, vector).items():
+            scores[way].append(ndcg([ids[row] for row in ranked[:DEPTH]], evaluation.gains[query]))
+    means = {way: sum(scores[way]) / len(scores[way]) for way in WAYS}
     result.figure(
-        f"{name:20} {len(evaluation.queries):9,} {len(evaluation.documents):9,} {report.percentile(words, 0.5):6} "
-        + " ".join(f"{means[way]:9.3f}" for way in ("vector", "text", "fused", "served"))
+        f"{name:20} {len(evaluation.queries):9,} {len(evaluation.documents):9,} "
+        f"{report.percentile(terms, 0.5):6}" + "".join(f"{mean:10.3f}" for mean in means.values())
     )
     for way in ("fused", "served"):
         result.at_least(f"{way}_of_vector_{name}", means[way] / means["vector"], SETS[name])
 
 
-def rank(said: "Words", vector: Any) -> dict[str, list[int]]:
+def rank(words: "Words", vector: Any) -> dict[str, list[int]]:
     """Postings in the order of each way, as the application itself orders them."""
     from django.conf import settings
 
@@ -133,31 +141,30 @@ def rank(said: "Words", vector: Any) -> dict[str, list[int]]:
 
     model, rows, k = EmbeddingModel.objects.active(), Posting.objects.all(), settings.RECOMMENDATION_DEPTH
     assert model is not None
-    seeker = Seeker(Features(), as_text([float(value) for value in vector]), said)
+    seeker = Seeker(Features(), as_text([float(value) for value in vector]), words)
     assert seeker.vector is not None
     near = [row.row_id for row in nearest("posting", seeker.vector, model=model, matching=rows, k=k).rows]
     text = by_text(Kind.POSTING, seeker, rows, k=k).rows[:k]
     return {
         "vector": near,
         "text": text,
-        "fused": fused(near, text, weight=rank_weight(said.different), k=k),
+        "fused": fused(near, text, weight=rank_weight(words.different), k=k),
         "served": [each.row_id for each in match(Kind.POSTING, seeker, rows, model=model).items],
     }
 
 
 def ndcg(ranked: Sequence[str], gains: dict[str, float]) -> float:
+    """Discounted gain of the ranked documents, as a share of that of the best ranking."""
     found = sum(gains.get(row, 0.0) / math.log2(place + 2) for place, row in enumerate(ranked))
-    best = sorted(gains.values(), reverse=True)[:DEEP]
+    best = sorted(gains.values(), reverse=True)[:DEPTH]
     return found / sum(gain / math.log2(place + 2) for place, gain in enumerate(best))
 
 
 def load(documents: dict[str, str]) -> dict[int, str]:
-    """Makes the documents the only postings, with words and vectors; returns their ids by primary key."""
+    """Make the documents the only postings, with full text and vectors; return their ids by primary key."""
     from django.db import connection
 
-    from apps.embeddings.models import EmbeddingModel
-    from apps.embeddings.packing import PackedVectors, binary_cursor
-    from apps.embeddings.templates import input_text
+    from apps.embeddings.registry import default_model
     from apps.postings.models import Posting
     from apps.recommendations.text_index import index_texts
 
@@ -165,22 +172,9 @@ def load(documents: dict[str, str]) -> dict[int, str]:
     postings = [_posting(name, text) for name, text in documents.items()]
     Posting.objects.bulk_create(postings, batch_size=1_000)
     index_texts("posting", limit=10**9)
+    scratch.embed_in_process("posting", default_model())
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE recommendations_postingtext")
-    model = EmbeddingModel.objects.active()
-    assert model is not None
-    for start in range(0, len(postings), BATCH):
-        part = postings[start : start + BATCH]
-        texts = [
-            input_text(model.template, title=each.title, skills="", body=each.description) for each in part
-        ]
-        with binary_cursor() as raw:
-            raw.execute(
-                "INSERT INTO embeddings_postingembedding (posting_id, model_id, content_hash, vector) "
-                "SELECT id, %s, content_hash, vector FROM unnest(%s::bigint[], %b) AS made(id, vector) "
-                "JOIN postings_posting USING (id)",
-                [model.pk, [each.pk for each in part], PackedVectors(encode(texts, role="document"))],
-            )
     return {each.pk: each.external_id for each in postings}
 
 
@@ -193,14 +187,15 @@ def _posting(name: str, text: str) -> Any:
     return Posting(source="bench", external_id=name, title=title, description=description)
 
 
-def encode(texts: list[str], *, role: Any) -> Any:
+def encode(queries: list[str]) -> Any:
+    """The vectors of queries, by the model of the settings."""
     from apps.embeddings.registry import default_model
     from workers.encoding.encoder import ModelVersion
     from workers.encoding.loaded import encoder_of
 
     model = default_model()
     version = ModelVersion(model.name, model.weights, model.windows, model.dimensions)
-    return encoder_of(version).encode(texts, role=role)
+    return encoder_of(version).encode(queries, role="query")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A load generator: keeps connections busy with requests that were written beforehand, from processes of its own.
+"""A load generator: keeps connections busy with prepared requests, from a process of its own.
 
-The same for whatever is measured and for its baseline, so that its own cost stands on both sides.
+The same for what is measured and for its baseline, so that its own cost counts on both sides.
 """
 
 import json
@@ -10,17 +10,18 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any
 
-LONGEST_WAIT = 10.0  # seconds, after which a request counts as not answered
+MAX_WAIT = 10.0  # seconds, after which a request counts as unanswered
 CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What came back. `latencies` in seconds, of all answers; `failed` counts those that are not as they should be."""
+    """Outcome of a load. `latencies` in seconds, of all answers; `failed` counts errors and degraded
+    answers."""
 
     answers: int
     failed: int
@@ -29,6 +30,7 @@ class Load:
 
     @property
     def rate(self) -> float:
+        """Answers per second."""
         return self.answers / self.seconds
 
 
@@ -40,11 +42,10 @@ class _Connection:
     expected: int = 0
 
 
-def post(path: str, content: Any, **headers: str) -> bytes:
-    """A request with a body of JSON, as bytes."""
+def post(path: str, content: Any) -> bytes:
+    """A request with a JSON body, as bytes."""
     body = json.dumps(content).encode()
     lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
@@ -54,28 +55,25 @@ def run(
     *,
     seconds: float,
     connections: int = 16,
-    processes: int = 1,
     rate: float = 0.0,
     on_start: Callable[[], None] = lambda: None,
 ) -> Load:
-    """Sends `requests` over and over, each connection one at a time, for `seconds`; to several ports in equal parts.
+    """Send `requests` over and over for `seconds`, one at a time on each connection, to several ports in
+    equal parts.
 
-    As fast as answers come, or `rate` a second. Then latencies count from when a request was due: a server that
-    stalls is not spared the requests that it kept waiting. `on_start` is called when the first are about to be sent.
+    As fast as answers come, or at `rate` a second. At a rate, latencies count from when a request was due, so
+    that a server that stalls also pays for the requests that it kept waiting. `on_start` is called just
+    before the first.
     """
     ports = [port] if isinstance(port, int) else list(port)
     context = multiprocessing.get_context("spawn")
-    shares = [list(requests[number::processes]) or list(requests) for number in range(processes)]
     ready = context.Event()
-    with context.Pool(processes, ready.set) as pool:
-        pause = connections / rate if rate else 0.0  # between two requests of one connection
-        driving = pool.starmap_async(
-            _drive, [(ports, share, seconds, connections // processes, pause) for share in shares]
-        )
+    pause = connections / rate if rate else 0.0  # between two requests of one connection
+    with context.Pool(1, ready.set) as pool:
+        driving = pool.apply_async(_drive, (ports, list(requests), seconds, connections, pause))
         ready.wait()
         on_start()
-        loads = driving.get()
-    return replace(together(loads), seconds=max(each.seconds for each in loads))
+        return driving.get()
 
 
 def together(loads: Sequence[Load]) -> Load:
@@ -89,16 +87,16 @@ def together(loads: Sequence[Load]) -> Load:
 
 
 def _drive(ports: list[int], requests: list[bytes], seconds: float, connections: int, pause: float) -> Load:
-    waiting = selectors.DefaultSelector()
+    selector = selectors.DefaultSelector()
     upcoming = cycle(requests)
     for port in islice(cycle(ports), connections):
         opened = socket.create_connection(("127.0.0.1", port), timeout=30)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        waiting.register(opened, selectors.EVENT_READ, _Connection(opened))
-    started = time.perf_counter()
-    for number, key in enumerate(waiting.get_map().values()):
-        key.data.due = started + pause * number / connections
-    idle: list[_Connection] = [key.data for key in waiting.get_map().values()]
+        selector.register(opened, selectors.EVENT_READ, _Connection(opened))
+    idle: list[_Connection] = [key.data for key in selector.get_map().values()]
+    started = now = time.perf_counter()
+    for number, connection in enumerate(idle):
+        connection.due = started + pause * number / connections
     latencies: list[float] = []
     failed = 0
     while (now := time.perf_counter()) < started + seconds:
@@ -106,26 +104,26 @@ def _drive(ports: list[int], requests: list[bytes], seconds: float, connections:
             idle.remove(connection)
             _send(connection, next(upcoming))
         soonest = min((each.due for each in idle), default=now + 1)
-        for key, _ in waiting.select(max(0.0, soonest - time.perf_counter())):
+        for key, _ in selector.select(max(0.0, soonest - time.perf_counter())):
             connection = key.data
             if not _receive(connection):
                 continue
             now = time.perf_counter()
             latencies.append(now - connection.due)
-            failed += not _is_good(connection.received)
+            failed += not _is_full(connection.received)
             connection.due = connection.due + pause if pause else now
             idle.append(connection)
-    for key in list(waiting.get_map().values()):
+    for key in list(selector.get_map().values()):
         waited = now - key.data.due
-        if key.data not in idle and waited > LONGEST_WAIT:  # no answer is the worst one
+        if key.data not in idle and waited > MAX_WAIT:
             failed += 1
             latencies.append(waited)
         key.data.socket.close()
     return Load(len(latencies), failed, now - started, latencies)
 
 
-def _is_good(answer: bytearray) -> bool:
-    """Status 200, of GraphQL without errors and in full. Quotes inside of a text are escaped there."""
+def _is_full(answer: bytearray) -> bool:
+    """True for status 200 without errors and not degraded. Quotes inside of a text are escaped in JSON."""
     return (
         answer.startswith(b"HTTP/1.1 200") and b'"errors":' not in answer and b'"degraded":true' not in answer
     )
@@ -138,7 +136,8 @@ def _send(connection: _Connection, request: bytes) -> None:
 
 
 def _receive(connection: _Connection) -> bool:
-    """Whether the answer is whole. Raises ConnectionError where the server closed the connection."""
+    """Receive a part; return True once the answer is complete. Raises ConnectionError on a closed
+    connection."""
     data = connection.socket.recv(1 << 18)
     if not data:
         raise ConnectionError("the server closed the connection")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 
 def make(folder: Path, *, dimensions: int) -> str:
-    """Saves the bundled model with a fixed random projection to `dimensions` behind it; returns the folder's name."""
+    """Saves the bundled model with a fixed random projection to `dimensions` behind it; returns the folder's
+    name."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Dense, Normalize

@@ -1,4 +1,4 @@
-"""A place to measure in: embedded servers, durable as in `make run`, and an empty database."""
+"""Servers to measure on: embedded PostgreSQL and Valkey, durable as in `make run`, with an empty database."""
 
 import gzip
 import os
@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from apps.embeddings.models import EmbeddingModel, EmbeddingRun
+    from jobrec_site.local.programs import Program
     from jobrec_site.local.supervision import Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,14 +26,15 @@ SHARED = ROOT.parent / "shared" / "data"
 
 @contextmanager
 def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
-    """Runs PostgreSQL and Valkey on `folder` (a throw-away one by default), migrates, and sets Django up.
+    """Run PostgreSQL and Valkey on `folder` (a temporary one by default), set Django up, migrate; yield the
+    folder.
 
-    `settings` are environment variables for this process and those it starts.
+    `settings` are environment variables for this process and those that it starts.
     """
     from jobrec_site.addresses import embedded_addresses
     from jobrec_site.local import embedded
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what was started, as Ctrl-C does
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stop what was started, as on Ctrl-C
     data = (folder or Path(tempfile.mkdtemp(prefix="jobrec-bench-"))).resolve()
     os.environ |= {"DJANGO_SETTINGS_MODULE": "jobrec_site.settings", **embedded_addresses(data), **settings}
     os.environ.setdefault("LOG_LEVEL", "WARNING")
@@ -42,14 +44,14 @@ def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
         embedded.wait_for_postgres(data)
         embedded.wait_for_valkey(data)
         embedded.create_database(data)
-        (data / "static").mkdir(exist_ok=True)  # no page is asked for here, and the web looks for its files
+        (data / "static").mkdir(exist_ok=True)  # the web server looks for it
         import django
 
         django.setup()
         manage("migrate", "--verbosity=0")
         yield data
     finally:
-        _let_go()
+        _close_connections()
         for process in reversed(started):
             process.terminate()
         for process in started:
@@ -59,7 +61,7 @@ def servers(folder: Path | None = None, **settings: str) -> Iterator[Path]:
 
 
 def manage(*arguments: str) -> None:
-    """Runs a management command, its output shown only where it fails. In this process: another would have to start."""
+    """Run a management command in this process, and show its output only where it fails."""
     from django.core.management import CommandError, call_command
 
     output = StringIO()
@@ -76,15 +78,15 @@ REAL = {
 
 
 def has_real(kind: str) -> bool:
-    """Whether the real rows of `kind` lie beside the checkout."""
+    """True where the real rows of `kind` lie next to the checkout."""
     return REAL[kind][0].exists()
 
 
 def rows_file(data: Path, kind: str, *, rows: int | None = None, real: bool = True) -> tuple[Path, list[str]]:
-    """(a gzip file of postings or candidates, arguments for its import): the real ones, or `rows` from all over them.
+    """Return a gzip file of postings or candidates, and the arguments for its import.
 
-    Real candidates are statements of experience. Without `real`, or where the real ones are not there, generated ones:
-    of those, `rows` are the first of a larger number.
+    The real rows, or `rows` taken evenly from them; real candidates are statements of experience. Where
+    `real` is false or the real rows are missing, `rows` generated ones.
     """
     file, (source, all_rows) = data / f"{kind}.jsonl.gz", REAL[kind]
     if not real or not has_real(kind):
@@ -99,24 +101,38 @@ def rows_file(data: Path, kind: str, *, rows: int | None = None, real: bool = Tr
 
 
 @contextmanager
-def processes(data: Path, *names: str) -> Iterator["Supervisor"]:
-    """Runs some of jobrec's own processes, by their names in `make run`, under its process manager."""
+def processes(
+    data: Path, *names: str, web_workers: int = 2, more: "Sequence[Program]" = ()
+) -> Iterator["Supervisor"]:
+    """Run some of jobrec's processes by their names in `make run`; those of `more` are started by the
+    benchmark.
+
+    Yields the process manager once the gRPC servers among them serve.
+    """
     from django.conf import settings
 
+    from apps.rpc.client import is_serving
     from jobrec_site.local.programs import Ports, application
     from jobrec_site.local.supervision import Supervisor
 
-    supervisor = Supervisor(data, application(Ports(web=settings.WEB_PORT)))
+    supervisor = Supervisor(
+        data, [*application(Ports(web=settings.WEB_PORT), web_workers=web_workers), *more]
+    )
+    addresses = {"embedding-server": settings.EMBEDDING_ADDRESS, "sidecar": settings.INVALIDATION_BIND}
     supervisor.start()
     try:
         supervisor.run(names)
+        for name in addresses.keys() & set(names):
+            while not is_serving(addresses[name]):
+                time.sleep(0.1)
         yield supervisor
     finally:
         supervisor.stop()
 
 
 def embed(kind: str, model: "EmbeddingModel", supervisor: "Supervisor") -> "EmbeddingRun":
-    """Embeds what is pending with running workers; returns when the caches have acknowledged it, its last step."""
+    """Embed what is pending with running workers; return when the caches have acknowledged the run, its last
+    step."""
     from apps.embeddings.models import Invalidation
     from apps.embeddings.runs import request_run
     from workers.tasks import plan_run
@@ -128,16 +144,34 @@ def embed(kind: str, model: "EmbeddingModel", supervisor: "Supervisor") -> "Embe
         if run.state == run.State.PAUSED or supervisor.failed():
             raise SystemExit(f"{run}: {run.paused_because or supervisor.failed()}")
         time.sleep(0.2)
-    if not new:  # a benchmark that was stopped left it, and its rows may have changed since
+    if not new:  # a stopped benchmark left this run, and rows may have changed since
         return embed(kind, model, supervisor)
     run.refresh_from_db()
     if run.progress().written != run.rows:
-        raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written")
+        raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written.")
     return run
 
 
+def embed_in_process(kind: str, model: "EmbeddingModel") -> None:
+    """Embed what is pending by the steps of the pipeline in this process, so that no worker has to start."""
+    from apps.embeddings import leases, ledger, planning, runs
+    from workers import chunks
+
+    run, _ = runs.request_run(kind, model, reason="benchmark")
+    planning.plan_run(run.pk)
+    for chunk_id in run.chunks.order_by("number").values_list("pk", flat=True):
+        lease = leases.lease_chunk(chunk_id, task_id=None, worker=None)
+        assert lease is not None
+        chunks.process(lease)
+        ledger.write_chunk(chunk_id)
+    finished = ledger.finish_run(run.pk)
+    run.refresh_from_db()
+    if not finished or run.progress().written != run.rows:
+        raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written.")
+
+
 def free_addresses() -> dict[str, str]:
-    """Settings that put every port where nothing listens."""
+    """Settings that put every server on a free port."""
     from jobrec_site.local.preflight import free_ports
 
     ports = free_ports()
@@ -150,8 +184,8 @@ def free_addresses() -> dict[str, str]:
     }
 
 
-def _let_go() -> None:
-    """Of the servers, which will stop."""
+def _close_connections() -> None:
+    """Close this process's connections to the servers, which are about to stop."""
     try:
         from django.db import connections
 
@@ -159,5 +193,5 @@ def _let_go() -> None:
 
         mirror.close()
         connections.close_all()
-    except Exception as error:  # noqa: BLE001  Django may not have been set up
-        print(f"closing connections: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001  Django may not be set up yet
+        print(f"Cannot close the connections: {error}", file=sys.stderr)

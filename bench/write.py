@@ -1,15 +1,16 @@
-"""How fast vectors go from the ledger to where queries find them: the chord's real body against a bare COPY and upsert.
+"""Rate at which vectors move from the ledger to the table that queries read, against a bare COPY and upsert.
 
-The vectors are random unit vectors, for an index the worst case. The body runs in this process, with the broker there
-but nobody to take the messages it sends: their cost is counted.
+The chord's real body runs in this process; the broker is up but nobody takes the messages, so that their cost
+counts. The vectors are random unit vectors, the worst case for an index.
 """
 
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import numpy as np
 
@@ -18,16 +19,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import report, scratch
 
 if TYPE_CHECKING:
+    from psycopg.sql import Composable
+
     from apps.embeddings.models import EmbeddingModel, EmbeddingRun
 
 ROUNDS = 3
 TABLE, BARE_TABLE = "embeddings_postingembedding", "bare_embedding"
-COLUMNS = "posting_id, model_id, content_hash, vector"
+# Vectors that differ from those written before: pgvector adds no node to its graph for a vector that it
+# holds.
+OPPOSITE = "array_fill(0, ARRAY[vector_dims(vector)])::halfvec - vector"
 
 
 @dataclass(frozen=True)
-class Timed:
-    """What was written, step by step: (rows, seconds)."""
+class WriteTimes:
+    """(rows, seconds) of each transaction."""
 
     steps: list[tuple[int, float]]
 
@@ -38,6 +43,7 @@ class Timed:
 
 
 def main() -> None:
+    """Write without an index, then with one."""
     options = report.arguments(__doc__).parse_args()
     rows, later = (16_000, 500) if options.quick else (100_000, 5_000)
     result = report.start("Write")
@@ -47,7 +53,7 @@ def main() -> None:
         from apps.embeddings.registry import default_model
 
         model = default_model()
-        sql(f"CREATE TABLE {BARE_TABLE} (LIKE {TABLE} INCLUDING ALL)")
+        sql("CREATE TABLE {bare} (LIKE {table} INCLUDING ALL)")
         add_postings(rows)
         written = without_index(result, model)
         tenth = max(len(written[0].steps) // 10, 1)
@@ -62,11 +68,11 @@ def main() -> None:
     report.end(result)
 
 
-def without_index(result: report.Report, model: "EmbeddingModel") -> list[Timed]:
-    """Writes everything, several times over; the last time it stays."""
+def without_index(result: report.Report, model: "EmbeddingModel") -> list[WriteTimes]:
+    """Write all rows in each round; those of the last round stay."""
     written, bare = [], []
     for _ in range(ROUNDS):
-        sql(f"TRUNCATE {TABLE}, {BARE_TABLE}")
+        sql("TRUNCATE {table}, {bare}")
         run = fill_ledger(model)
         written.append(write(run))
         bare.append(bare_upsert(BARE_TABLE, copied_chunks(run)))
@@ -75,52 +81,52 @@ def without_index(result: report.Report, model: "EmbeddingModel") -> list[Timed]
 
 
 def with_index(result: report.Report, model: "EmbeddingModel", *, rows: int) -> None:
-    """Writes `rows` further postings, several times over, into a table whose index is there."""
+    """Write `rows` more postings in each round, into the table with its index."""
     written, bare = [], []
     for _ in range(ROUNDS):
         add_postings(rows)
         run = fill_ledger(model)
         written.append(write(run))
-        # Other vectors: pgvector gives a vector that its graph holds already no place of its own.
-        chunks = copied_chunks(run, vector=f"array_fill(0, ARRAY[{model.dimensions}])::halfvec - vector")
-        sql(f"DELETE FROM {TABLE} WHERE posting_id > (SELECT max(id) - {rows} FROM postings_posting)")
+        chunks = copied_chunks(run, vector=OPPOSITE)
+        sql("DELETE FROM {table} WHERE posting_id > (SELECT max(id) - %s FROM postings_posting)", [rows])
         bare.append(bare_upsert(TABLE, chunks))
     compare(result, "index live", written, bare)
 
 
-def compare(result: report.Report, name: str, written: list[Timed], bare: list[Timed]) -> None:
+def compare(result: report.Report, name: str, written: list[WriteTimes], bare: list[WriteTimes]) -> None:
+    """Print both rates and their ratio."""
     ratios = [one.rate() / other.rate() for one, other in zip(written, bare, strict=True)]
+    rates = [f"{statistics.median(each.rate() for each in rounds):,.0f}" for rounds in (written, bare)]
     result.figure(
-        f"{name}: {rates(written)} rows/s; a bare COPY and upsert of the same chunks {rates(bare)}; "
+        f"{name}: {rates[0]} rows/s; a bare COPY and upsert of the same chunks {rates[1]}; "
         f"ratio {report.spread(ratios)}"
     )
 
 
-def rates(rounds: list[Timed]) -> str:
-    values = [each.rate() for each in rounds]
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
-
-
 def add_postings(count: int) -> None:
-    """Postings of distinct titles, copied from one that the model made."""
+    """Add postings with distinct titles, copied from one that the ORM made."""
+    from psycopg.sql import SQL, Identifier
+
     from apps.postings.models import Posting
 
     first = Posting.objects.create(title=f"Nurse {Posting.objects.count()}")
-    columns = ", ".join(
-        str(field.column)
+    columns = SQL(", ").join(
+        Identifier(str(field.column))
         for field in Posting._meta.concrete_fields
         if not field.generated and field.column not in {"id", "external_id", "title"}
     )
     sql(
-        f"INSERT INTO postings_posting (external_id, title, {columns}) "
-        f"SELECT external_id || number, title || ' ' || id || ' ' || number, {columns} "
-        f"FROM postings_posting, generate_series(1, {count - 1}) AS number WHERE id = {first.pk}"
+        "INSERT INTO postings_posting (external_id, title, {columns}) "
+        "SELECT external_id || number, title || ' ' || id || ' ' || number, {columns} "
+        "FROM postings_posting, generate_series(1, %s) AS number WHERE id = %s",
+        [count - 1, first.pk],
+        columns=columns,
     )
     sql("ANALYZE postings_posting")
 
 
 def fill_ledger(model: "EmbeddingModel") -> "EmbeddingRun":
-    """A run over what is pending, planned and sent as ever, of which each chunk is embedded: with random vectors."""
+    """Plan and send a run over all pending rows, and store random vectors for each chunk."""
     from apps.embeddings import ledger, runs
     from apps.embeddings.leases import lease_chunk
     from apps.embeddings.models import Kind
@@ -147,8 +153,8 @@ def fill_ledger(model: "EmbeddingModel") -> "EmbeddingRun":
     return run
 
 
-def write(run: "EmbeddingRun") -> Timed:
-    """Every wave of the run by the body of its chord."""
+def write(run: "EmbeddingRun") -> WriteTimes:
+    """Write every wave of the run with the body of its chord."""
     from django.db.models import Sum
 
     from workers.tasks import write_wave
@@ -161,49 +167,61 @@ def write(run: "EmbeddingRun") -> Timed:
         steps.append((sizes[wave], time.perf_counter() - started))
     run.refresh_from_db()
     if run.state != run.State.FINISHED or run.progress().written != run.rows:
-        raise SystemExit(f"{run} is {run.state} with {run.progress().written} of {run.rows} rows written")
-    return Timed(steps)
+        raise SystemExit(f"{run} is {run.state} with {run.progress().written} of {run.rows} rows written.")
+    return WriteTimes(steps)
 
 
-def copied_chunks(run: "EmbeddingRun", *, vector: str = "vector") -> list[tuple[int, bytes]]:
-    """(rows, what COPY takes for them) of each chunk of a run that is written; `vector` is SQL for the vector."""
+def copied_chunks(run: "EmbeddingRun", *, vector: LiteralString = "vector") -> list[tuple[int, bytes]]:
+    """(rows, their binary COPY data) of each written chunk of a run; `vector` is SQL for the vector."""
     from django.db import connection
+    from psycopg.sql import SQL
 
+    copy = SQL(
+        "COPY (SELECT posting_id, model_id, content_hash, {} FROM embeddings_postingembedding "
+        "WHERE posting_id = ANY (%s)) TO STDOUT (FORMAT binary)"
+    ).format(SQL(vector))
     chunks = []
     with connection.cursor() as cursor:
         for row_ids in run.chunks.order_by("number").values_list("row_ids", flat=True):
-            rows = f"SELECT posting_id, model_id, content_hash, {vector} FROM {TABLE} WHERE posting_id = ANY (%s)"
-            with cursor.copy(f"COPY ({rows}) TO STDOUT (FORMAT binary)", [row_ids]) as copy:
-                chunks.append((len(row_ids), b"".join(copy)))
+            with cursor.copy(copy, [row_ids]) as rows:
+                chunks.append((len(row_ids), b"".join(rows)))
     return chunks
 
 
-def bare_upsert(table: str, chunks: list[tuple[int, bytes]]) -> Timed:
-    """The same rows in the same transactions, with nothing but a COPY to a temporary table and an upsert."""
+def bare_upsert(table: str, chunks: list[tuple[int, bytes]]) -> WriteTimes:
+    """Write the same rows in the same transactions, with only a COPY to a temporary table and an upsert."""
     from django.db import connection, transaction
+    from psycopg.sql import SQL, Identifier
 
-    sql(f"CREATE TEMPORARY TABLE IF NOT EXISTS incoming AS SELECT {COLUMNS} FROM {TABLE} LIMIT 0")
+    columns = SQL("posting_id, model_id, content_hash, vector")
+    upsert = SQL(
+        "INSERT INTO {table} ({columns}) SELECT {columns} FROM incoming "
+        "ON CONFLICT (posting_id, model_id) DO UPDATE SET vector = EXCLUDED.vector; TRUNCATE incoming"
+    ).format(table=Identifier(table), columns=columns)
+    sql(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS incoming AS SELECT {columns} FROM {table} LIMIT 0",
+        columns=columns,
+    )
     steps = []
     with connection.cursor() as cursor:
         for rows, data in chunks:
             started = time.perf_counter()
             with transaction.atomic():
-                with cursor.copy(f"COPY incoming ({COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
+                with cursor.copy("COPY incoming FROM STDIN (FORMAT binary)") as copy:
                     copy.write(data)
-                cursor.execute(
-                    f"INSERT INTO {table} ({COLUMNS}) SELECT {COLUMNS} FROM incoming "
-                    "ON CONFLICT (posting_id, model_id) DO UPDATE SET vector = EXCLUDED.vector"
-                )
-                cursor.execute("TRUNCATE incoming")
+                cursor.execute(upsert)
             steps.append((rows, time.perf_counter() - started))
-    return Timed(steps)
+    return WriteTimes(steps)
 
 
-def sql(statement: str) -> None:
+def sql(statement: LiteralString, parameters: Sequence[Any] = (), **parts: "Composable") -> None:
+    """Execute a statement; {table} and {bare} stand for the two tables."""
     from django.db import connection
+    from psycopg.sql import SQL, Identifier
 
+    tables = {"table": Identifier(TABLE), "bare": Identifier(BARE_TABLE)}
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(SQL(statement).format(**tables, **parts), parameters or None)
 
 
 if __name__ == "__main__":

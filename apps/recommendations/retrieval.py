@@ -91,7 +91,7 @@ def spare(k: int, *, matching: int, rows: int) -> int:
     """How many rows to ask the index for, so that the first `k` are the right ones.
 
     Recall depends on how many rows the walk meets, matching or not. Where few match it meets many anyway; where all
-    match, it would stop after `k`. bench/filters.py --hardest prints the recall on vectors of the hardest kind.
+    match, it would stop after `k`.
     """
     share = min(1.0, matching / max(rows, 1))
     return int(k * max(SPARE_FILTERED, SPARE_UNFILTERED * share))

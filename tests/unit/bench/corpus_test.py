@@ -1,4 +1,4 @@
-"""A folder is taken again only for the corpus that it holds."""
+"""--folder: a stored corpus is used only where it is the one wanted."""
 
 import json
 from dataclasses import asdict
@@ -6,32 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from bench.corpus import NOTE, Corpus, held_in
+from bench.corpus import NOTE, Corpus, stored_corpus
 
-HELD = Corpus(rows=50_000, real=False, embedded=1_000, candidates=200, model="mini@main", hardest=False)
+STORED = Corpus(rows=50_000, real=False, embedded=1_000, candidates=200, model="mini@main")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / NOTE).write_text(json.dumps(asdict(HELD)))
+    """A folder with the note of a corpus."""
+    (tmp_path / NOTE).write_text(json.dumps(asdict(STORED)))
     return tmp_path
 
 
-def test_a_folder_is_taken_for_the_same_corpus_and_where_none_is_named(folder: Path) -> None:
-    assert held_in(folder, None, hardest=False) == HELD
-    assert held_in(folder, 50_000, hardest=False) == HELD
+def test_stored_corpus_is_used_when_no_or_the_same_number_of_rows_is_wanted(folder: Path) -> None:
+    assert stored_corpus(folder, None) == STORED
+    assert stored_corpus(folder, 50_000) == STORED
 
 
-def test_a_folder_with_another_corpus_is_refused(folder: Path) -> None:
-    with pytest.raises(SystemExit, match=r"50,000 generated postings .* not 1,000,000 generated ones"):
-        held_in(folder, 1_000_000, hardest=False)
-    with pytest.raises(SystemExit, match="holds 50,000 generated postings"):
-        held_in(folder, None, hardest=True)
+def test_stored_corpus_is_refused_when_another_number_of_rows_is_wanted(folder: Path) -> None:
+    with pytest.raises(SystemExit, match=r"50,000 generated postings .* not 1,000,000 generated postings"):
+        stored_corpus(folder, 1_000_000)
 
 
-def test_a_folder_with_half_a_corpus_is_refused_and_an_empty_one_is_free(tmp_path: Path) -> None:
-    assert held_in(tmp_path / "new", None, hardest=False) is None
-    assert held_in(tmp_path, None, hardest=False) is None
+def test_folder_is_refused_when_it_holds_half_a_corpus_and_free_when_empty(tmp_path: Path) -> None:
+    assert stored_corpus(tmp_path / "new", None) is None
+    assert stored_corpus(tmp_path, None) is None
     (tmp_path / "postgres").mkdir()
     with pytest.raises(SystemExit, match="half a corpus"):
-        held_in(tmp_path, None, hardest=False)
+        stored_corpus(tmp_path, None)
