@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: .venv/local  ## Everything on embedded servers, with a sample corpus; stays up until Ctrl-C
@@ -26,24 +26,53 @@ run: .venv/local  ## Everything on embedded servers, with a sample corpus; stays
 demo: .venv/local  ## The same main job on a throw-away database: prints recommendations and ends
 	@$(RUN) -m jobrec_site.local demo
 
-.PHONY: test
-test: .venv/dev  ## Lint, types, contracts, drift checks and the whole test suite
-	@$(MAKE) --jobs=2 --no-print-directory lint .venv/browser
-	@$(BIN)/pytest $(AT_ONCE)
-
-# Two processes, each with embedded servers and a database of its own; the tests of a module stay together.
-AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-
-.PHONY: lint
-lint: .venv/dev  ## Formatting, lint, types, import contracts, drift of migrations, schema and stubs
+.PHONY: check
+check: .venv/dev  ## Format, lint, types, import contracts, drift of generated files, dependencies, language
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(RUN) -m tests.drift
+	@$(BIN)/deptry .
+	@$(BIN)/codespell
+	@$(if $(LANGUAGE_CHECK),$(RUN) -m tools.language)
+	@$(if $(LANGUAGE_CHECK),$(BIN)/codespell --toml tools/dialect.toml)
+
+# The words of the project's former dialect (tools/dialect.txt, tools/language.py). `make check LANGUAGE_CHECK=` skips them.
+LANGUAGE_CHECK ?=
+
+.PHONY: lint
+lint: check
+
+.PHONY: unit
+unit: .venv/dev  ## Tests that need no server: under half a minute
+	@$(BIN)/pytest --quiet --durations=0 --durations-min=2 --numprocesses 2 --dist loadfile tests/unit
+
+.PHONY: test
+test: check  ## Everything: check, then the whole suite with real servers and workers, and its coverage
+	@COVERAGE_CORE=$(COVERAGE_CORE) $(BIN)/pytest $(PARALLEL) $(COVERAGE)
+
+# Two processes, each with embedded servers and a database of its own; the tests of a module stay together.
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+COVERAGE := --cov --cov-report=term:skip-covered
+# Python 3.12 and newer count with sys.monitoring, which costs least.
+COVERAGE_CORE = $(shell $(RUN) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
+
+.PHONY: browser
+browser:  ## Installs Chromium for the tests of pages, with apt-get; without it they are skipped
+	@if ! command -v chromium chromium-browser google-chrome >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing Chromium (once)"; \
+			(apt-get update && apt-get install --yes --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
+				|| { echo "Chromium could not be installed. Install it with your package manager."; exit 1; }; \
+		else echo "Chromium is missing, and only root can install it with apt-get. Install it yourself."; exit 1; fi; fi
+
+.PHONY: docs
+docs: .venv/dev  ## Builds the site of the docs into site/
+	@$(BIN)/zensical build --clean --strict
 
 .PHONY: format
-format: .venv/dev  ## Formats the code and mends what lint can mend
+format: .venv/dev  ## Formats the code and fixes what ruff can fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
 BENCHMARKS := import write pipeline retrieval filters fusion embed_server serve dashboard invalidation model_change soak
@@ -69,7 +98,7 @@ safeguards: .venv/dev  ## Turns each safeguard of the ledger off and shows which
 	@$(RUN) -m tests.safeguards
 
 .PHONY: screenshots
-screenshots: .venv/browser  ## Pictures of the pages of a running `make run`, into screenshots/
+screenshots: .venv/dev  ## Pictures of the pages of a running `make run`, into screenshots/
 	@$(RUN) -m tests.screenshots
 
 .PHONY: proto
@@ -124,13 +153,3 @@ REQUIREMENTS := requirements/base.txt requirements/worker.txt requirements/const
 .venv/dev: .venv/bin/python requirements/dev.txt requirements/local.txt $(REQUIREMENTS)
 	$(call install,requirements/dev.txt)
 	@touch .venv/local $@
-
-# Chromium for the tests of pages. Without it, and without the right to install it, those tests are skipped.
-.venv/browser: .venv/dev
-	@if ! command -v chromium chromium-browser google-chrome >/dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "installing Chromium for the tests of pages (once)"; \
-			(apt-get update && apt-get install --yes --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
-				|| echo "Chromium could not be installed: the tests of pages will be skipped"; \
-		else echo "no Chromium: the tests of pages will be skipped"; fi; fi
-	@touch $@

@@ -3,9 +3,11 @@
 import os
 import sys
 
+MODEL_LIBRARIES = {"torch", "sentence_transformers", "transformers"}
+
 
 def main() -> None:
-    """Run a management command. Report wrong settings and an unreachable database without a traceback."""
+    """Run a management command. Report wrong settings and missing parts without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
@@ -17,6 +19,10 @@ def main() -> None:
         if "--traceback" in sys.argv:
             raise
         sys.exit(f"The settings are wrong: {error}")
+    except ModuleNotFoundError as error:
+        if error.name not in MODEL_LIBRARIES:
+            raise
+        sys.exit(f"{error.name} is not installed. This command needs a model: pip install 'jobrec[worker]'.")
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) is not None or "--traceback" in sys.argv:
             raise  # PostgreSQL's own error about a statement

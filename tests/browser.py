@@ -32,7 +32,7 @@ def browser_page(*, width: int = 1280, height: int = 900) -> Iterator[Page]:
     """A page of a new browser; the test is skipped where the machine has no Chromium."""
     path = chromium()
     if path is None:
-        pytest.skip("no Chromium on this machine (make .venv/browser installs it where it may)")
+        pytest.skip("no Chromium on this machine: run `make browser`")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": width, "height": height})
