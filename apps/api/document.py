@@ -32,13 +32,14 @@ from graphql import (
 )
 
 from apps.api.errors import BadRequestError
-from apps.api.public import NAMESPACES, PERSONAL
+from apps.api.fields import Facts, facts_of
 from apps.api.validation.aliases import AliasesRule
 from apps.api.validation.depth import DepthRule
 from apps.api.validation.tokens import check_tokens
 
 MAX_CACHED_CHARACTERS = 500_000  # of queries; a parsed one takes about fifty times its length
 MAX_ERRORS = 10
+INTROSPECTION = {"__typename": Facts(reads=frozenset())}  # the schema itself is not cached
 
 _lock = threading.Lock()
 
@@ -66,14 +67,17 @@ class Operation:
     @cached_property
     def namespaces(self) -> tuple[str, ...] | None:
         """Cache namespaces that its root fields read; None if one of them may differ between readers."""
-        if not self.is_query or not self._root_fields <= NAMESPACES.keys():
-            return None
-        return tuple(sorted({namespace for name in self._root_fields for namespace in NAMESPACES[name]}))
+        namespaces: set[str] = set()
+        for facts in self._root_facts:
+            if facts.reads is None:
+                return None
+            namespaces |= facts.reads
+        return tuple(sorted(namespaces)) if self.is_query else None
 
     @cached_property
     def is_personal(self) -> bool:
-        """Whether arguments of its root fields describe a person."""
-        return not PERSONAL.isdisjoint(self._root_fields)
+        """Whether arguments of its root fields may describe a person."""
+        return any(facts.is_personal for facts in self._root_facts)
 
     @cached_property
     def max_text_characters(self) -> int:
@@ -83,25 +87,32 @@ class Operation:
         return longest.characters
 
     @cached_property
-    def _root_fields(self) -> frozenset[str]:
-        fragments = {
+    def _root_facts(self) -> list[Facts]:
+        root = schema().get_root_type(self.node.operation)
+        fields = {} if root is None else root.fields
+        return [
+            facts_of(fields[name]) if name in fields else INTROSPECTION.get(name, Facts())
+            for name in self._root_fields(self.node.selection_set)
+        ]
+
+    def _root_fields(self, selections: SelectionSetNode) -> set[str]:
+        names: set[str] = set()
+        for each in selections.selections:
+            if isinstance(each, FieldNode):
+                names.add(each.name.value)
+            elif isinstance(each, InlineFragmentNode):
+                names |= self._root_fields(each.selection_set)
+            elif isinstance(each, FragmentSpreadNode):
+                names |= self._root_fields(self._fragments[each.name.value])
+        return names
+
+    @cached_property
+    def _fragments(self) -> dict[str, SelectionSetNode]:
+        return {
             each.name.value: each.selection_set
             for each in self.document.definitions
             if isinstance(each, FragmentDefinitionNode)
         }
-
-        def fields(selections: SelectionSetNode) -> set[str]:
-            found: set[str] = set()
-            for each in selections.selections:
-                if isinstance(each, FieldNode):
-                    found.add(each.name.value)
-                elif isinstance(each, InlineFragmentNode):
-                    found |= fields(each.selection_set)
-                elif isinstance(each, FragmentSpreadNode):
-                    found |= fields(fragments[each.name.value])
-            return found
-
-        return frozenset(fields(self.node.selection_set))
 
 
 @dataclass(frozen=True)

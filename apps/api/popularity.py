@@ -1,6 +1,6 @@
 """Which anonymous requests are asked most: counted in each web process, summed up in Redis, day by day.
 
-Requests about a person (apps/api/public.py) or with a long text are not counted, so that nothing of them is kept.
+Requests about a person (apps/api/fields.py) or with a long text are not counted, so that nothing of them is kept.
 """
 
 import logging

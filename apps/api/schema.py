@@ -1,4 +1,4 @@
-"""The schema, composed from one room for each domain."""
+"""The schema, composed of one package for each domain."""
 
 import graphene
 
@@ -7,6 +7,7 @@ from apps.api.candidates.mutations import CandidateMutations
 from apps.api.candidates.queries import CandidateQueries
 from apps.api.dead_letters.mutations import DeadLetterMutations
 from apps.api.dead_letters.queries import DeadLetterQueries
+from apps.api.fields import with_facts
 from apps.api.postings.mutations import PostingMutations
 from apps.api.postings.queries import PostingQueries
 from apps.api.recommendations.mutations import RecommendationMutations
@@ -40,4 +41,4 @@ class Mutation(
     """What can be changed."""
 
 
-schema = graphene.Schema(query=Query, mutation=Mutation)
+schema = with_facts(graphene.Schema(query=Query, mutation=Mutation))

@@ -7,6 +7,7 @@ import graphene
 from apps.api.access import require, require_for_candidate
 from apps.api.candidates.types import CandidateConnection, CandidateFilterInput, CandidateNode
 from apps.api.connections import page_arguments
+from apps.api.fields import LIST_COST, PER_READER, RootField
 from apps.api.ids import primary_key
 from apps.api.records import CANDIDATES, order_enum
 from apps.api.translation import translated
@@ -22,13 +23,17 @@ CandidateOrder = order_enum(
 class CandidateQueries(graphene.ObjectType):
     """The queries of this module, as a part of the schema's Query."""
 
-    candidate = graphene.Field(
+    candidate = RootField(
         CandidateNode,
+        cost=0,
+        reads=PER_READER,
         id=graphene.ID(required=True, description="Global id or primary key of the candidate"),
         description="One candidate, or null if it does not exist. For recruiters, and for the candidate itself.",
     )
-    candidates = graphene.Field(
+    candidates = RootField(
         CandidateConnection,
+        cost=LIST_COST,
+        reads=PER_READER,
         filter=CandidateFilterInput(description="Conditions that the candidates must meet"),
         order_by=CandidateOrder(default_value=CANDIDATES.default_order, description="Order of the list"),
         **page_arguments(),

@@ -6,6 +6,7 @@ import graphene
 from apps.api.access import require
 from apps.api.connections import connection_of
 from apps.api.dead_letters.types import DeadLetterConnection, DeadLetterFilterInput
+from apps.api.fields import PER_READER, RootField
 from apps.api.filters import filter_values
 from apps.api.ids import bare_key, primary_key
 from apps.api.inputs import checked_text
@@ -42,8 +43,10 @@ def selected(given: dict[str, Any] | None) -> DeadLetterQuerySet:
 
 
 class DeadLetterQueries(graphene.ObjectType):
-    dead_letters = graphene.Field(
+    dead_letters = RootField(
         DeadLetterConnection,
+        cost=0,
+        reads=PER_READER,
         filter=DeadLetterFilterInput(description="Narrows the list down"),
         first=graphene.Int(description="Size of the page, at most 100; 20 by default"),
         after=graphene.String(description="Cursor to go on after"),

@@ -5,6 +5,7 @@ from typing import Any
 import graphene
 
 from apps.api.connections import page_arguments
+from apps.api.fields import LIST_COST, RootField
 from apps.api.ids import primary_key
 from apps.api.postings.types import PostingConnection, PostingFilterInput, PostingNode
 from apps.api.records import POSTINGS, order_enum
@@ -19,13 +20,17 @@ PostingOrder = order_enum(
 class PostingQueries(graphene.ObjectType):
     """The queries of this module, as a part of the schema's Query."""
 
-    posting = graphene.Field(
+    posting = RootField(
         PostingNode,
+        cost=0,
+        reads=("postings", "skills"),
         id=graphene.ID(required=True, description="Global id or primary key of the posting"),
         description="One posting, or null if it does not exist",
     )
-    postings = graphene.Field(
+    postings = RootField(
         PostingConnection,
+        cost=LIST_COST,
+        reads=("postings", "skills"),
         filter=PostingFilterInput(description="Conditions that the postings must meet"),
         order_by=PostingOrder(default_value=POSTINGS.default_order, description="Order of the list"),
         **page_arguments(),

@@ -12,6 +12,7 @@ from apps.api.candidates.types import CandidateFilterInput
 from apps.api.connections import page_info
 from apps.api.enums import enum_value
 from apps.api.errors import bad_field, camel
+from apps.api.fields import PER_READER, SEARCH_COST, RootField
 from apps.api.filters import filter_values
 from apps.api.ids import primary_key
 from apps.api.inputs import checked_names, checked_text
@@ -36,19 +37,21 @@ POSTING_FILTER = PostingFilterInput(
     description="Narrows the postings down; open ones only, unless openOnly is false"
 )
 CANDIDATE_FILTER = CandidateFilterInput(description="Narrows the candidates down")
+PUBLIC = ("postings", "skills")  # read by fields whose value is the same for every reader
 MAX_TEXT_CHARACTERS = 100_000
 BOUNDS = {"experience_years": MOST_YEARS, "salary_per_year": MOST_MONEY}
 
 
-def _field(connection: Any, filter_type: Any, description: str, **arguments: Any) -> graphene.Field:
-    return graphene.Field(
+def _field(connection: Any, filter_type: Any, description: str, **options: Any) -> RootField:
+    return RootField(
         connection,
+        cost=SEARCH_COST,
         filter=filter_type,
         first=FIRST,
         after=AFTER,
         required=True,
         description=description,
-        **arguments,
+        **options,
     )
 
 
@@ -57,30 +60,36 @@ class RecommendationQueries(graphene.ObjectType):
         PostingMatchConnection,
         POSTING_FILTER,
         "Postings that fit a candidate, the best first. For recruiters, and for the candidate itself.",
+        reads=PER_READER,
         candidate_id=graphene.ID(required=True, description="Global id, or primary key"),
     )
     recommended_candidates = _field(
         CandidateMatchConnection,
         CANDIDATE_FILTER,
         "Candidates that fit a posting, the best first. For recruiters.",
+        reads=PER_READER,
         posting_id=graphene.ID(required=True, description="Global id, or primary key"),
     )
     similar_postings = _field(
         PostingMatchConnection,
         POSTING_FILTER,
         "Postings like a posting, by text and skills",
+        reads=PUBLIC,
         posting_id=graphene.ID(required=True, description="Global id, or primary key"),
     )
     recommended_postings_for_profile = _field(
         PostingMatchConnection,
         POSTING_FILTER,
         "Postings that fit somebody who is not stored",
+        reads=PUBLIC,
+        is_personal=True,
         profile=ProfileInput(required=True, description="What is known of the person"),
     )
     search_postings = _field(
         PostingMatchConnection,
         POSTING_FILTER,
         "Postings for a search by words and skills",
+        reads=PUBLIC,
         text=graphene.String(description="What is looked for"),
         skills=graphene.List(graphene.NonNull(graphene.String), description="Skills; aliases are understood"),
         experience_years=graphene.Float(description="Years of experience of the person"),
@@ -89,6 +98,7 @@ class RecommendationQueries(graphene.ObjectType):
         CandidateMatchConnection,
         CANDIDATE_FILTER,
         "Candidates for a search by words and skills. For recruiters.",
+        reads=PER_READER,
         text=graphene.String(description="What is looked for"),
         skills=graphene.List(graphene.NonNull(graphene.String), description="Skills; aliases are understood"),
         experience_years=graphene.Float(description="Years of experience asked for"),

@@ -6,6 +6,7 @@ import graphene
 from apps.api.access import require
 from apps.api.connections import connection_of
 from apps.api.enums import KindEnum, enum_value
+from apps.api.fields import PER_READER, RootField
 from apps.api.paging import Order, moment, page_of_rows
 from apps.api.runs.types import EmbeddingRunConnection
 from apps.embeddings.models import EmbeddingRun
@@ -17,8 +18,10 @@ AFTER = graphene.String(description="Cursor to go on after")
 
 
 class RunQueries(graphene.ObjectType):
-    embedding_runs = graphene.Field(
+    embedding_runs = RootField(
         EmbeddingRunConnection,
+        cost=0,
+        reads=PER_READER,
         kind=KindEnum(description="Runs over this kind alone"),
         first=FIRST,
         after=AFTER,

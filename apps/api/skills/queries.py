@@ -5,6 +5,7 @@ from typing import Any
 
 import graphene
 
+from apps.api.fields import RootField
 from apps.api.skills.types import SkillCategoryType
 from apps.skills.directory import directory
 from apps.skills.models import Skill
@@ -13,8 +14,11 @@ from apps.skills.models import Skill
 class SkillQueries(graphene.ObjectType):
     """The queries of this module, as a part of the schema's Query."""
 
-    skill_categories = graphene.List(
-        graphene.NonNull(SkillCategoryType),
+    skill_categories = RootField(
+        graphene.List(graphene.NonNull(SkillCategoryType)),
+        cost=0,
+        length=15,
+        reads=("skills",),
         required=True,
         description="The dictionary of skills, by category, without the unlisted skills that rows have added to it",
     )

@@ -6,6 +6,7 @@ from typing import Any
 import graphene
 from graphql_relay import to_global_id
 
+from apps.api.fields import LongList
 from apps.skills.directory import SkillEntry, directory
 
 _DIRECTORY = "_jobrec_skills"  # attribute of the request
@@ -50,6 +51,4 @@ class SkillCategoryType(graphene.ObjectType):
         name = "SkillCategory"
 
     name = graphene.String(required=True, description="Name of the category")
-    skills = graphene.List(
-        graphene.NonNull(SkillType), required=True, description="Skills of the category, by name"
-    )
+    skills = LongList(SkillType, length=40, required=True, description="Skills of the category, by name")

@@ -7,6 +7,7 @@ from apps.api.access import may, require, require_for_candidate
 from apps.api.candidates.queries import VIEW_CANDIDATES
 from apps.api.enums import KindEnum, enum_value
 from apps.api.errors import bad_field
+from apps.api.fields import SEARCH_COST, RootField
 from apps.api.ids import primary_key
 from apps.api.inputs import checked_names, checked_text
 from apps.api.paging import page_size
@@ -33,21 +34,27 @@ LEAST_PEOPLE = 5  # in a group that everybody may see: fewer could be recognised
 
 
 class StatisticsQueries(graphene.ObjectType):
-    top_companies = graphene.List(
-        graphene.NonNull(CompanyShareType),
+    top_companies = RootField(
+        graphene.List(graphene.NonNull(CompanyShareType)),
+        cost=SEARCH_COST,
+        reads=("postings",),
         first=graphene.Int(description="At most so many, up to 100; 20 by default"),
         required=True,
         description="Companies with most open postings",
     )
-    dashboard = graphene.Field(
+    dashboard = RootField(
         DashboardType,
+        cost=SEARCH_COST,
+        reads=("candidates", "postings", "skills"),
         kind=KindEnum(required=True, description="Of what"),
         first=TOP,
         required=True,
         description="The state of one kind at a glance. Of candidates, groups of fewer than five are for recruiters",
     )
-    search_statistics = graphene.Field(
+    search_statistics = RootField(
         StatisticsType,
+        cost=SEARCH_COST,
+        reads=("postings", "skills"),  # with candidates for recruiters only, whose responses are not cached
         text=graphene.String(description="Words that title, skills and text hold, all of them"),
         skills=SKILLS,
         kind=KindEnum(required=True, description="Over what; candidates are for recruiters"),
@@ -55,16 +62,20 @@ class StatisticsQueries(graphene.ObjectType):
         required=True,
         description="How what a search would meet spreads: open postings, or candidates",
     )
-    skill_match = graphene.Field(
+    skill_match = RootField(
         SkillMatchType,
+        cost=0,
+        reads=("postings", "skills"),  # with a candidate for its owner and recruiters only
         posting_id=graphene.ID(required=True, description="Global id, or primary key"),
         candidate_id=graphene.ID(description="Whose skills. For recruiters, and for the candidate itself"),
         skills=SKILLS,
         required=True,
         description="Skills beside those of a posting: give candidateId or skills",
     )
-    category_distribution = graphene.Field(
+    category_distribution = RootField(
         CategoryDistributionType,
+        cost=0,
+        reads=("skills",),
         skills=graphene.List(
             graphene.NonNull(graphene.String), required=True, description="Skills; aliases are understood"
         ),

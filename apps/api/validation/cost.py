@@ -21,28 +21,10 @@ from graphql.execution.values import get_argument_values
 from graphql.type import get_named_type, get_nullable_type, is_list_type
 
 from apps.api.errors import LimitError
+from apps.api.fields import LIST_COST, SEARCH_COST, facts_of
 from apps.api.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
-LIST_LENGTH = 5  # what a list without pages is taken to hold
-LIST_LENGTHS = {"Query.skillCategories": 15, "SkillCategory.skills": 40}  # those that hold more
-# Base cost of a field. A search works about as long as 500 values take.
-SEARCH = 500
-LIST = 100
-INTROSPECTION = {"__schema": 5_000, "__type": SEARCH}  # with all that may be asked inside
-WORK = {"candidates": LIST, "postings": LIST} | dict.fromkeys(
-    (
-        "dashboard",
-        "recommendedCandidates",
-        "recommendedPostings",
-        "recommendedPostingsForProfile",
-        "searchCandidates",
-        "searchPostings",
-        "searchStatistics",
-        "similarPostings",
-        "topCompanies",
-    ),
-    SEARCH,
-)
+INTROSPECTION_COST = {"__schema": 5_000, "__type": SEARCH_COST}  # with everything that may be selected inside
 
 
 def cost_rule(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> type[ValidationRule]:
@@ -62,7 +44,7 @@ def cost_rule(operation: OperationDefinitionNode, variables: Mapping[str, Any]) 
 def _too_costly(cost: int) -> LimitError:
     return LimitError(
         "QUERY_TOO_COSTLY",
-        f"the query costs {cost:,}: about one for each value of the answer, {LIST} for a list and {SEARCH} for a search",
+        f"the query costs {cost:,}: about one for each value of the answer, {LIST_COST} for a list and {SEARCH_COST} for a search",
         limit="GRAPHQL_MAX_COST",
         bound=settings.GRAPHQL_MAX_COST,
     )
@@ -98,14 +80,15 @@ class _Cost:
     def _of_field(self, node: FieldNode, parent: Any) -> int:
         definition = getattr(parent, "fields", {}).get(node.name.value)
         if definition is None:
-            return INTROSPECTION.get(node.name.value, 1)
+            return INTROSPECTION_COST.get(node.name.value, 1)
         inside = self._of(node.selection_set, get_named_type(definition.type))
-        work = 1 + (WORK.get(node.name.value, 0) if parent is self._schema.query_type else 0)
+        facts = facts_of(definition)
+        work = 1 + facts.cost
         if "first" in definition.args:
             return work + self._page_size(node, definition) * inside
         is_page = node.name.value == "edges"  # its rows were counted for the field with `first`
         if is_list_type(get_nullable_type(definition.type)) and not is_page:
-            return work + LIST_LENGTHS.get(f"{parent.name}.{node.name.value}", LIST_LENGTH) * inside
+            return work + facts.length * inside
         return work + inside
 
     def _of_fragment(self, name: str) -> int:

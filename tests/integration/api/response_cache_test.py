@@ -11,8 +11,6 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.api import execution
 from apps.api.cache import responses
-from apps.api.document import schema
-from apps.api.public import NAMESPACES
 from apps.caching import generations, tags
 from apps.postings.models import Posting
 from apps.rpc.errors import TransientRpcError
@@ -181,14 +179,3 @@ def test_many_readers_make_one_flight(monkeypatch: pytest.MonkeyPatch) -> None:
         thread.join()
     assert answers == [b'{"data":{"__typename":"Query"}}'] * 6
     assert len(executed) == 1
-
-
-def test_every_field_that_is_called_public_is_one() -> None:
-    query_type = schema().query_type
-    assert query_type is not None
-    assert set(NAMESPACES) - {"__typename"} <= set(query_type.fields)
-    for namespaces in NAMESPACES.values():
-        tags.changed(namespaces)  # raises for an unknown one
-    assert not {"candidate", "candidates", "searchCandidates", "embeddingRuns", "deadLetters"} & set(
-        NAMESPACES
-    )
