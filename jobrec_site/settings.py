@@ -231,7 +231,7 @@ EMBEDDING_WAVE_SIZE = env.number("EMBEDDING_WAVE_SIZE", default=8, least=1)  # c
 EMBEDDING_WAVES_IN_FLIGHT = env.number("EMBEDDING_WAVES_IN_FLIGHT", default=2, least=1)
 # Seconds; renewed while the chunk is being encoded
 EMBEDDING_LEASE = env.number("EMBEDDING_LEASE", default=60, least=1)
-# Workers a chunk may cost before its texts are tried in a process apart, and before it is given up.
+# Workers that a chunk may crash before its texts are encoded in a subprocess, and before it is given up.
 EMBEDDING_SUSPECT_AFTER = env.number("EMBEDDING_SUSPECT_AFTER", default=2)
 EMBEDDING_ATTEMPTS = env.number("EMBEDDING_ATTEMPTS", default=8, least=1)
 # Cores that a process with the model computes on, on a CPU; 0: all it may use

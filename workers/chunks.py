@@ -15,11 +15,11 @@ from apps.embeddings.leases import Heartbeat, Lease
 from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingModel
 from apps.embeddings.reading import Text
-from workers.encoding.apart import EncoderApart
 from workers.encoding.encoder import ModelVersion, Vectors
 from workers.encoding.errors import EncoderBrokenError, ModelLoadError, TransientEncoderError
 from workers.encoding.isolation import BadText, encode_isolating
 from workers.encoding.loaded import encoder_of, hardware
+from workers.encoding.subprocess_encoder import SubprocessEncoder
 from workers.memory import give_back
 
 logger = logging.getLogger(__name__)
@@ -98,15 +98,15 @@ def _embed(lease: Lease) -> None:
 
 
 def _encode(lease: Lease, texts: Sequence[Text]) -> tuple[dict[int, Vectors], list[BadText]]:
-    """Here, or in a process apart where the chunk has cost workers before."""
+    """Encode in this process, or in a subprocess if the chunk has crashed workers before."""
     heartbeat = Heartbeat(lease)
     version, plain = version_of(lease.model), [each.text for each in texts]
     if lease.is_suspect:
         logger.warning(
-            "chunk %d, attempt %d: its texts are tried in a process apart", lease.chunk_id, lease.attempts
+            "chunk %d, attempt %d: encoding its texts in a subprocess", lease.chunk_id, lease.attempts
         )
-        with EncoderApart(version, hardware(), on_wait=heartbeat.beat) as apart:
-            return encode_isolating(apart.encode, plain, suspect=True)
+        with SubprocessEncoder(version, hardware(), on_wait=heartbeat.beat) as encoder_process:
+            return encode_isolating(encoder_process.encode, plain, suspect=True)
     encoder = encoder_of(version)
     try:
         return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)

@@ -118,7 +118,7 @@ def _bury_statement(names: KindTables) -> str:
 
 @transaction.atomic
 def replay(letters: DeadLetterQuerySet) -> Replayed:
-    """Gives the rows of open and discarded letters back to the workers, who try each in a process apart.
+    """Gives the rows of open and discarded letters back to the workers, who encode each in a subprocess.
 
     Their run is reopened and becomes complete; where another run over the same rows' kind and model is open, they
     join that one. Safe to run twice at once: a letter is replayed by one caller. The caller tells the workers

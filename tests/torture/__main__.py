@@ -18,7 +18,7 @@ import psycopg
 from bench import report
 from jobrec_site.addresses import embedded_addresses
 from jobrec_site.local.preflight import free_ports
-from tests import poison
+from tests import failing_texts
 from tests.torture import verdict
 from tests.torture.corpus import Corpus
 from tests.torture.stage import VICTIMS, Stage
@@ -39,9 +39,14 @@ def main() -> int:
         "--keep", type=Path, help="folder for data and logs, kept (default: a throw-away one)"
     )
     options = parser.parse_args()
-    sorts: Sequence[str] = poison.ALL
+    sorts: Sequence[str] = failing_texts.ALL
     if options.quick:
-        options.kills, options.rows, options.poisons, sorts = 3, 400, 1, (poison.SEGFAULTS, poison.NOT_FINITE)
+        options.kills, options.rows, options.poisons, sorts = (
+            3,
+            400,
+            1,
+            (failing_texts.SEGFAULTS, failing_texts.NOT_FINITE),
+        )
         os.environ["EMBEDDING_SUSPECT_AFTER"] = "1"  # one start of a worker less
     seed = options.seed or random.SystemRandom().randrange(1, 2**31)
     result = report.start("Torture")

@@ -1,14 +1,15 @@
-"""The embed worker, with an encoder that the poison in a text can hurt.
+"""The embed worker, with an encoder that fails on marked texts.
 
-A module of its own, run as the main one: a process apart imports the main module of its worker, so it is hurt alike.
+It is a module of its own and run as the main one: the encoder's subprocess imports the main module of its worker,
+so its encoder fails on the same texts.
 """
 
 import os
 import sys
 
-from tests import poison
+from tests import failing_texts
 
-poison.install()
+failing_texts.install()
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")

@@ -1,4 +1,4 @@
-"""Finding the texts that make the encoder fail, at a small cost for the others. Pure."""
+"""Find the texts that make the encoder fail, at a small cost for the other texts. Pure functions."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -10,15 +10,15 @@ import numpy as np
 from workers.encoding.encoder import Vectors
 from workers.encoding.errors import EncoderBrokenError, EncoderError
 
-# What every encoder can encode.
+# Every working encoder can encode it.
 CANARY = "warm-up"
-# Characters in common with the text from which on an error message quotes it.
+# Characters that an error message shares with a text from which on it counts as quoting the text.
 QUOTE = 16
 
 
 @dataclass(frozen=True)
 class BadText:
-    """A text without a vector. `index` is its place among the texts given; `error` does not quote it."""
+    """A text without a vector. `index` is its position among the given texts; `error` does not quote the text."""
 
     index: int
     error: str
@@ -31,25 +31,25 @@ Encode = Callable[[Sequence[str]], Vectors]
 def encode_isolating(
     encode: Encode, texts: Sequence[str], *, suspect: bool = False
 ) -> tuple[dict[int, np.ndarray], list[BadText]]:
-    """Vectors by index, and the texts that have none.
+    """Return the vectors by index, and the texts that have none, found by bisection.
 
-    One bad text among n costs at most ceil(log2(n)) + 1 further calls: of a failing group only the first half is
-    tried, for when that one passes the second half is known to hold the bad text; the halves passed over are
-    tried together at the end. With `suspect` the texts are known to have failed as a whole: they are halved at once, and a
-    text is blamed only when it has failed alone.
+    One bad text among n costs at most ceil(log2(n)) + 1 further calls. Only the first half of a failing group is
+    tried: if it passes, the second half must hold the bad text. The halves that were skipped are tried together at
+    the end. Set `suspect` if the texts have already failed as a group: bisection then starts at once, and a text is
+    blamed only after it has failed alone.
 
-    EncoderErrors are about the encoder, not about a text: they are raised. So is an EncoderBrokenError where no text
-    at all passes and a plain word does not either: then no text is to blame.
+    Raises EncoderError for faults of the encoder itself, and EncoderBrokenError if no text passes and a plain word
+    does not pass either.
     """
     search = _Search(encode, texts, suspect=suspect)
     search.run()
     if search.bad and not search.vectors:
-        _check(encode, search.bad[0])
+        _check_encoder(encode, search.bad[0])
     return search.vectors, sorted(search.bad, key=lambda each: each.index)
 
 
 class _Search:
-    """One search for bad texts; `vectors` and `bad` fill as it goes."""
+    """A search for bad texts. It fills `vectors` and `bad` as it proceeds."""
 
     def __init__(self, encode: Encode, texts: Sequence[str], *, suspect: bool) -> None:
         self._encode, self._texts, self._suspect = encode, texts, suspect
@@ -58,39 +58,37 @@ class _Search:
 
     def run(self) -> None:
         waiting = list(range(len(self._texts)))
-        first_time = True
+        has_failed_before = self._suspect and len(waiting) > 1
         while waiting:
             group, waiting = waiting, []
-            if first_time and self._suspect and len(group) > 1:
-                failure: Exception | None = EncoderBrokenError("failed before")
-            else:
-                failure = self._try(group)
-            first_time = False
+            failure: Exception | None
+            failure = EncoderBrokenError("failed before") if has_failed_before else self._try(group)
+            has_failed_before = False
             if failure is not None:
-                waiting = self._narrow(group, failure)
+                waiting = self._bisect(group, failure)
 
-    def _narrow(self, group: list[int], failure: Exception) -> list[int]:
-        """Finds one bad text in `group`; returns the texts that were passed over on the way."""
-        passed_over: list[int] = []
+    def _bisect(self, group: list[int], failure: Exception) -> list[int]:
+        """Find one bad text in a group that failed. Return the texts that were skipped."""
+        skipped: list[int] = []
         tried = len(group) == 1
         while len(group) > 1:
             first, second = group[: len(group) // 2], group[len(group) // 2 :]
             first_failure = self._try(first)
             if first_failure is None:
-                group, tried = second, False  # holds the bad text: not tried again as a whole
+                group, tried = second, False  # it holds the bad text, so it is not tried as a whole
             else:
                 group, failure, tried = first, first_failure, True
-                passed_over += second
+                skipped += second
         if self._suspect and not tried:
             alone = self._try(group)
             if alone is None:
-                return passed_over
+                return skipped
             failure = alone
         self._blame(group[0], failure)
-        return passed_over
+        return skipped
 
     def _try(self, group: list[int]) -> Exception | None:
-        """Encodes `group` into `vectors` and `bad`; returns what the encoder raised instead."""
+        """Encode a group into `vectors` and `bad`, or return the exception that the encoder raised."""
         try:
             encoded = self._encode([self._texts[index] for index in group])
         except EncoderError:
@@ -107,7 +105,7 @@ class _Search:
         return None
 
     def _blame(self, index: int, failure: Exception) -> None:
-        error = without_quotes(_words(failure), of=self._texts[index])
+        error = without_quotes(_message(failure), of=self._texts[index])
         self.bad.append(BadText(index, error, _frames(failure)))
 
 
@@ -121,23 +119,23 @@ def without_quotes(message: str, *, of: str) -> str:
         message = f"{message[: match.a]}…{message[match.a + match.size :]}"
 
 
-def _check(encode: Encode, first: BadText) -> None:
-    """Raises EncoderBrokenError where the encoder fails on a plain word, too."""
+def _check_encoder(encode: Encode, first: BadText) -> None:
+    """Raise EncoderBrokenError if the encoder fails on a plain word, too."""
     try:
         works = bool(np.isfinite(encode([CANARY])).all())
     except EncoderError:
         raise
     except Exception as error:
-        raise EncoderBrokenError(f"not even a plain word can be encoded: {_words(error)}") from error
+        raise EncoderBrokenError(f"cannot encode even a plain word: {_message(error)}") from error
     if not works:
         raise EncoderBrokenError(f"the vector of a plain word is not finite either; {first.error}")
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(error) if hasattr(error, "remote_traceback") else f"{type(error).__name__}: {error}"
 
 
 def _frames(error: Exception) -> str:
-    """The traceback without the exception's own text, which may quote the text."""
+    """Return the traceback without the exception's message, which may quote the text."""
     remote: str | None = getattr(error, "remote_traceback", None)
     return remote or "".join(traceback.format_tb(error.__traceback__))

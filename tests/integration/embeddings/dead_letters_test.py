@@ -62,7 +62,7 @@ def test_replay_reopens_the_run_which_then_is_complete(run: EmbeddingRun) -> Non
     assert planning.claim_waves(run.pk) == [1]
     chunk = run.chunks.get(wave=1)
     lease = lease_of(chunk)
-    assert lease.is_suspect  # tried in a process apart
+    assert lease.is_suspect  # encoded in a subprocess
     ledger.store_vectors(lease, embedded(lease))
     ledger.write_chunk(chunk.pk)
     assert ledger.finish_run(run.pk)

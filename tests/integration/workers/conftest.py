@@ -15,16 +15,19 @@ from workers.embedding_server import EmbeddingServicer
 
 @pytest.fixture
 def encoder() -> Encoder:
+    """Return an encoder that holds each call until the test releases it."""
     return Encoder()
 
 
 @pytest.fixture
 def models(encoder: Encoder) -> Any:
+    """Return the one model that the server serves."""
     return Models(encoder)
 
 
 @pytest.fixture
 def server(encoder: Encoder, models: Any, settings: Any) -> Iterator[RunningServer]:
+    """Run the servicer behind a gRPC server on a free port."""
     settings.EMBED_STREAMS = 2
     servicer = EmbeddingServicer()
     servicer.models = models
@@ -43,5 +46,6 @@ def server(encoder: Encoder, models: Any, settings: Any) -> Iterator[RunningServ
 
 @pytest.fixture
 def stub(server: RunningServer) -> Iterator[Any]:
+    """Return a client of that server."""
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield embedding_pb2_grpc.EmbeddingServiceStub(channel)

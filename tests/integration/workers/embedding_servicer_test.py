@@ -1,4 +1,4 @@
-"""Single calls of the embedding server, with an encoder that the test lets go on step by step."""
+"""Embed with an encoder that the test releases call by call."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.integration.workers.servicer import PATIENCE, Encoder, embed, failure
 from tests.stack import wait_until
 
 
-def test_concurrent_calls_share_an_encode_and_each_gets_its_own_vectors(
+def test_embed_calls_at_the_same_time_share_a_batch_and_each_gets_its_own_vectors(
     stub: Any, encoder: Encoder, models: Any
 ) -> None:
     first = embed(stub, "first")
@@ -29,7 +29,7 @@ def test_concurrent_calls_share_an_encode_and_each_gets_its_own_vectors(
     ]
 
 
-def test_a_call_beyond_the_queue_is_told_so(stub: Any, encoder: Encoder, models: Any) -> None:
+def test_embed_is_refused_when_the_queue_is_full(stub: Any, encoder: Encoder, models: Any) -> None:
     first = embed(stub, "first")
     encoder.calls.get(timeout=PATIENCE)
     waiting = embed(stub, "a", "b", "c")
@@ -41,25 +41,27 @@ def test_a_call_beyond_the_queue_is_told_so(stub: Any, encoder: Encoder, models:
     assert len(waiting.result(PATIENCE).vectors) == 24
 
 
-def test_a_server_whose_encoder_is_broken_ends(
+def test_the_server_ends_when_its_encoder_is_broken(
     stub: Any, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr("os.kill", lambda *given: killed.append(given))
     encoder.gate.release(20)
-    assert failure(embed(stub, "poison"))[0] == "INVALID_ARGUMENT"  # the text is to blame, not the encoder
+    assert (
+        failure(embed(stub, "badtext"))[0] == "INVALID_ARGUMENT"
+    )  # the fault of the text, not of the encoder
     assert killed == []
     encoder.broken = True
     assert failure(embed(stub, "good"))[0] == "UNAVAILABLE"
     assert killed == [(os.getpid(), signal.SIGTERM)]
 
 
-def test_a_poison_text_fails_its_own_call_alone_without_being_quoted(
+def test_embed_of_a_bad_text_fails_alone_and_the_error_does_not_quote_it(
     stub: Any, encoder: Encoder, models: Any
 ) -> None:
     first = embed(stub, "first")
     encoder.calls.get(timeout=PATIENCE)
-    bad, good = embed(stub, "ok", "poison"), embed(stub, "good")
+    bad, good = embed(stub, "ok", "badtext"), embed(stub, "good")
     wait_until(lambda: models.waiting() == 3, "three texts wait")
     encoder.gate.release(20)
     assert failure(bad) == ("INVALID_ARGUMENT", "texts[1]: cannot be encoded: ValueError: cannot encode …")
@@ -67,12 +69,12 @@ def test_a_poison_text_fails_its_own_call_alone_without_being_quoted(
     first.result(PATIENCE)
 
 
-def test_memory_that_is_short_is_no_fault_of_the_text(stub: Any, encoder: Encoder) -> None:
+def test_embed_is_refused_as_resource_exhausted_when_memory_is_short(stub: Any, encoder: Encoder) -> None:
     encoder.gate.release()
     assert failure(embed(stub, "memory")) == ("RESOURCE_EXHAUSTED", "no memory for one window")
 
 
-def test_a_call_whose_deadline_passed_in_the_queue_is_not_encoded(
+def test_embed_that_is_cancelled_or_late_in_the_queue_is_not_encoded(
     stub: Any, encoder: Encoder, models: Any
 ) -> None:
     first = embed(stub, "first")

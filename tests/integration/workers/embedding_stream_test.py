@@ -1,4 +1,4 @@
-"""Streams of the embedding server, with an encoder that the test lets go on step by step."""
+"""EmbedStream with an encoder that the test releases call by call."""
 
 import queue
 import threading
@@ -18,7 +18,7 @@ from workers.embedding_server import CHUNKS_AHEAD
 
 
 class Sender:
-    """The requests of a stream, sent when the test says so. `taken` counts those that gRPC took to send."""
+    """Requests of a stream, sent by the test. `taken` counts those that gRPC has taken."""
 
     def __init__(self) -> None:
         self.queue: queue.Queue[Any] = queue.Queue()
@@ -39,24 +39,26 @@ class Sender:
 
 
 def first_numbers(answer: Any, dtype: str = "<f4") -> list[float | str]:
-    """The length of each text, which is the first number of its vector, or its error."""
+    """Return the first number of each vector, which is the length of its text, or its error."""
     return [
         float(np.frombuffer(each.vector, dtype)[0]) if each.WhichOneof("result") == "vector" else each.error
         for each in answer.outputs
     ]
 
 
-def test_a_stream_is_answered_in_order_with_its_errors_in_place(stub: Any, encoder: Encoder) -> None:
+def test_a_stream_with_bad_texts_is_answered_in_order_with_errors_in_place(
+    stub: Any, encoder: Encoder
+) -> None:
     encoder.gate.release(100)
     sender = Sender()
     answers = stub.EmbedStream(iter(sender), timeout=PATIENCE)
-    sender.send(7, "a", " ", "ccc", "poison", "dddd", "eeeee")
+    sender.send(7, "a", " ", "ccc", "badtext", "dddd", "eeeee")
     sender.send(5)
     sender.send(6, "bb", format=embedding_pb2.VECTOR_FORMAT_FLOAT16)
     sender.end()
     first, empty, last = answers
     assert (first.chunk, first.model.name, first.model.revision, first.model.dimensions) == (7, "m", "r", 2)
-    assert [each.key for each in first.outputs] == [b"a", b" ", b"ccc", b"poison", b"dddd", b"eeeee"]
+    assert [each.key for each in first.outputs] == [b"a", b" ", b"ccc", b"badtext", b"dddd", b"eeeee"]
     assert first_numbers(first) == [
         1,
         "the text is empty",
@@ -73,22 +75,22 @@ def test_a_stream_is_answered_in_order_with_its_errors_in_place(stub: Any, encod
     )
 
 
-def test_a_sender_that_is_too_fast_has_to_wait(stub: Any, encoder: Encoder) -> None:
+def test_a_stream_whose_sender_is_fast_is_read_only_a_few_chunks_ahead(stub: Any, encoder: Encoder) -> None:
     sender = Sender()
     answers = stub.EmbedStream(iter(sender), timeout=PATIENCE)
     large = "x" * 5_000_000
     for chunk in range(40):
         sender.send(chunk, f"{chunk:02}{large}")
     encoder.calls.get(timeout=PATIENCE)
-    time.sleep(1)  # long enough to send them all, were they read
-    # The server has read two; the rest of what was taken lies in the buffers of the connection.
+    time.sleep(1)  # long enough to send them all, if the server read them
+    # The server has read two; the rest is in the buffers of the connection.
     assert CHUNKS_AHEAD <= sender.taken <= 20
     encoder.gate.release(100)
     sender.end()
     assert [answer.chunk for answer in answers] == list(range(40))
 
 
-def test_a_sender_that_waits_for_each_answer_is_answered(stub: Any, encoder: Encoder) -> None:
+def test_a_stream_whose_sender_waits_for_each_answer_is_answered(stub: Any, encoder: Encoder) -> None:
     encoder.gate.release(100)
     sender = Sender()
     answers = stub.EmbedStream(iter(sender), timeout=PATIENCE)
@@ -112,7 +114,7 @@ def test_a_sender_that_waits_for_each_answer_is_answered(stub: Any, encoder: Enc
         ({"format": 9}, "INVALID_ARGUMENT", "format: 9 is not known"),
     ],
 )
-def test_a_chunk_that_is_wrong_ends_its_stream_after_the_answers_before_it(
+def test_an_invalid_chunk_ends_its_stream_after_the_answers_before_it(
     stub: Any, encoder: Encoder, changes: dict[str, Any], status: str, message: str
 ) -> None:
     encoder.gate.release(100)
@@ -125,7 +127,7 @@ def test_a_chunk_that_is_wrong_ends_its_stream_after_the_answers_before_it(
     sender.end()
 
 
-def test_too_many_streams_are_refused_until_one_ends(stub: Any, encoder: Encoder) -> None:
+def test_a_stream_beyond_the_limit_is_refused_until_another_ends(stub: Any, encoder: Encoder) -> None:
     senders = [Sender(), Sender()]
     streams = [stub.EmbedStream(iter(sender), timeout=PATIENCE) for sender in senders]
     for sender, stream in zip(senders, streams, strict=True):
@@ -148,12 +150,12 @@ def test_too_many_streams_are_refused_until_one_ends(stub: Any, encoder: Encoder
         except grpc.RpcError:
             return False
 
-    wait_until(has_room, "the cancelled stream has made room")
+    wait_until(has_room, "another stream is accepted")
     for sender in senders:
         sender.end()
 
 
-def test_a_cancelled_stream_is_not_encoded_further(stub: Any, encoder: Encoder, models: Any) -> None:
+def test_a_stream_that_is_cancelled_is_not_encoded_further(stub: Any, encoder: Encoder, models: Any) -> None:
     sender = Sender()
     stream = stub.EmbedStream(iter(sender), timeout=PATIENCE)
     sender.send(1, *["d" * n for n in range(1, 10)])
@@ -161,7 +163,7 @@ def test_a_cancelled_stream_is_not_encoded_further(stub: Any, encoder: Encoder, 
     assert models.waiting("document") == 5
     stream.cancel()
     sender.end()
-    wait_until(lambda: models.waiting("document") == 0, "the server has heard of it")
+    wait_until(lambda: models.waiting("document") == 0, "the server has dropped the call")
     after = embed(stub, "after")
     encoder.gate.release(10)
     after.result(PATIENCE)
@@ -172,7 +174,7 @@ def test_a_cancelled_stream_is_not_encoded_further(stub: Any, encoder: Encoder, 
     assert list(iter_queue(encoder.calls)) == [["after"], ["other"]]
 
 
-def test_a_stop_answers_what_was_read_and_sends_the_rest_elsewhere(
+def test_a_stream_on_a_stopping_server_gets_the_answers_to_what_was_read_and_then_unavailable(
     server: RunningServer, stub: Any, encoder: Encoder, models: Any
 ) -> None:
     sender = Sender()

@@ -1,4 +1,4 @@
-"""An encoder that a test lets go on step by step, and what calls its server."""
+"""An encoder that a test releases call by call, and helpers that call its server."""
 
 import queue
 import threading
@@ -20,7 +20,7 @@ MODEL = embedding_pb2.ModelVersion(name="m", revision="r")
 
 
 class Encoder:
-    """Notes what it is given, and encodes a text as its length; holds each call until the test lets it go."""
+    """Records its calls and holds each until the test releases `gate`; a text's vector is [its length, 1]."""
 
     def __init__(self) -> None:
         self.calls: queue.Queue[list[str]] = queue.Queue()
@@ -30,15 +30,15 @@ class Encoder:
     def encode(self, texts: Sequence[str], role: str) -> Any:
         self.calls.put(list(texts))
         assert self.gate.acquire(timeout=PATIENCE)
-        if "poison" in texts or self.broken:
-            raise ValueError("cannot encode poison")
+        if "badtext" in texts or self.broken:
+            raise ValueError("cannot encode badtext")
         if "memory" in texts:
             raise TransientEncoderError("no memory for one window")
         return np.array([[len(text), 1] for text in texts], np.float32)
 
 
 class Models:
-    """In the place of the registry: one model of two dimensions."""
+    """Stands in for ServedModels: one loaded model of two dimensions."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.batcher = Batcher(
@@ -47,7 +47,7 @@ class Models:
         self.name, self.revision, self.dimensions = "m", "r", 2
 
     def waiting(self, role: Role = "query") -> int:
-        """Texts that wait and that somebody still wants."""
+        """Return the number of texts that wait in calls not yet cancelled."""
         lane = self.batcher._waiting[role]
         return sum(len(call.left) for call in list(lane) if not call.future.done())
 
@@ -61,16 +61,18 @@ class Models:
 
 
 def embed(stub: Any, *texts: str, timeout: float = PATIENCE) -> Any:
+    """Start a call of Embed; return its future."""
     return stub.Embed.future(embedding_pb2.EmbedRequest(texts=texts, model=MODEL), timeout=timeout)
 
 
 def failure(call: Any) -> tuple[str, str]:
-    """(status, details) of a call that fails."""
+    """Return the (status, details) of a call that must fail."""
     with pytest.raises(grpc.RpcError) as error:
         call.result(PATIENCE) if hasattr(call, "result") else next(call)
     return error.value.code().name, error.value.details() or ""
 
 
 def iter_queue(calls: "queue.Queue[list[str]]") -> Iterator[list[str]]:
+    """Yield the calls recorded so far."""
     while not calls.empty():
         yield calls.get()

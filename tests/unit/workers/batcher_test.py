@@ -1,4 +1,4 @@
-"""The batcher with an encoder whose calls the test lets go on one by one."""
+"""The batcher with an encoder that the test releases call by call."""
 
 import queue
 import threading
@@ -19,97 +19,105 @@ LIMITS = Limits(texts=4, characters=1000, wait=0.01, queue=6)
 
 
 class Encoder:
-    """Notes each call and holds it until the test lets it go."""
+    """Records its calls and holds each until the test releases it."""
 
     def __init__(self) -> None:
         self.calls: queue.Queue[tuple[str, list[str]]] = queue.Queue()
         self.gate = threading.Semaphore(0)
-        self.poison: set[str] = set()
+        self.bad: set[str] = set()
         self.broken: Exception | None = None
 
     def encode(self, texts: Sequence[str], role: str) -> Any:
+        """Return [its length, 1] for each text."""
         self.calls.put((role, list(texts)))
         assert self.gate.acquire(timeout=PATIENCE)
         if self.broken:
             raise self.broken
-        if self.poison & set(texts):
+        if self.bad & set(texts):
             raise ValueError("cannot")
         return np.array([[len(text), 1] for text in texts], np.float32)
 
     def next_call(self) -> tuple[str, list[str]]:
+        """Wait for the next call; return its role and texts."""
         return self.calls.get(timeout=PATIENCE)
 
-    def let_go(self, times: int = 1) -> None:
+    def release(self, times: int = 1) -> None:
+        """Let so many calls continue."""
         self.gate.release(times)
 
 
 @pytest.fixture
 def encoder() -> Encoder:
+    """Return an encoder that holds each call."""
     return Encoder()
 
 
 @pytest.fixture
 def batcher(encoder: Encoder) -> Iterator[Batcher]:
+    """Return a batcher with one slot."""
     made = Batcher(encoder.encode, slots=1, limits=LIMITS)
     yield made
-    encoder.let_go(1000)
+    encoder.release(1000)
     made.close()
 
 
 def lengths(future: "Future[Any]") -> list[float]:
+    """Return the lengths of the texts as encoded."""
     return [float(vector[0]) for vector in future.result(PATIENCE)]
 
 
-def test_a_lone_caller_waits_for_nobody(batcher: Batcher, encoder: Encoder) -> None:
+def test_a_lone_call_is_encoded_at_once(batcher: Batcher, encoder: Encoder) -> None:
     for text in ("a", "bb"):  # the second finds the encoder idle as well
         future = batcher.submit([text], role="query")
         assert encoder.next_call() == ("query", [text])
-        encoder.let_go()
+        encoder.release()
         assert lengths(future) == [len(text)]
 
 
-def test_what_came_meanwhile_is_encoded_together_up_to_the_limit(batcher: Batcher, encoder: Encoder) -> None:
+def test_calls_that_arrive_during_an_encode_share_the_next_batches_up_to_the_limit(
+    batcher: Batcher, encoder: Encoder
+) -> None:
     first = batcher.submit(["first"], role="query")
     assert encoder.next_call() == ("query", ["first"])
     others = [batcher.submit([text], role="query") for text in "abcdef"]
-    encoder.let_go(3)
+    encoder.release(3)
     assert encoder.next_call() == ("query", ["a", "b", "c", "d"])
     assert encoder.next_call() == ("query", ["e", "f"])
     assert [lengths(each) for each in [first, *others]] == [[5], *[[1]] * 6]
 
 
-def test_an_encoder_with_many_callers_waits_for_them_to_come_back(encoder: Encoder) -> None:
+def test_a_free_slot_waits_for_the_usual_number_of_callers(encoder: Encoder) -> None:
     batcher = Batcher(encoder.encode, slots=1, limits=replace(LIMITS, wait=PATIENCE))
     first = batcher.submit(["first"], role="query")
     encoder.next_call()
     for text in "abc":
         batcher.submit([text], role="query")
-    encoder.let_go()
+    encoder.release()
     first.result(PATIENCE)
-    # Four calls were under way: the three that wait are not encoded before the fourth is back.
+    # Four calls were under way: the three that wait are not encoded before the fourth caller returns.
     assert encoder.calls.empty()
     batcher.submit(["back"], role="query")
     assert encoder.next_call() == ("query", ["a", "b", "c", "back"])
-    encoder.let_go()
+    encoder.release()
     batcher.close()
 
 
-def test_a_slot_leaves_the_others_their_share(encoder: Encoder) -> None:
+def test_two_free_slots_share_the_texts_of_a_call_evenly(encoder: Encoder) -> None:
     batcher = Batcher(encoder.encode, slots=2, limits=LIMITS)
     together = batcher.submit(["a", "bb", "ccc", "dddd"], role="query")
     assert sorted([encoder.next_call()[1], encoder.next_call()[1]]) == [["bb", "a"], ["dddd", "ccc"]]
-    encoder.let_go(2)
+    encoder.release(2)
     assert lengths(together) == [1, 2, 3, 4]
     batcher.close()
 
 
-def test_a_batch_is_delivered_at_once_where_it_is_told(encoder: Encoder) -> None:
+def test_the_futures_of_a_batch_are_resolved_together_by_deliver(encoder: Encoder) -> None:
     delivered: queue.Queue[Any] = queue.Queue()
     batcher = Batcher(encoder.encode, slots=1, limits=LIMITS, deliver=delivered.put)
     first = batcher.submit(["first"], role="query")
     encoder.next_call()
     others = [batcher.submit([text], role="query") for text in ("a", "bb")]
-    encoder.let_go(2)
+    encoder.release(2)
     delivered.get(timeout=PATIENCE)()
     assert lengths(first) == [5]
     resolve = delivered.get(timeout=PATIENCE)
@@ -119,85 +127,85 @@ def test_a_batch_is_delivered_at_once_where_it_is_told(encoder: Encoder) -> None
     batcher.close()
 
 
-def test_the_wait_for_more_callers_is_bounded(batcher: Batcher, encoder: Encoder) -> None:
-    encoder.let_go(100)
+def test_the_wait_for_more_callers_ends_after_its_limit(batcher: Batcher, encoder: Encoder) -> None:
+    encoder.release(100)
     for each in [batcher.submit([text], role="query") for text in "abcdef"]:
         each.result(PATIENCE)
     assert lengths(batcher.submit(["alone"], role="query")) == [5]
 
 
-def test_queries_go_before_documents_and_between_the_parts_of_a_long_call(
+def test_queries_are_encoded_before_documents_and_between_the_parts_of_a_long_call(
     batcher: Batcher, encoder: Encoder
 ) -> None:
     documents = batcher.submit(["d" * n for n in (1, 6, 2, 5, 3, 4)], role="document")
     assert encoder.next_call() == ("document", ["d" * n for n in (6, 5, 4, 3)])
     query = batcher.submit(["q"], role="query")
-    encoder.let_go(3)
+    encoder.release(3)
     assert encoder.next_call() == ("query", ["q"])
     assert encoder.next_call() == ("document", ["dd", "d"])
     assert lengths(query) == [1]
     assert lengths(documents) == [1, 6, 2, 5, 3, 4]
 
 
-def test_characters_bound_a_batch_but_a_longer_text_goes_alone(batcher: Batcher, encoder: Encoder) -> None:
-    encoder.let_go(10)
+def test_a_text_beyond_the_character_limit_is_encoded_alone(batcher: Batcher, encoder: Encoder) -> None:
+    encoder.release(10)
     batcher.submit(["x" * 2000, "y" * 600, "z" * 500], role="document").result(PATIENCE)
     sizes = [[len(text) for text in encoder.next_call()[1]] for _ in range(3)]
     assert sizes == [[2000], [600], [500]]
 
 
-def test_a_call_that_was_cancelled_while_it_waited_is_not_encoded(batcher: Batcher, encoder: Encoder) -> None:
+def test_a_call_that_is_cancelled_while_it_waits_is_not_encoded(batcher: Batcher, encoder: Encoder) -> None:
     batcher.submit(["first"], role="query")
     encoder.next_call()
-    gone, stays = (batcher.submit([text], role="query") for text in ("gone", "stays"))
-    assert gone.cancel()
-    encoder.let_go(2)
+    cancelled, stays = (batcher.submit([text], role="query") for text in ("cancelled", "stays"))
+    assert cancelled.cancel()
+    encoder.release(2)
     assert encoder.next_call() == ("query", ["stays"])
     assert lengths(stays) == [5]
     with pytest.raises(CancelledError):
-        gone.result(PATIENCE)
+        cancelled.result(PATIENCE)
 
 
-def test_a_call_cancelled_between_its_parts_is_not_encoded_further(
+def test_a_call_that_is_cancelled_between_its_parts_is_not_encoded_further(
     batcher: Batcher, encoder: Encoder
 ) -> None:
     long = batcher.submit(["d"] * 9, role="document")
     encoder.next_call()
     assert long.cancel()
     after = batcher.submit(["e"], role="document")
-    encoder.let_go(2)
+    encoder.release(2)
     assert encoder.next_call() == ("document", ["e"])
     assert lengths(after) == [1]
 
 
-def test_a_poison_text_fails_alone(batcher: Batcher, encoder: Encoder) -> None:
-    encoder.poison = {"bad"}
+def test_a_bad_text_fails_alone(batcher: Batcher, encoder: Encoder) -> None:
+    encoder.bad = {"bad"}
     batcher.submit(["first"], role="query")
     encoder.next_call()
     good, mixed = batcher.submit(["good"], role="query"), batcher.submit(["ok", "bad"], role="query")
-    encoder.let_go(20)
+    encoder.release(20)
     assert lengths(good) == [4]
     vector, bad = mixed.result(PATIENCE)
     assert isinstance(vector, np.ndarray) and vector[0] == 2
     assert isinstance(bad, BadText) and bad.error.startswith("ValueError")
 
 
-def test_what_is_wrong_with_the_encoder_reaches_every_caller_and_the_next_call_is_tried(
+def test_an_encoder_error_reaches_the_caller_and_the_next_call_is_tried(
     batcher: Batcher, encoder: Encoder
 ) -> None:
     encoder.broken = TransientEncoderError("no memory")
     long = batcher.submit(["d"] * 6, role="document")  # two parts, of which the first fails
     encoder.next_call()
-    encoder.let_go()
+    encoder.release()
     with pytest.raises(TransientEncoderError, match="no memory"):
         long.result(PATIENCE)
     encoder.broken = None
-    encoder.let_go(10)
+    encoder.release(10)
     assert lengths(batcher.submit(["again"], role="query")) == [5]
     assert encoder.next_call() == ("query", ["again"])
 
 
-def test_too_many_waiting_queries_are_refused_and_documents_are_not_counted(
+def test_queries_beyond_the_queue_are_refused_and_documents_do_not_count(
     batcher: Batcher, encoder: Encoder
 ) -> None:
     batcher.submit(["first"], role="query")
@@ -210,25 +218,27 @@ def test_too_many_waiting_queries_are_refused_and_documents_are_not_counted(
     batcher.submit(["q"] * 2, role="query")
 
 
-def test_one_call_larger_than_the_queue_is_taken_when_nothing_waits(
+def test_a_call_larger_than_the_queue_is_accepted_when_nothing_waits(
     batcher: Batcher, encoder: Encoder
 ) -> None:
-    encoder.let_go(10)
+    encoder.release(10)
     assert lengths(batcher.submit(["q"] * 20, role="query")) == [1] * 20
 
 
-def test_closing_finishes_what_waits_and_refuses_the_rest(batcher: Batcher, encoder: Encoder) -> None:
+def test_a_closed_batcher_finishes_waiting_calls_and_refuses_new_ones(
+    batcher: Batcher, encoder: Encoder
+) -> None:
     future = batcher.submit(["d"] * 6, role="document")
     encoder.next_call()
     batcher.close()
     with pytest.raises(QueueFullError, match="is being stopped"):
         batcher.submit(["late"], role="query")
-    encoder.let_go(2)
+    encoder.release(2)
     assert lengths(future) == [1] * 6
 
 
-def test_callers_in_many_threads_each_get_their_own(encoder: Encoder) -> None:
-    encoder.let_go(100_000)
+def test_calls_from_many_threads_each_get_their_own_vectors(encoder: Encoder) -> None:
+    encoder.release(100_000)
     batcher = Batcher(encoder.encode, slots=3, limits=Limits(8, 200, wait=0.001, queue=10_000))
     wrong: list[int] = []
 

@@ -1,3 +1,5 @@
+"""Detection of the device, the number format and the slots."""
+
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from workers.encoding.libraries import torch
         ("flags : fpu avx2 avx512f", torch.float32),
     ],
 )
-def test_a_processor_computes_in_bfloat16_where_it_has_it(
+def test_a_processor_with_bfloat16_instructions_computes_in_bfloat16(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpuinfo: str, dtype: torch.dtype
 ) -> None:
     file = tmp_path / "cpuinfo"
@@ -31,7 +33,7 @@ def test_a_gpu_computes_one_large_batch_at_a_time_in_float16() -> None:
     assert found.batch_tokens > hardware.detect(device="cpu").batch_tokens
 
 
-def test_a_dtype_or_device_that_torch_lacks_is_named() -> None:
+def test_a_dtype_or_device_that_torch_lacks_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="EMBEDDING_DTYPE=float7: one of auto"):
         hardware.detect(device="cpu", dtype="float7")
     with pytest.raises(ValueError, match="EMBEDDING_DEVICE=gpu: one of auto, cpu"):

@@ -1,3 +1,5 @@
+"""Bisection: which texts are found, and how many calls of the encoder that costs."""
+
 import math
 
 import numpy as np
@@ -13,22 +15,22 @@ DIMENSIONS = 3
 
 
 class Encoder:
-    """Fails on every text in `poison`, yields a NaN for those in `nan`, and counts its calls."""
+    """Raises for each text in `raises`, yields NaN for each text in `nan`, and counts its calls."""
 
-    def __init__(self, poison=(), nan=()) -> None:
-        self.poison, self.nan, self.calls = set(poison), set(nan), 0
+    def __init__(self, raises=(), nan=()) -> None:
+        self.raises, self.nan, self.calls = set(raises), set(nan), 0
 
     def __call__(self, texts):
         self.calls += 1
-        if self.poison & set(texts):
+        if self.raises & set(texts):
             raise ValueError("cannot encode")
         return np.array([[np.nan] * 3 if text in self.nan else [len(text), 1.0, 0.0] for text in texts])
 
 
 @pytest.mark.parametrize("where", [0, 1, 255, 256, 300, 511])
-def test_one_bad_text_among_512_costs_at_most_ten_further_calls(where: int) -> None:
+def test_bisection_of_512_texts_with_a_bad_one_makes_at_most_ten_further_calls(where: int) -> None:
     texts = [f"text {number}" for number in range(512)]
-    encoder = Encoder(poison={texts[where]})
+    encoder = Encoder(raises={texts[where]})
     vectors, bad = encode_isolating(encoder, texts)
     assert [each.index for each in bad] == [where]
     assert sorted(vectors) == [number for number in range(512) if number != where]
@@ -36,24 +38,24 @@ def test_one_bad_text_among_512_costs_at_most_ten_further_calls(where: int) -> N
 
 
 @given(count=st.integers(1, 60), data=st.data())
-def test_exactly_the_bad_texts_are_found_and_all_others_encoded(count: int, data) -> None:
+def test_bisection_with_any_mix_of_bad_texts_finds_them_and_encodes_all_others(count: int, data) -> None:
     texts = [f"text {number}" for number in range(count)]
-    poison = data.draw(st.sets(st.sampled_from(texts), max_size=5))
-    nan = data.draw(st.sets(st.sampled_from(texts), max_size=3)) - poison
-    encoder = Encoder(poison=poison, nan=nan)
+    raising = data.draw(st.sets(st.sampled_from(texts), max_size=5))
+    nan = data.draw(st.sets(st.sampled_from(texts), max_size=3)) - raising
+    encoder = Encoder(raises=raising, nan=nan)
     vectors, bad = encode_isolating(encoder, texts)
-    assert {texts[each.index] for each in bad} == poison | nan
-    assert {texts[index] for index in vectors} == set(texts) - poison - nan
+    assert {texts[each.index] for each in bad} == raising | nan
+    assert {texts[index] for index in vectors} == set(texts) - raising - nan
     assert all(np.isfinite(vector).all() for vector in vectors.values())
-    word = not vectors  # tried where no text passes
-    assert encoder.calls <= 1 + word + len(poison) * (math.ceil(math.log2(count)) + 2 if count > 1 else 1)
+    word = not vectors  # a plain word is tried if no text passes
+    assert encoder.calls <= 1 + word + len(raising) * (math.ceil(math.log2(count)) + 2 if count > 1 else 1)
 
 
 @pytest.mark.parametrize("where", [0, 1, 170, 255, 256, 300, 511])
-def test_suspects_cost_no_more_and_are_blamed_only_after_they_failed_alone(where: int) -> None:
+def test_a_suspect_chunk_costs_no_more_and_a_text_is_blamed_only_after_it_failed_alone(where: int) -> None:
     texts = [f"text {number}" for number in range(512)]
     alone: list[str] = []
-    encoder = Encoder(poison={texts[where]})
+    encoder = Encoder(raises={texts[where]})
 
     def encode(some):
         alone.extend(some if len(some) == 1 else [])
@@ -66,18 +68,18 @@ def test_suspects_cost_no_more_and_are_blamed_only_after_they_failed_alone(where
     assert encoder.calls - 1 <= 10  # the first call stands for the whole
 
 
-def test_suspects_that_fail_for_another_reason_than_a_text_are_all_encoded() -> None:
+def test_a_suspect_chunk_without_bad_texts_is_encoded_completely() -> None:
     texts = [f"text {number}" for number in range(100)]
     encoder = Encoder()
     vectors, bad = encode_isolating(encoder, texts, suspect=True)
     assert (len(vectors), bad) == (100, [])
 
 
-def test_an_encoder_that_fails_on_everything_is_broken_and_no_text_is_blamed() -> None:
+def test_an_encoder_that_fails_on_a_plain_word_too_is_reported_broken_and_no_text_is_blamed() -> None:
     def encode(texts):
         raise RuntimeError("CUDA error: device-side assert triggered")
 
-    with pytest.raises(EncoderBrokenError, match="not even a plain word can be encoded: RuntimeError: CUDA"):
+    with pytest.raises(EncoderBrokenError, match="cannot encode even a plain word: RuntimeError: CUDA"):
         encode_isolating(encode, ["a", "b", "c"])
 
     def nonsense(texts):
@@ -87,7 +89,7 @@ def test_an_encoder_that_fails_on_everything_is_broken_and_no_text_is_blamed() -
         encode_isolating(nonsense, ["a", "b", "c"])
 
 
-def test_a_bad_text_is_quoted_neither_in_the_error_nor_in_the_traceback() -> None:
+def test_the_error_and_the_traceback_of_a_bad_text_do_not_quote_it() -> None:
     def encode(texts):
         if "secret" in texts[0]:
             raise ValueError(f"bad text: {texts[0]}")
@@ -99,14 +101,14 @@ def test_a_bad_text_is_quoted_neither_in_the_error_nor_in_the_traceback() -> Non
     assert "encode" in bad.traceback
 
 
-def test_only_what_the_text_says_is_left_out_of_a_message() -> None:
+def test_a_message_that_quotes_a_text_keeps_all_but_the_quote() -> None:
     text = "I was born in Bergen, and I have driven a tram for eleven years."
     message = "token 7 of 'I have driven a tram for eleven' is out of range"
     assert without_quotes(message, of=text) == "token 7 of '…' is out of range"
     assert without_quotes("index 9 is out of range", of=text) == "index 9 is out of range"
 
 
-def test_what_is_wrong_with_the_encoder_is_not_blamed_on_a_text() -> None:
+def test_a_transient_error_of_the_encoder_is_raised_and_no_text_is_blamed() -> None:
     def encode(texts):
         raise TransientEncoderError("no memory")
 
@@ -115,7 +117,7 @@ def test_what_is_wrong_with_the_encoder_is_not_blamed_on_a_text() -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 300), max_size=80), limit=st.integers(1, 2000))
-def test_batches_hold_every_text_once_within_the_token_limit(lengths: list[int], limit: int) -> None:
+def test_planned_batches_hold_each_text_once_within_the_token_limit(lengths: list[int], limit: int) -> None:
     batches = plan_batches(lengths, max_tokens=limit)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:

@@ -1,4 +1,4 @@
-"""An ordered stream over futures that the test completes."""
+"""An ordered stream over futures that the test resolves."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,7 +15,7 @@ PATIENCE = 10  # seconds
 
 
 class Work:
-    """Requests 0, 1, 2 …, as many as `sent`; each begun gets a future of its own."""
+    """Requests that the test sends as numbers; each one begun gets a future of its own."""
 
     def __init__(self, *numbers: int) -> None:
         self.sent: asyncio.Queue[int | None] = asyncio.Queue()
@@ -25,22 +25,27 @@ class Work:
         self.begun: asyncio.Queue[Future[str]] = asyncio.Queue()
 
     async def requests(self) -> AsyncIterator[int]:
+        """Yield the numbers that the test sends, until None."""
         while (number := await self.sent.get()) is not None:
             self.read.append(number)
             yield number
 
     async def begin(self, _: int) -> "Future[str]":
+        """Return a new future, which the test resolves."""
         future: Future[str] = Future()
         self.begun.put_nowait(future)
         return future
 
     def stream(self, **changes: Any) -> "OrderedStream[int, str, Any]":
+        """Make a stream over these requests."""
         given: dict[str, Any] = {"requests": self.requests(), "begin": self.begin, "ahead": 2} | changes
         requests = given.pop("requests")
         return OrderedStream(requests, finish=lambda number, result: (number, result), **given)
 
 
 def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run an async test in an event loop of its own."""
+
     @wraps(test)
     def run() -> None:
         asyncio.run(test())
@@ -49,11 +54,12 @@ def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Non
 
 
 async def soon(awaited: Any) -> Any:
+    """Await with a time limit."""
     return await asyncio.wait_for(awaited, PATIENCE)
 
 
 @in_a_loop
-async def test_answers_keep_their_order_and_no_more_is_read_than_may_be_ahead() -> None:
+async def test_a_stream_answers_in_order_and_reads_no_further_ahead_than_allowed() -> None:
     work = Work(*range(5))
     work.sent.put_nowait(None)
     answers = work.stream().answers()
@@ -73,7 +79,7 @@ async def test_answers_keep_their_order_and_no_more_is_read_than_may_be_ahead() 
 
 
 @in_a_loop
-async def test_cancelling_drops_what_is_under_way_and_reads_no_more() -> None:
+async def test_a_stream_that_is_cancelled_drops_its_requests_and_reads_no_more() -> None:
     work = Work(*range(100))
     answers = work.stream().answers()
     answer = asyncio.create_task(anext(answers))
@@ -87,7 +93,7 @@ async def test_cancelling_drops_what_is_under_way_and_reads_no_more() -> None:
 
 
 @in_a_loop
-async def test_closing_between_two_answers_drops_what_is_under_way() -> None:
+async def test_a_stream_that_is_closed_between_answers_drops_its_requests_and_reads_no_more() -> None:
     work = Work(*range(100))
     answers = work.stream().answers()
     answer = asyncio.create_task(anext(answers))
@@ -99,7 +105,7 @@ async def test_closing_between_two_answers_drops_what_is_under_way() -> None:
 
 
 @in_a_loop
-async def test_draining_answers_what_was_read_and_then_says_so() -> None:
+async def test_a_drained_stream_answers_what_was_read_and_then_raises() -> None:
     work = Work(0)
     stream = work.stream()
     answers = stream.answers()
@@ -113,7 +119,7 @@ async def test_draining_answers_what_was_read_and_then_says_so() -> None:
 
 
 @in_a_loop
-async def test_what_was_begun_when_draining_is_answered_first() -> None:
+async def test_a_drained_stream_answers_a_request_that_was_being_begun() -> None:
     work = Work(0)
     going_on = asyncio.Event()
 
@@ -137,7 +143,7 @@ async def test_what_was_begun_when_draining_is_answered_first() -> None:
 
 
 @in_a_loop
-async def test_what_reading_raises_comes_after_the_answers_before_it() -> None:
+async def test_a_stream_whose_requests_fail_raises_after_the_answers_before_it() -> None:
     work = Work()
 
     async def requests() -> AsyncIterator[int]:

@@ -1,4 +1,4 @@
-"""Texts that hurt: an encoder in which words of a text decide what happens to who encodes it."""
+"""Texts that make the encoder fail: markers in a text decide what happens to the process that encodes it."""
 
 import os
 import signal
@@ -10,16 +10,17 @@ import numpy as np
 from workers.encoding.encoder import Encoder, ModelVersion, Vectors
 from workers.encoding.hardware import Hardware
 
-RAISES = "poison that raises"
-SEGFAULTS = "poison that segfaults"
-IS_KILLED = "poison that is killed"  # as by the kernel, out of memory
-NOT_FINITE = "poison that is not finite"
+RAISES = "text that raises"
+SEGFAULTS = "text that segfaults"
+IS_KILLED = "text that is killed"  # as the kernel kills a process when memory is short
+NOT_FINITE = "text that is not finite"
 ALL = (RAISES, SEGFAULTS, IS_KILLED, NOT_FINITE)
 
 _encode = Encoder.encode
 
 
 def encode(self: Encoder, texts: Sequence[str], **options: Any) -> Vectors:
+    """Encode as the real encoder does, but fail in the way that each marker names."""
     for text in texts:
         if SEGFAULTS in text:
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -33,10 +34,11 @@ def encode(self: Encoder, texts: Sequence[str], **options: Any) -> Vectors:
 
 
 def install() -> None:
-    """Lets every encoder of this process be hurt."""
+    """Make every encoder of this process fail on marked texts."""
     Encoder.encode = encode  # type: ignore[method-assign]  # that is the point
 
 
 def load(version: ModelVersion, hardware: Hardware) -> Encoder:
+    """Load an encoder that fails on marked texts."""
     install()
     return Encoder(version, hardware)

@@ -1,4 +1,4 @@
-"""Encoding in a process apart: what a text may kill there is not the worker."""
+"""Encoding in a subprocess, so that a text that crashes the encoder cannot take the worker down."""
 
 import multiprocessing
 import signal
@@ -16,34 +16,35 @@ from workers.encoding.errors import EncoderBrokenError, TransientEncoderError
 from workers.encoding.hardware import Hardware
 from workers.encoding.isolation import CANARY
 
-# Not forked from the worker: neither CUDA nor its threads survive that. A server that has imported torch and never used
-# it forks instead, so that a new process costs the loading of the model and not the seconds of the import.
+# The subprocess is not forked from the worker, because neither CUDA nor threads survive a fork. It is forked from a
+# server that has imported torch and never used it, so that a restart costs the loading of the model only.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["workers.encoding.encoder"])
 
-START_SECONDS = 120.0  # for loading the model and the canary
+START_SECONDS = 120.0  # to load the model and to encode the canary
+POLL_SECONDS = 1.0
+EXIT_SECONDS = 0.5  # before a subprocess that should end is killed
 
 
 Load = Callable[[ModelVersion, Hardware], Encoder]
 
 
 class TextFatalError(Exception):
-    """A text ended the process that encoded it, or kept it busy without end."""
+    """A text crashed the subprocess that encoded it, or kept it busy beyond its time limit."""
 
 
 class RemoteTextError(Exception):
-    """What the encoder raised in the process apart. `remote_traceback` has the frames there."""
+    """An exception that the encoder raised in the subprocess. `remote_traceback` holds its stack frames."""
 
     def __init__(self, message: str, remote_traceback: str) -> None:
         super().__init__(message)
         self.remote_traceback = remote_traceback
 
 
-class EncoderApart:
-    """Encodes as an Encoder does, in a process that is started anew after each failure.
+class SubprocessEncoder:
+    """An encoder whose model lives in a subprocess, which is restarted after each failure.
 
-    Use it as a context manager, from one thread. `on_wait` is called about once a second while a call is under way;
-    what it raises ends the call. Killing the parent ends the process.
+    Use it as a context manager, from one thread. The subprocess ends with its parent, even if that is killed.
     """
 
     def __init__(
@@ -55,7 +56,12 @@ class EncoderApart:
         batch_seconds: float = 60.0,
         load: Load = Encoder,
     ) -> None:
-        """`load` makes the encoder there; it must be importable by name."""
+        """Keep the arguments; the first call of `encode` starts the subprocess.
+
+        `on_wait` is called about once a second while a call is under way; an exception from it ends the call.
+        `batch_seconds` is the longest time for one batch.
+        `load` makes the encoder in the subprocess; it must be importable by name.
+        """
         self._version, self._hardware, self._on_wait, self._load = version, hardware, on_wait, load
         self._batch_seconds = batch_seconds
         self._process: ForkServerProcess | None = None
@@ -70,52 +76,53 @@ class EncoderApart:
         self._stop()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """As Encoder.encode. Raises TextFatalError or RemoteTextError for what the texts do.
+        """Encode texts as `Encoder.encode` does: float32, len(texts) × dimensions.
 
-        Raises TransientEncoderError where the process fails before it saw them, or is short of memory.
+        Raises TextFatalError or RemoteTextError for a failure that a text may have caused, and TransientEncoderError
+        if the subprocess is short of memory or fails before it has received the texts.
         """
-        pipe = self._started()
+        pipe = self._start()
         try:
             pipe.send(list(texts))
-            return np.asarray(self._answer(pipe, self._batch_seconds), np.float32)
+            return np.asarray(self._receive(pipe, self._batch_seconds), np.float32)
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise TextFatalError(self._last_words()) from None
+            raise TextFatalError(self._stop_and_describe_exit()) from None
         except BaseException:
             self._stop()  # its state is unknown: a CUDA context does not survive an error
             raise
 
-    def _started(self) -> "Connection[Any, Any]":
+    def _start(self) -> "Connection[Any, Any]":
         if self._pipe is not None:
             return self._pipe
-        self._pipe, theirs = _context.Pipe()
+        self._pipe, child_end = _context.Pipe()
         self._process = _context.Process(
-            target=_serve, args=(theirs, self._load, self._version, self._hardware), daemon=True
+            target=_serve, args=(child_end, self._load, self._version, self._hardware), daemon=True
         )
         self._process.start()
-        theirs.close()
+        child_end.close()
         try:
-            self._answer(self._pipe, START_SECONDS)
+            self._receive(self._pipe, START_SECONDS)
         except (EOFError, ConnectionResetError):
             raise TransientEncoderError(
-                f"a process apart cannot even load the model: {self._last_words()}"
+                f"cannot load the model in a subprocess: {self._stop_and_describe_exit()}"
             ) from None
         except (TextFatalError, RemoteTextError) as error:
             self._stop()
-            raise TransientEncoderError(f"a process apart cannot encode anything: {error}") from error
+            raise TransientEncoderError(f"cannot encode a plain word in a subprocess: {error}") from error
         except BaseException:
             self._stop()
             raise
         return self._pipe
 
-    def _answer(self, pipe: "Connection[Any, Any]", patience: float) -> Any:
-        """What the process answers, after any number of signs of life no further apart than `patience` seconds."""
+    def _receive(self, pipe: "Connection[Any, Any]", batch_seconds: float) -> Any:
+        """Wait for the reply of the subprocess; `batch_seconds` is the longest time between two of its messages."""
         waited = 0.0
         while True:
-            while not pipe.poll(1.0):
-                waited += 1.0
+            while not pipe.poll(POLL_SECONDS):
+                waited += POLL_SECONDS
                 self._on_wait()
-                if waited >= patience:
-                    raise TextFatalError(f"no batch was done within {patience:.0f} s")
+                if waited >= batch_seconds:
+                    raise TextFatalError(f"no batch was done within {batch_seconds:.0f} s")
             kind, value = pipe.recv()
             waited = 0.0
             if kind == "vectors":
@@ -124,28 +131,28 @@ class EncoderApart:
                 raise TransientEncoderError(value)
             if kind == "failed":
                 raise RemoteTextError(*value)
-            self._on_wait()
+            self._on_wait()  # a batch is done
 
-    def _last_words(self) -> str:
+    def _stop_and_describe_exit(self) -> str:
         process = self._process
         self._stop()
         code = process.exitcode if process else None
         if code is None or code >= 0:
-            return f"the process ended with status {code}"
-        return f"the process was killed by {signal.Signals(-code).name}"
+            return f"the subprocess ended with status {code}"
+        return f"the subprocess was killed by {signal.Signals(-code).name}"
 
     def _stop(self) -> None:
         if self._pipe is not None:
             self._pipe.close()
         if self._process is not None:
-            self._process.join(0.5)
+            self._process.join(EXIT_SECONDS)
             self._process.kill()
             self._process.join()
         self._pipe = self._process = None
 
 
 def _serve(pipe: "Connection[Any, Any]", load: Load, version: ModelVersion, hardware: Hardware) -> None:
-    """The process apart: answers with vectors until the other end is gone."""
+    """Run the subprocess: reply to each list of texts until the worker closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is for the worker
     encoder: Encoder | None = None
     try:
