@@ -21,7 +21,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilt
 from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apps.access.rates import allowance
+from apps.access.rates import seconds_to_wait
 from apps.api.admission import address_of
 
 
@@ -30,7 +30,7 @@ class LoginForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         wait = (
-            allowance(settings.RATE_LIMIT_LOGIN, f"login-{address_of(self.request)}")
+            seconds_to_wait(settings.RATE_LIMIT_LOGIN, f"login-{address_of(self.request)}")
             if self.request
             else None
         )

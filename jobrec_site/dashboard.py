@@ -19,7 +19,6 @@ from apps.embeddings.admin.figures import STATE_LABELS, coverage_bar, run_bar
 from apps.embeddings.models import DeadLetter, EmbeddingModel, EmbeddingRun, Kind
 from apps.embeddings.registry import coverage
 from apps.postings.models import Posting
-from apps.rpc.breakers import OpenBreaker, open_breakers
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,6 @@ def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]
         context["coverage"] = [(kind.label, coverage_bar(coverage(active, kind))) for kind in Kind if active]
     if may("embeddings.view_embeddingrun"):
         context["queues"] = queue_lengths()
-        context["breakers"] = _breakers()
         context["runs"] = _latest_runs()
     return context
 
@@ -60,14 +58,6 @@ def queue_lengths() -> dict[str, int] | None:
     except RedisError as error:
         logger.warning("the broker does not answer the dashboard: %s", error)
         return None
-
-
-def _breakers() -> list[OpenBreaker]:
-    try:
-        return open_breakers()
-    except RedisError as error:
-        logger.warning("the breakers' states cannot be read: %s", error)
-        return []
 
 
 def _cards(may: May) -> list[dict[str, str]]:

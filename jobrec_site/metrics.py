@@ -1,4 +1,4 @@
-"""/metrics: what all processes of a web server counted, together."""
+"""/metrics: the sum of what all processes of a web server counted."""
 
 import os
 import shutil
@@ -7,13 +7,13 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 
-TOGETHER = "PROMETHEUS_MULTIPROC_DIR"
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def count_together() -> None:
-    """Lets the processes of this web server count in one folder, named by their parent. Before anything is counted.
+def share_counters() -> None:
+    """Have the processes of this web server count in one folder, named after their parent process.
 
-    Raises ImproperlyConfigured.
+    Call it before anything is counted. Raises ImproperlyConfigured if the folder cannot be written.
     """
     folders = settings.DATA_DIR / "metrics"
     own = folders / str(os.getppid())
@@ -21,8 +21,8 @@ def count_together() -> None:
         own.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(
-            f"{own}: {error.strerror}. What the processes of a web server count lies there: set JOBREC_DATA_DIR to a folder "
-            "that it may write to"
+            f"Cannot create {own}, where the web processes keep their metrics: {error.strerror}. "
+            "Set JOBREC_DATA_DIR to a writable folder."
         ) from error
     for folder in folders.iterdir():
         try:
@@ -30,20 +30,18 @@ def count_together() -> None:
         except (ProcessLookupError, ValueError):
             shutil.rmtree(folder, ignore_errors=True)
         except PermissionError:
-            pass  # another user's, and alive
-    os.environ[TOGETHER] = str(own)
+            pass  # a live process of another user
+    os.environ[SHARED_FOLDER] = str(own)
 
 
 def metrics(_request: HttpRequest) -> HttpResponse:
-    # Only here: the library decides when it is loaded how it will count.
+    """The metrics in Prometheus's text format."""
+    # Imported late: the library reads PROMETHEUS_MULTIPROC_DIR when it is imported.
     from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
     from prometheus_client.multiprocess import MultiProcessCollector
 
-    from apps.rpc.breakers import BreakerCollector
-
     registry = REGISTRY
-    if TOGETHER in os.environ:
+    if SHARED_FOLDER in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        registry.register(BreakerCollector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

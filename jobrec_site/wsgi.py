@@ -4,7 +4,7 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.wsgi import get_wsgi_application
 
-from jobrec_site.metrics import count_together
+from jobrec_site.metrics import share_counters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
 
@@ -22,7 +22,7 @@ class Request(WSGIRequest):
             self.content_type, self.content_params, self._encoding = "", {}, None
 
 
-count_together()
+share_counters()
 application = get_wsgi_application()
 application.request_class = Request
 

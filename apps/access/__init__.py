@@ -1,1 +1,1 @@
-"""Programs' access: bearer tokens and how often one may ask."""
+"""Access for programs: bearer tokens and rate limits."""

@@ -1,4 +1,4 @@
-"""Bearer tokens: made here or by command, revoked here, never shown again."""
+"""The admin page of bearer tokens: the secret is shown once, and tokens are revoked rather than deleted."""
 
 from typing import Any
 
@@ -16,6 +16,8 @@ from apps.access.services import create_token, revoke_token
 
 @admin.register(AccessToken)
 class AccessTokenAdmin(ModelAdmin):
+    """Tokens are created and revoked, never edited or deleted."""
+
     list_display = ["name", "user", "hint", "state_badge", "created_at", "last_used_at", "expires_at"]
     list_select_related = ["user"]
     search_fields = ["name", "user__username"]
@@ -26,22 +28,25 @@ class AccessTokenAdmin(ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # revoked ones stay: they say who could do what
+        return False  # revoked tokens stay, as a record of who had access
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may revoke tokens: those who may change them."""
         return bool(super().has_change_permission(request))
 
-    def save_model(self, request: HttpRequest, obj: AccessToken, form: forms.ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # no generic when it runs
+    def save_model(self, request: HttpRequest, obj: AccessToken, form: forms.ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # not generic at run time
         token, secret = create_token(obj.user, name=obj.name, expires_at=obj.expires_at)
         obj.pk = token.pk
-        text = format_html("The token is shown this once: <code>{}</code>", secret)
+        text = format_html("Copy the token now, it is not shown again: <code>{}</code>", secret)
         self.message_user(request, text, messages.WARNING)
 
-    @admin.action(description="Revoke: useless from now on", permissions=["revoke"])
+    @admin.action(description="Revoke selected tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, tokens: QuerySet[AccessToken]) -> None:
+        """Revoke the selected tokens."""
         count = sum(revoke_token(token) for token in tokens)
         self.message_user(request, f"{count} tokens revoked", messages.SUCCESS)
 
     @display(description="State", label={"valid": "success", "expired": "warning", "revoked": "danger"})
     def state_badge(self, token: AccessToken) -> str:
+        """The state of the token, as a colored label."""
         return token.state

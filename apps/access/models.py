@@ -1,3 +1,5 @@
+"""Bearer tokens."""
+
 from datetime import datetime
 from typing import Self
 
@@ -6,22 +8,24 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-LONGEST_NAME = 100  # characters
+MAX_NAME_CHARACTERS = 100
 
 
 class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
+    """Queries over tokens."""
+
     def valid(self, at: datetime | None = None) -> Self:
-        """Neither revoked nor expired at the moment `at` (now), of users who may sign in."""
+        """Tokens of active users that are neither revoked nor expired at the moment `at`, by default now."""
         moment = at or timezone.now()
         unexpired = Q(expires_at=None) | Q(expires_at__gt=moment)
         return self.filter(unexpired, revoked_at=None, user__is_active=True)
 
 
 class AccessToken(models.Model):
-    """A program's key to act as `user`. Of the secret only its digest is kept: it is shown once, when it is made."""
+    """A token with which a program acts as `user`. Only the digest of its secret is stored."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens")
-    name = models.CharField(max_length=LONGEST_NAME, help_text="What the token is for")
+    name = models.CharField(max_length=MAX_NAME_CHARACTERS, help_text="What the token is for")
     digest = models.BinaryField(unique=True, editable=False, help_text="SHA-256 of the secret")
     hint = models.CharField(max_length=12, editable=False, help_text="How the secret begins")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -39,6 +43,7 @@ class AccessToken(models.Model):
 
     @property
     def state(self) -> str:
+        """One of valid, expired and revoked."""
         if self.revoked_at is not None:
             return "revoked"
         expired = self.expires_at is not None and self.expires_at <= timezone.now()

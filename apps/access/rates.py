@@ -1,4 +1,4 @@
-"""Rates, counted in Redis for all processes together."""
+"""Rate limits, counted in Redis across all processes."""
 
 import logging
 import math
@@ -16,11 +16,11 @@ from apps.caching.shared import CacheUnavailableError
 logger = logging.getLogger(__name__)
 
 
-def allowance(rate: str, who: str) -> int | None:
-    """Counts one request of `who` against `rate`, such as 60/minute; an empty rate is no limit.
+def seconds_to_wait(rate: str, who: str) -> int | None:
+    """Count one request of `who` against `rate`, such as 60/minute. An empty rate is no limit.
 
-    None where it is allowed, else the seconds to wait. Where Redis is gone everything is allowed, and that is logged.
-    Raises ValueError for a rate that cannot be read.
+    Returns None if the request is allowed, otherwise the seconds to wait. Everything is allowed while Redis is
+    unavailable. Raises ValueError if `rate` cannot be parsed.
     """
     if not rate:
         return None
@@ -30,19 +30,19 @@ def allowance(rate: str, who: str) -> int | None:
             return None
         resets_at = shared.read(lambda _: _limiter().get_window_stats(item, who).reset_time)
     except CacheUnavailableError as error:
-        logger.debug("requests are not counted: %s", error)
+        logger.debug("Cannot count requests: %s", error)
         return None
     return max(1, math.ceil(resets_at - time.time()))
 
 
 def check_rate(setting: str, rate: str) -> None:
-    """Raises ImproperlyConfigured for a rate that cannot be read."""
+    """Raise ImproperlyConfigured if the rate of a setting cannot be parsed."""
     try:
         if rate:
             _item(rate)
     except ValueError as error:
         raise ImproperlyConfigured(
-            f"{setting}={rate}: not a rate such as 600/minute; empty is no limit"
+            f"{setting}={rate} is not a rate: use for example 600/minute, or leave it empty for no limit"
         ) from error
 
 

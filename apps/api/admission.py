@@ -11,7 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from apps.access.rates import allowance, check_rate
+from apps.access.rates import check_rate, seconds_to_wait
 from apps.access.services import user_of_token
 from apps.api.errors import ForbiddenError, LimitError, UnauthenticatedError
 
@@ -70,7 +70,7 @@ class Reader:
         else:
             setting, who = "RATE_LIMIT_ANONYMOUS", f"address-{_network_of(self._address or '')}"
         rate = getattr(settings, setting)
-        seconds = allowance(rate, who)
+        seconds = seconds_to_wait(rate, who)
         if seconds is not None:
             error = LimitError(
                 "RATE_LIMITED",

@@ -1,1 +1,1 @@
-"""gRPC plumbing shared by both ends of both services: credentials, deadlines, breaker, health, errors."""
+"""gRPC for clients and servers alike: credentials, deadlines, circuit breaker, health, errors."""

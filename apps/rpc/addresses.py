@@ -1,10 +1,10 @@
-"""Addresses of gRPC servers, for who must not load gRPC, such as the settings."""
+"""The format of gRPC addresses. Does not import gRPC, so that the settings can use it."""
 
 import re
 
 
 def is_address(text: str) -> bool:
-    """Whether `text` is of the form `host:port`, with an IPv6 host in brackets, or `unix:path`."""
+    """Whether `text` is `host:port`, with an IPv6 host in brackets, or `unix:path`."""
     if text.startswith("unix:"):
         return len(text) > len("unix:")
     match = re.fullmatch(r"(?:[^\s:/\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)

@@ -1,13 +1,10 @@
+"""Django's configuration of the app."""
+
 from django.apps import AppConfig
 
 
 class RpcConfig(AppConfig):
+    """The gRPC app: no models."""
+
     name = "apps.rpc"
     label = "rpc"
-
-    def ready(self) -> None:
-        from prometheus_client import REGISTRY
-
-        from apps.rpc.breakers import BreakerCollector
-
-        REGISTRY.register(BreakerCollector())

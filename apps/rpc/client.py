@@ -1,4 +1,4 @@
-"""The calling end: a channel made lazily in each process, a deadline on every call, a circuit breaker."""
+"""The gRPC client: one channel per process, opened at the first call; a deadline for every call; a circuit breaker."""
 
 import os
 import threading
@@ -8,32 +8,38 @@ from typing import Generic, TypeVar
 import grpc
 from circuitbreaker import CircuitBreaker
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
-from apps.rpc import breakers
 from apps.rpc.credentials import call_metadata, open_channel
 from apps.rpc.errors import CircuitOpenError, TransientRpcError, translate
-from apps.rpc.server import MESSAGE_LIMIT
+from apps.rpc.server import MAX_MESSAGE_BYTES
 
 CALLS = Counter("jobrec_rpc_calls", "gRPC calls made, by their status", ["address", "request", "code"])
+# Of the processes of a web server, the one that used the address last tells whether it can be reached.
+CIRCUIT_OPEN = Gauge(
+    "jobrec_circuit_breaker_open",
+    "1 while calls to the address are not made because the last ones failed",
+    ["address"],
+    multiprocess_mode="mostrecent",
+)
 
 StubT = TypeVar("StubT")
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 CHANNEL_OPTIONS = [
-    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-    ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    # A server that comes back is found within a second, not after gRPC's default of up to two minutes.
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Reconnect within a second when a server is back; gRPC's default is up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
 
 class Client(Generic[StubT]):
-    """Calls one service at one address. Threads may share it, and it survives a fork.
+    """A client of one service at one address. Thread-safe, and usable after a fork.
 
-    Five failures in a row open its circuit for ten seconds; then the next call tries again.
+    Five transient failures in a row open its circuit for ten seconds. Then the next call tries again.
     """
 
     def __init__(self, address: str, stub: Callable[[grpc.Channel], StubT]) -> None:
@@ -52,8 +58,9 @@ class Client(Generic[StubT]):
 
     @property
     def stub(self) -> StubT:
+        """The stub of this process."""
         with self._lock:
-            # gRPC channels do not survive a fork: each process opens its own.
+            # A gRPC channel does not survive a fork.
             if self._stub is None or self._pid != os.getpid():
                 self._channel = open_channel(self.address, options=CHANNEL_OPTIONS)
                 self._stub = self._make_stub(self._channel)
@@ -67,27 +74,21 @@ class Client(Generic[StubT]):
         *,
         deadline: float,
     ) -> ResponseT:
-        """The answer of `method`, at the latest after `deadline` seconds.
+        """Call `method` and return its response. `deadline` is in seconds.
 
         Raises TransientRpcError, CircuitOpenError (a TransientRpcError) or PermanentRpcError.
         """
         if self.breaker.opened:
             CALLS.labels(self.address, type(request).__name__, "CIRCUIT_OPEN").inc()
             raise CircuitOpenError(
-                f"{self.address}: not called, {self.breaker.failure_count} calls failed in a row, "
+                f"{self.address}: not called, since {self.breaker.failure_count} calls failed in a row, "
                 f"the last with {self.breaker.last_failure}"
             )
-        was_closed = self.breaker.closed
         try:
             with self.breaker:
-                answer = self._call(method, request, deadline)
-        except TransientRpcError as error:
-            if not self.breaker.closed:
-                breakers.note_open(self.address, str(error))
-            raise
-        if not was_closed:
-            breakers.note_closed(self.address)
-        return answer
+                return self._call(method, request, deadline)
+        finally:
+            CIRCUIT_OPEN.labels(self.address).set(not self.breaker.closed)
 
     def _call(
         self,
@@ -106,6 +107,7 @@ class Client(Generic[StubT]):
         return answer
 
     def close(self) -> None:
+        """Close the channel of this process, if one is open."""
         with self._lock:
             if self._channel is not None and self._pid == os.getpid():
                 self._channel.close()
@@ -113,7 +115,7 @@ class Client(Generic[StubT]):
 
 
 def is_serving(address: str, *, timeout: float = 1.0) -> bool:
-    """Whether the server at `address` answers that it serves, by the standard health service."""
+    """Whether the server at `address` reports SERVING through the standard health service, within `timeout` seconds."""
     with open_channel(address, options=CHANNEL_OPTIONS) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(

@@ -1,4 +1,4 @@
-"""Who may call: a shared token, mutual TLS, or nobody but this machine."""
+"""Authentication of gRPC calls: a shared token, mutual TLS, or neither for addresses of this machine only."""
 
 from collections.abc import Awaitable, Callable
 from hmac import compare_digest
@@ -10,11 +10,11 @@ import grpc
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-HEALTH_CHECK = "/grpc.health.v1.Health/Check"  # Watch, a stream without an end, is a call as any other
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"  # Watch is a stream without end, so it needs a token
 
 
 def is_loopback(address: str) -> bool:
-    """Whether `host:port` or `unix:path` can be reached from this machine only."""
+    """Whether only this machine can reach `host:port` or `unix:path`."""
     if address.startswith("unix:"):
         return True
     host = address.rsplit(":", 1)[0].strip("[]")
@@ -31,24 +31,31 @@ def _tls_files() -> tuple[bytes, bytes, bytes] | None:
     if not any(names):
         return None
     if not all(names):
-        raise ImproperlyConfigured("RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA must be set together")
+        raise ImproperlyConfigured(
+            "TLS is incomplete: RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA must be set together"
+        )
     try:
         certificate, key, ca = (Path(name).read_bytes() for name in names)
     except OSError as error:
-        raise ImproperlyConfigured(f"RPC_TLS_…: {error.filename} cannot be read: {error.strerror}") from error
+        raise ImproperlyConfigured(
+            f"Cannot read {error.filename}: {error.strerror}. Check RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA."
+        ) from error
     return certificate, key, ca
 
 
 def check_protected(address: str) -> None:
-    """Raises ImproperlyConfigured where others can reach `address` while neither token nor TLS is set."""
+    """Raise ImproperlyConfigured if other machines can reach `address` and neither token nor TLS is set."""
     if not _tls_files() and not settings.RPC_TOKEN and not is_loopback(address):
         raise ImproperlyConfigured(
-            f"{address} can be reached from other machines: set RPC_TOKEN, or the three RPC_TLS_… files"
+            f"{address} is open to other machines: set RPC_TOKEN, or the three RPC_TLS_… files"
         )
 
 
 def bind(server: grpc.aio.Server, address: str) -> int:
-    """Opens `address` with mutual TLS where it is configured; returns the port. Raises as `check_protected`."""
+    """Bind `server` to `address`, with mutual TLS if it is configured, and return the port.
+
+    Raises ImproperlyConfigured, as `check_protected` does, or RuntimeError if the port is taken.
+    """
     check_protected(address)
     tls = _tls_files()
     if tls:
@@ -58,13 +65,14 @@ def bind(server: grpc.aio.Server, address: str) -> int:
             return server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise ImproperlyConfigured(
-                f"cannot listen on {address}: is it taken, or do RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA not hold "
-                f"a certificate, its key and a CA in PEM? ({error})"
+                f"Cannot listen on {address}: {error}. Is the port taken? Otherwise check that RPC_TLS_CERTIFICATE, "
+                "RPC_TLS_KEY and RPC_TLS_CA are a certificate, its key and a CA in PEM."
             ) from error
     return server.add_insecure_port(address)
 
 
 def open_channel(address: str, *, options: list[tuple[str, Any]]) -> grpc.Channel:
+    """Open a channel to `address`, with mutual TLS if it is configured."""
     tls = _tls_files()
     if tls:
         certificate, key, ca = tls
@@ -74,15 +82,17 @@ def open_channel(address: str, *, options: list[tuple[str, Any]]) -> grpc.Channe
 
 
 def call_metadata() -> tuple[tuple[str, str | bytes], ...]:
+    """The metadata of every call: RPC_TOKEN as a bearer token."""
     return bearer(settings.RPC_TOKEN)
 
 
 def bearer(token: str) -> tuple[tuple[str, str | bytes], ...]:
+    """The metadata of a bearer token; none if `token` is empty."""
     return (("authorization", f"Bearer {token}"),) if token else ()
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Answers UNAUTHENTICATED to a call without the shared token; health checks need none."""
+    """Reject calls without the shared token as UNAUTHENTICATED, except health checks."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}"
@@ -94,6 +104,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """Grpc's hook for every call."""
         given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
         if handler_call_details.method == HEALTH_CHECK or compare_digest(
             str(given).encode(), self._expected.encode()
@@ -104,5 +115,6 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
 
 async def _refuse(_request: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
     await context.abort(
-        grpc.StatusCode.UNAUTHENTICATED, "metadata `authorization: Bearer <RPC_TOKEN>` is missing or wrong"
+        grpc.StatusCode.UNAUTHENTICATED,
+        "The token is missing or wrong: send metadata `authorization: Bearer <RPC_TOKEN>`.",
     )

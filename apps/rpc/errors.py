@@ -1,4 +1,4 @@
-"""What a caller of a gRPC service of jobrec has to handle."""
+"""The exceptions that gRPC calls raise."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ TRANSIENT_CODES = frozenset(
 
 
 class RpcError(Exception):
-    """A call failed. `code` is the gRPC status, None where the call was never made."""
+    """A call failed. `code` is its gRPC status, or None if the call was not made."""
 
     def __init__(self, message: str, *, code: grpc.StatusCode | None = None) -> None:
         super().__init__(message)
@@ -24,20 +24,20 @@ class RpcError(Exception):
 
 
 class TransientRpcError(RpcError):
-    """The same call may succeed later: the server is gone, slow or busy."""
+    """A failure that may pass: the server is unavailable, slow or busy."""
 
 
 class CircuitOpenError(TransientRpcError):
-    """Too many calls failed lately; this one was not made."""
+    """The call was not made, since too many have failed recently."""
 
 
 class PermanentRpcError(RpcError):
-    """The same call will fail again: the request or the credentials are wrong."""
+    """A failure that will not pass: the request or the credentials are wrong."""
 
 
 def translate(error: grpc.RpcError, *, call: str) -> RpcError:
-    """The domain error for what grpc raised from `call`."""
-    call_error: Any = error  # what a stub raises is an RpcError and a Call, two classes that share no base
+    """The RpcError for what grpc raised. `call` describes the call in the message."""
+    call_error: Any = error  # stubs raise an RpcError that is a Call, too; the two classes share no base
     code: grpc.StatusCode | None = call_error.code() if hasattr(error, "code") else None
     details = (call_error.details() if hasattr(error, "details") else None) or str(error)
     kind = TransientRpcError if code in TRANSIENT_CODES else PermanentRpcError

@@ -1,4 +1,4 @@
-"""A gRPC server as jobrec runs it: health, reflection, token, bounded queue, graceful stop."""
+"""The gRPC server of jobrec's services: health, reflection, token, bounded queue, graceful stop."""
 
 import asyncio
 import logging
@@ -18,15 +18,15 @@ from apps.rpc.credentials import TokenInterceptor, bind
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_LIMIT = 100 * 1024 * 1024  # bytes
-LINGER = 0.5  # seconds, for callers to hear that their stream has ended
+MAX_MESSAGE_BYTES = 100 * 1024 * 1024
+LINGER = 0.5  # seconds in which callers learn that their stream has ended
 
 Drain = Callable[[float], Awaitable[bool]]
 
 
 @dataclass
 class RunningServer:
-    """A started server. `port` is the one it got where the address asked for port 0."""
+    """A started server and its port, which the system chooses if the address names port 0."""
 
     server: grpc.aio.Server
     health: health.aio.HealthServicer
@@ -36,10 +36,10 @@ class RunningServer:
     stopped: bool = False
 
     def stop(self, *, grace: float = 10.0) -> None:
-        """Tells health watchers, takes no new call, lets those under way finish within `grace` seconds. Idempotent.
+        """Stop gracefully: report NOT_SERVING, take no new call, let open calls finish within `grace` seconds. Idempotent.
 
-        Streams are ended before the connections are: a caller that is still sending when its connection is closed
-        may lose the last answers unread.
+        Streams end before their connections, since a caller that still sends when its connection closes may lose the
+        last responses.
         """
         if not self.stopped:
             self.stopped = True
@@ -67,13 +67,12 @@ def start_server(
     threads: int = 1,
     drain: Drain = _nothing_to_drain,
 ) -> RunningServer:
-    """Starts serving `service_name` on `address`, in an event loop with a thread of its own.
+    """Start a server of `service_name` on `address`, with its event loop in a thread of its own.
 
-    At most `calls` are taken at a time; a further one is answered RESOURCE_EXHAUSTED. Methods that are no coroutines run in
-    `threads` threads.
-    `drain` is called at the stop with the seconds it may take, to end calls that would go on for longer, and says whether
-    there were any.
-    Raises RuntimeError where the address is taken, ImproperlyConfigured where it is open to others unprotected.
+    It takes at most `calls` calls at a time and answers further ones with RESOURCE_EXHAUSTED. Methods that are not
+    coroutines run in `threads` threads. At the stop it calls `drain` with the seconds left: that ends calls which would
+    last longer, and returns whether there were any.
+    Raises RuntimeError if the port is taken, and ImproperlyConfigured if the address is open to others but unprotected.
     """
     loop = asyncio.new_event_loop()
 
@@ -83,9 +82,9 @@ def start_server(
             interceptors=[TokenInterceptor(settings.RPC_TOKEN)] if settings.RPC_TOKEN else [],
             maximum_concurrent_rpcs=calls,
             options=[
-                ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-                ("grpc.max_send_message_length", MESSAGE_LIMIT),
-                ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.so_reuseport", 0),  # a second server on the port fails instead of sharing it
             ],
         )
         register(server)
@@ -110,7 +109,7 @@ def start_server(
 
 
 def wait_for_signal() -> None:
-    """Returns at SIGTERM or SIGINT. Call from the main thread."""
+    """Block until SIGTERM or SIGINT. Call it in the main thread."""
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

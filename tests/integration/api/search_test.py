@@ -10,7 +10,6 @@ from apps.candidates.models import Candidate
 from apps.embeddings.client import embedding_server
 from apps.embeddings.models import CandidateEmbedding
 from apps.recommendations.text_index import index_texts
-from apps.rpc import breakers
 from apps.rpc.errors import TransientRpcError
 from tests.integration.api.conftest import Api, names
 
@@ -57,7 +56,6 @@ def test_an_embedding_server_that_says_nothing_is_soon_asked_no_more(anonymous: 
                 assert anonymous.data(query, text="driver")["searchPostings"]["degraded"] is True
             called.assert_not_called()
         finally:
-            breakers.note_closed(settings.EMBEDDING_ADDRESS)
             embedding_server().close()
             embedding_server.cache_clear()
 

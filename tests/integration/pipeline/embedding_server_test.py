@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from apps.rpc.client import CHANNEL_OPTIONS
-from apps.rpc.server import MESSAGE_LIMIT
+from apps.rpc.server import MAX_MESSAGE_BYTES
 from jobrec_site.local.preflight import free_ports
 from proto import embedding_pb2, embedding_pb2_grpc
 from tests.stack import Stack, wait_until
@@ -119,7 +119,7 @@ def test_a_server_that_others_can_reach_must_be_protected(server: Stack) -> None
     for name in ("RPC_TOKEN", "EMBED_METRICS_BIND"):
         server.environment.pop(name)
     output = server.manage("embedding_server", "--bind", "0.0.0.0:0", status=1)
-    assert "can be reached from other machines: set RPC_TOKEN" in output
+    assert "is open to other machines: set RPC_TOKEN" in output
 
 
 def test_metrics_that_cannot_be_served_are_named(server: Stack) -> None:
@@ -182,7 +182,7 @@ def test_a_stream_gives_the_vectors_of_a_single_call(channel: grpc.Channel) -> N
 
 def test_messages_of_up_to_a_hundred_megabytes_pass(server: Stack, channel: grpc.Channel) -> None:
     text = "nurse " * 17_000_000  # 102 MB, of which the model reads its windows
-    assert MESSAGE_LIMIT - 10_000_000 < len(text) < MESSAGE_LIMIT
+    assert MAX_MESSAGE_BYTES - 10_000_000 < len(text) < MAX_MESSAGE_BYTES
     [answer] = stream(channel, [[text, "welder"]])
     assert [len(each.vector) for each in answer.outputs] == [4 * 384, 4 * 384]
     assert len(embed(channel, text).vectors) == 4 * 384
