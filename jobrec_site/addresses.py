@@ -1,6 +1,6 @@
-"""Where the embedded servers listen, and how one Redis URL becomes the three that jobrec uses.
+"""The addresses of the embedded servers, and the three URLs that jobrec derives from one Redis URL.
 
-Pure functions: the settings, the local stack and the tests all ask here, so they cannot disagree.
+Pure functions, shared by the settings, the local stack and the tests.
 """
 
 import hashlib
@@ -9,28 +9,30 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 # A UNIX socket path may have 107 characters on Linux (unix(7)); PostgreSQL appends `/.s.PGSQL.5432`.
-LONGEST_SOCKET_FOLDER = 107 - len("/.s.PGSQL.5432") - 1
+MAX_SOCKET_FOLDER_CHARACTERS = 107 - len("/.s.PGSQL.5432") - 1
 
 
 def socket_folder(data_folder: Path) -> Path:
-    """Folder of the embedded servers' sockets: inside `data_folder`, or in /tmp where that path is too long."""
+    """The folder of the embedded servers' sockets: in `data_folder`, or in /tmp if that path is too long."""
     folder = data_folder / "run"
-    if len(str(folder)) <= LONGEST_SOCKET_FOLDER:
+    if len(str(folder)) <= MAX_SOCKET_FOLDER_CHARACTERS:
         return folder
     digest = hashlib.sha256(str(data_folder).encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"jobrec-{digest}"
 
 
 def embedded_database_url(data_folder: Path, *, name: str = "jobrec") -> str:
+    """The URL of a database on the embedded PostgreSQL server."""
     return f"postgresql://postgres@/{name}?host={quote(str(socket_folder(data_folder)))}"
 
 
 def embedded_redis_url(data_folder: Path) -> str:
+    """The URL of the embedded Valkey server."""
     return f"unix://{socket_folder(data_folder)}/valkey.sock"
 
 
 def embedded_addresses(data_folder: Path) -> dict[str, str]:
-    """The environment in which all data lies under `data_folder`, whatever the environment or .env said before."""
+    """Environment variables that put all data under `data_folder`, overriding the environment and .env."""
     redis = embedded_redis_url(data_folder)
     return {
         "JOBREC_DATA_DIR": str(data_folder),
@@ -43,7 +45,7 @@ def embedded_addresses(data_folder: Path) -> dict[str, str]:
 
 
 def redis_database(url: str, number: int) -> str:
-    """`url` (redis://, rediss:// or unix://) pointing at logical database `number`, in redis-py's form."""
+    """`url` (redis://, rediss:// or unix://) with logical database `number`, in the form of redis-py."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return f"unix://{parts.path}?db={number}"
@@ -51,7 +53,7 @@ def redis_database(url: str, number: int) -> str:
 
 
 def celery_url(url: str) -> str:
-    """redis-py's `unix://PATH?db=N` in the form Celery's broker and result backend take."""
+    """`url` of redis-py in the form of Celery's broker and result backend: they differ for UNIX sockets."""
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url

@@ -1,4 +1,4 @@
-"""Pages of what comes from libraries, in the theme's dress: users, groups, schedules."""
+"""Admin pages for models of libraries, restyled by the theme: users, groups, schedules."""
 
 from typing import Any
 
@@ -26,16 +26,17 @@ from apps.api.admission import address_of
 
 
 class LoginForm(AuthenticationForm):
-    """Each try costs a slow hash, and may be a guess."""
+    """The login form, with a rate limit per address: against guessing, and since each attempt costs a slow hash."""
 
     def clean(self) -> dict[str, Any]:
+        """Check the rate limit before the password."""
         wait = (
             seconds_to_wait(settings.RATE_LIMIT_LOGIN, f"login-{address_of(self.request)}")
             if self.request
             else None
         )
         if wait is not None:
-            raise ValidationError(f"Too many tries: try again in {wait} s.")
+            raise ValidationError(f"Too many attempts. Try again in {wait} s.")
         cleaned: dict[str, Any] = super().clean()
         return cleaned
 
@@ -55,7 +56,9 @@ for registered in (
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # no generic when it runs
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Users."""
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -70,14 +73,16 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # no ge
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass
+    """Groups."""
 
 
 class TaskSelectWidget(UnfoldAdminSelectWidget, beat.TaskSelectWidget):
-    """The registered tasks, as the theme draws a choice."""
+    """A choice of the registered tasks, in the style of the theme."""
 
 
 class PeriodicTaskForm(beat.PeriodicTaskForm):
+    """The form of a periodic task, with widgets of the theme."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["task"].widget = UnfoldAdminTextInputWidget()
@@ -86,6 +91,8 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, ModelAdmin):
+    """Periodic tasks."""
+
     form = PeriodicTaskForm
     list_display = ["name", "enabled", "scheduler", "task", "last_run_at", "total_run_count"]
     list_filter = [("enabled", BooleanRadioFilter), ("one_off", BooleanRadioFilter)]
@@ -95,19 +102,19 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, ModelAdmin):
 
 @admin.register(IntervalSchedule)
 class IntervalScheduleAdmin(beat.IntervalScheduleAdmin, ModelAdmin):
-    pass
+    """Intervals."""
 
 
 @admin.register(CrontabSchedule)
 class CrontabScheduleAdmin(beat.CrontabScheduleAdmin, ModelAdmin):
-    pass
+    """Crontabs."""
 
 
 @admin.register(SolarSchedule)
 class SolarScheduleAdmin(beat.SolarScheduleAdmin, ModelAdmin):
-    pass
+    """Schedules by the sun."""
 
 
 @admin.register(ClockedSchedule)
 class ClockedScheduleAdmin(beat.ClockedScheduleAdmin, ModelAdmin):
-    pass
+    """Schedules at one moment."""

@@ -1,4 +1,4 @@
-"""The admin's look and its sidebar. Everything the pages load lies on this server."""
+"""The theme and the sidebar of the admin. Its pages load nothing from other servers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ UNFOLD = {
     "SITE_SYMBOL": "work",
     "SITE_URL": "/admin/",
     "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "jobrec_site.dashboard.add_figures",
+    "DASHBOARD_CALLBACK": "jobrec_site.dashboard.add_statistics",
     "SIDEBAR": {"show_search": True, "navigation": "jobrec_site.admin_theme.navigation"},
     "COLORS": {
         "primary": {
@@ -32,7 +32,7 @@ UNFOLD = {
     },
 }
 
-# Group: (title, icon, model) of each table.
+# Groups of the sidebar: (title, icon, model) of each page
 GROUPS = {
     "Corpus": [
         ("Postings", "work", "postings.posting"),
@@ -62,7 +62,7 @@ GROUPS = {
 
 
 def navigation(_request: HttpRequest) -> list[dict[str, Any]]:
-    """Groups of links; the theme leaves out what the user may not see."""
+    """The groups of links in the sidebar. The theme hides those that the user may not see."""
     from django.conf import settings
 
     tools = [("GraphiQL", "terminal", reverse("graphql"))] if settings.GRAPHIQL else []

@@ -1,3 +1,5 @@
+"""Django's configuration of the site: the admin and the roles."""
+
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -9,7 +11,7 @@ from django.db.models.signals import post_migrate
 
 
 class AdminConfig(SimpleAdminConfig):
-    """Pages are loaded where they are served or checked (urls.py): workers and commands start without them."""
+    """The admin, without autodiscovery: urls.py loads the pages, so that workers and commands start faster."""
 
     def ready(self) -> None:
         for check in (check_dependencies, _check_pages):
@@ -17,10 +19,12 @@ class AdminConfig(SimpleAdminConfig):
 
 
 class JobrecSiteConfig(AppConfig):
+    """The site app: creates the roles after migrations."""
+
     name = "jobrec_site"
 
     def ready(self) -> None:
-        # Django announces migrations of apps with models only; the groups are rows of this one.
+        # Django sends post_migrate only for apps with models; the groups belong to this one.
         post_migrate.connect(_create_missing_roles, sender=apps.get_app_config("auth"))
 
 

@@ -1,4 +1,4 @@
-"""Cookies that no browser sends."""
+"""Middleware against malformed cookies."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 
 class UnreadableCookies:
-    """Middleware that drops cookies with a NUL: PostgreSQL takes none, so that looking a session up would fail."""
+    """Drop cookies that contain a NUL: PostgreSQL rejects it, so a session lookup would fail."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

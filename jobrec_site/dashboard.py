@@ -1,4 +1,4 @@
-"""The admin's first page: live figures, of the tables that the user may see."""
+"""The first page of the admin: live statistics of the tables that the user may see."""
 
 import logging
 from collections.abc import Callable
@@ -22,56 +22,56 @@ from apps.postings.models import Posting
 
 logger = logging.getLogger(__name__)
 
-LATEST_RUNS = 6
-BROKER_PATIENCE = 1.0  # seconds that the page waits for the broker
+MAX_RUNS = 6
+BROKER_TIMEOUT = 1.0  # seconds
 
-May = Callable[[str], bool]
+HasPermission = Callable[[str], bool]
 
 
-def add_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """unfold's callback: the context of the first page, with what it shows."""
-    may: May = request.user.has_perm
-    context["cards"] = _cards(may)
-    if may("embeddings.view_embeddingmodel"):
+def add_statistics(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Django-unfold's hook: add the statistics to the context of the first page."""
+    has_permission: HasPermission = request.user.has_perm
+    context["cards"] = _cards(has_permission)
+    if has_permission("embeddings.view_embeddingmodel"):
         context["active_model"] = active = EmbeddingModel.objects.active()
         context["coverage"] = [(kind.label, coverage_bar(coverage(active, kind))) for kind in Kind if active]
-    if may("embeddings.view_embeddingrun"):
+    if has_permission("embeddings.view_embeddingrun"):
         context["queues"] = queue_lengths()
         context["runs"] = _latest_runs()
     return context
 
 
 def queue_lengths() -> dict[str, int] | None:
-    """Messages that wait in each queue of the workers; None where the broker does not answer.
+    """The number of messages in each queue of the workers; None if the broker does not answer.
 
-    Celery keeps a queue as a Redis list under its name (its monitoring guide counts it so).
+    On Redis a queue is a list under the name of the queue (Celery's monitoring guide counts it this way).
     """
     broker = Redis.from_url(
         settings.REDIS_BROKER_URL,
-        socket_timeout=BROKER_PATIENCE,
-        socket_connect_timeout=BROKER_PATIENCE,
+        socket_timeout=BROKER_TIMEOUT,
+        socket_connect_timeout=BROKER_TIMEOUT,
         retry=Retry(NoBackoff(), 0),
     )
     try:
         with broker:
             return {queue.name: int(broker.llen(queue.name)) for queue in current_app.conf.task_queues}
     except RedisError as error:
-        logger.warning("the broker does not answer the dashboard: %s", error)
+        logger.warning("Cannot read the queue lengths: %s", error)
         return None
 
 
-def _cards(may: May) -> list[dict[str, str]]:
+def _cards(has_permission: HasPermission) -> list[dict[str, str]]:
     cards = []
-    if may("postings.view_posting"):
+    if has_permission("postings.view_posting"):
         postings = Posting.objects.aggregate(rows=Count("pk"), open=Count("pk", filter=_OPEN))
         cards.append(_card("Postings", postings["rows"], f"{postings['open']:,} open", "postings_posting"))
-    if may("candidates.view_candidate"):
+    if has_permission("candidates.view_candidate"):
         cards.append(_card("Candidates", Candidate.objects.count(), "", "candidates_candidate"))
-    if may("embeddings.view_deadletter"):
+    if has_permission("embeddings.view_deadletter"):
         count = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).count()
-        note = "rows that cannot be embedded" if count else "every row can be embedded"
+        note = "rows that cannot be embedded" if count else ""
         cards.append(_card("Open dead letters", count, note, "embeddings_deadletter", state__exact="open"))
-    if may("embeddings.view_embeddingrun"):
+    if has_permission("embeddings.view_embeddingrun"):
         count = EmbeddingRun.objects.unfinished().count()
         cards.append(_card("Runs in progress", count, "", "embeddings_embeddingrun"))
     return cards
@@ -96,5 +96,5 @@ def _latest_runs() -> list[dict[str, Any]]:
             "bar": run_bar(run),
             "created_at": run.created_at,
         }
-        for run in EmbeddingRun.objects.with_progress()[:LATEST_RUNS]
+        for run in EmbeddingRun.objects.with_progress()[:MAX_RUNS]
     ]

@@ -1,11 +1,11 @@
-"""The roles that come with jobrec, as groups of permissions.
+"""The default roles, as groups of permissions.
 
 Recruiters read candidates and interactions, and write postings, companies and candidates.
-Operators see runs, chunks, dead letters and models; they start, pause, resume and cancel runs, replay and discard
-dead letters, activate models, and edit schedules. They read no candidate.
+Operators see runs, chunks, dead letters and models. They start, pause, resume and cancel runs, replay and discard
+dead letters, activate models, and edit schedules. They cannot read candidates.
 
-A group is created with its permissions after `migrate` where it is missing. Later it belongs to the people who run
-this jobrec: what they change in the admin stays. Who shall sign in to the admin needs the flag "staff" besides.
+`migrate` creates a group that is missing. It never changes an existing one, so edits in the admin stay. Users need the
+flag "staff" as well to sign in to the admin.
 """
 
 from django.apps import apps
@@ -15,7 +15,7 @@ from django.db import transaction
 
 WRITE = ("view", "add", "change")
 
-# Group: model (app.name): what it may do.
+# Permissions of each group, by model
 ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "Recruiters": {
         "postings.posting": WRITE,
@@ -45,7 +45,7 @@ ROLES: dict[str, dict[str, tuple[str, ...]]] = {
 
 @transaction.atomic
 def create_missing_roles() -> None:
-    """Adds the groups that are not there by name. Idempotent."""
+    """Create the groups whose names do not exist yet. Idempotent."""
     for name, allowed in ROLES.items():
         group, created = Group.objects.get_or_create(name=name)
         if created:
@@ -60,6 +60,6 @@ def _permission(model: str, verb: str) -> Permission:
         content_type__app_label=app, content_type__model=name, codename=f"{verb}_{name}"
     )
     if not permissions.exists():
-        # Django creates an app's permissions when its turn comes after migrate, which may be later than now.
+        # Django may create the permissions of that app later in the same `migrate`.
         create_permissions(apps.get_app_config(app), verbosity=0)
     return permissions.get()

@@ -1,4 +1,4 @@
-"""A limit on every statement of the web processes. Workers have none: they build indexes."""
+"""The time limit of SQL statements in web processes. Workers have none, since they build indexes."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.db.backends.signals import connection_created
 
 
 def limit_statements() -> None:
-    """From now on every connection of this process that opens has the limit."""
+    """Set the limit on every connection that this process opens from now on."""
     connection_created.connect(_set_timeout, dispatch_uid="web statement timeout")
 
 

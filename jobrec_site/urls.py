@@ -1,3 +1,5 @@
+"""The URLs of the web server."""
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.templatetags.static import static
@@ -10,6 +12,7 @@ from jobrec_site.metrics import metrics
 
 
 def alive(_request: HttpRequest) -> HttpResponse:
+    """The liveness check: 200 from any web process that can answer."""
     return HttpResponse("alive\n", content_type="text/plain")
 
 

@@ -1,3 +1,5 @@
+"""The WSGI application of the web server."""
+
 import os
 from typing import Any
 
@@ -10,15 +12,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
 
 
 class Request(WSGIRequest):
-    """Django reads the Content-Type before anything could answer what is wrong with it."""
+    """A request that accepts a malformed Content-Type, so that the view can answer with an error."""
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         try:
-            super()._set_content_type_params(meta)  # type: ignore[misc]  # Django's own, and in no stub
-        except (
-            ValueError,
-            LookupError,
-        ):  # parameters in an encoding that nobody knows, or that is none of text
+            super()._set_content_type_params(meta)  # type: ignore[misc]  # not in the stubs
+        except (ValueError, LookupError):  # an unknown encoding, or one that is not for text
             self.content_type, self.content_params, self._encoding = "", {}, None
 
 
@@ -26,7 +25,7 @@ share_counters()
 application = get_wsgi_application()
 application.request_class = Request
 
-# Django had to be set up before. Without the URLs, the first reader of each process would wait for schema and pages.
+# Imported after Django is set up, so that the first request of each process need not wait for schema and pages.
 import jobrec_site.urls  # noqa: E402, F401
 from jobrec_site.statements import limit_statements  # noqa: E402
 

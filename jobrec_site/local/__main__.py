@@ -1,4 +1,4 @@
-"""`python -m jobrec_site.local run | demo`: what `make run` and `make demo` call."""
+"""`python -m jobrec_site.local run | demo`, which `make run` and `make demo` call."""
 
 import argparse
 import os
@@ -18,15 +18,20 @@ from jobrec_site.local.supervision import ProgramError
 
 
 def main() -> int:
+    """Run the command line. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m jobrec_site.local", description=__doc__)
     parser.add_argument("command", choices=["run", "demo"])
-    parser.add_argument("--postings", type=int, default=2_000, help="sample postings for an empty database")
-    parser.add_argument("--candidates", type=int, default=500, help="sample candidates for an empty database")
+    parser.add_argument(
+        "--postings", type=int, default=2_000, help="sample postings to load into an empty database"
+    )
+    parser.add_argument(
+        "--candidates", type=int, default=500, help="sample candidates to load into an empty database"
+    )
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))  # the terminal was closed
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))  # the terminal closed
     try:
         if arguments.command == "run":
             _run(arguments)
@@ -36,7 +41,7 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped", flush=True)
+        print("Stopped", flush=True)
         return 130 if arguments.command == "demo" else 0
     return 0
 
@@ -53,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> None:
         flower=settings.FLOWER_PORT,
     )
     with LocalJobrec(settings.DATA_DIR, ports) as jobrec:
-        jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates, whatever_comes=True)
+        jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates, tolerate_failures=True)
         jobrec.print_addresses()
         jobrec.stay_up()
 
@@ -62,7 +67,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="jobrec-demo-") as scratch:
         ports = free_ports()
         data = Path(scratch).resolve()
-        os.environ |= embedded_addresses(data) | {  # the demo never touches a real database
+        os.environ |= embedded_addresses(data) | {  # the demo never uses a real database
             "EMBEDDING_ADDRESS": f"127.0.0.1:{ports.embedding}",
             "EMBEDDING_BIND": f"127.0.0.1:{ports.embedding}",
             "INVALIDATION_ADDRESSES": f"127.0.0.1:{ports.invalidation}",

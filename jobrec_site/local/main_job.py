@@ -1,4 +1,4 @@
-"""The main job on one machine: servers up, sample loaded, rows embedded, recommendations printed."""
+"""The main job on one machine: start the servers, load a sample, embed it, print recommendations."""
 
 import os
 import secrets
@@ -34,15 +34,14 @@ EXAMPLE = (
 
 
 class LocalJobrec:
-    """Everything on this machine, from `with` to the end of it, however that comes.
+    """A context in which all servers and the programs called `names` run on this machine.
 
-    Needs DJANGO_SETTINGS_MODULE, and in the environment the addresses of `ports`. With DATABASE_URL or REDIS_URL
-    set, the server behind it is used instead of the embedded one. `names` are those of the application's programs
-    that are wanted.
+    The environment must contain DJANGO_SETTINGS_MODULE and the addresses of `ports`. If it contains DATABASE_URL or
+    REDIS_URL, that server is used instead of the embedded one.
     """
 
     def __init__(self, data: Path, ports: Ports, *, names: Collection[str] = programs.APPLICATION) -> None:
-        """Raises PreflightError."""
+        """Check that jobrec can start here. Raises PreflightError."""
         self._data, self._ports, self._names = data, ports, names
         self._lock = lock_data_folder(data)
         check_disk(data)
@@ -69,46 +68,48 @@ class LocalJobrec:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave what is not stopped yet
-        with suppress(OSError):  # the terminal may be gone
-            print("\nstopping …", flush=True)
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the stop
+        with suppress(OSError):  # the terminal may be closed
+            print("\nStopping …", flush=True)
         connection.close()
         mirror.close()
         self._supervisor.stop()
         self._lock.close()
 
-    def main_job(self, *, postings: int, candidates: int, whatever_comes: bool = False) -> None:
-        """From nothing to recommendations. Raises EmbeddedServerError, ProgramError or CommandError.
+    def main_job(self, *, postings: int, candidates: int, tolerate_failures: bool = False) -> None:
+        """Start everything, load a sample into an empty database, embed what is pending, and print recommendations.
 
-        With `whatever_comes` it goes on where somebody pauses or cancels a run meanwhile, or a row cannot be embedded.
+        With `tolerate_failures` it goes on if a run is paused or cancelled, or a row cannot be embedded.
+        Raises EmbeddedServerError, ProgramError or CommandError.
         """
         from apps.candidates.models import Candidate
         from apps.postings.models import Posting
 
         self._start_servers()
-        _say("preparing the database and the static files")
+        _print("Migrating the database and collecting static files")
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         self._ensure_admin()
-        # The candidates come last: while there are none, a first load may have been interrupted.
+        # Candidates are loaded last: if there are none, an earlier load may have been interrupted.
         if not (Candidate.objects.exists() or Posting.objects.exclude(source=SAMPLE).exists()):
             self._load_sample(postings, candidates)
-        _say(f"starting {', '.join(self._names)}")
+        _print(f"Starting {', '.join(self._names)}")
         self._supervisor.run(self._names)
-        _say("embedding what is pending")
+        _print("Embedding pending rows")
         try:
             call_command("embed", wait=True)
         except CommandError as error:
-            if not whatever_comes:
+            if not tolerate_failures:
                 raise
-            _say(str(error))
+            _print(str(error))
         print(flush=True)
         first = Candidate.objects.order_by("pk").values_list("pk", flat=True).first()
         if first is not None:
             call_command("recommend", candidate=str(first), limit=5)
-        self._wait_for_those_that_serve()
+        self._wait_for_servers()
 
     def print_addresses(self) -> None:
+        """Print where everything can be reached, with the password of the admin."""
         ports = self._ports
         print(
             f"\njobrec is up\n"
@@ -123,17 +124,17 @@ class LocalJobrec:
         )
 
     def stay_up(self) -> None:
-        """Until Ctrl-C; says it when a process cannot be kept up."""
-        said: set[str] = set()
+        """Run until Ctrl-C. Prints the log of a process that keeps dying."""
+        reported: set[str] = set()
         while True:
             time.sleep(2)
-            for name in set(self._supervisor.failed()) - said:
-                said.add(name)
-                _say(f"\n{name} keeps dying; the end of its log:\n{self._supervisor.log_end(name)}")
+            for name in set(self._supervisor.failed()) - reported:
+                reported.add(name)
+                _print(f"\n{name} keeps dying; the end of its log:\n{self._supervisor.log_end(name)}")
 
     def _start_servers(self) -> None:
         if self._servers:
-            _say(f"starting embedded {' and '.join(self._servers)}")
+            _print(f"Starting embedded {' and '.join(self._servers)}")
             self._supervisor.run(self._servers)
         if self._own_valkey:
             embedded.wait_for_valkey(self._data)
@@ -141,8 +142,8 @@ class LocalJobrec:
             embedded.wait_for_postgres(self._data)
             embedded.create_database(self._data)
 
-    def _wait_for_those_that_serve(self) -> None:
-        """They come up while rows are embedded. Raises ProgramError."""
+    def _wait_for_servers(self) -> None:
+        """Wait until the programs that serve others do so. Raises ProgramError after 90 seconds."""
         ports = self._ports
         serving: dict[str, Callable[[], bool]] = {
             "web": lambda: _answers(f"http://127.0.0.1:{ports.web}/readyz"),
@@ -160,7 +161,7 @@ class LocalJobrec:
         folder = self._data / "sample"
         folder.mkdir(exist_ok=True)
         for kind, count in (("postings", postings), ("candidates", candidates)):
-            _say(f"the database holds no rows of yours: loading {count:,} sample {kind}")
+            _print(f"The database has no rows of yours: loading {count:,} sample {kind}")
             file = folder / f"{kind}.jsonl"
             call_command("generate_sample", kind, count=count, out=str(file), force=True, verbosity=0)
             call_command(f"import_{kind}", str(file), source=SAMPLE)
@@ -180,7 +181,7 @@ class LocalJobrec:
         return file.read_text()
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 

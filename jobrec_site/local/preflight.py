@@ -1,4 +1,4 @@
-"""What must be true before anything starts, each with what to do where it is not."""
+"""Checks before anything starts. Each error says what to do."""
 
 import fcntl
 import os
@@ -9,22 +9,25 @@ from typing import IO
 
 from jobrec_site.local.programs import Ports
 
-LEAST_DISK = 2 * 1024**3  # octets
+MIN_DISK_BYTES = 2 * 1024**3
 
 
 class PreflightError(Exception):
-    """Something is in the way; the message says what to do."""
+    """jobrec cannot start. The message says what to do."""
 
 
 def lock_data_folder(data: Path) -> IO[str]:
-    """Holds `data` for this process until the returned file is closed. Raises PreflightError where it is held."""
+    """Lock `data` for this process until the returned file is closed.
+
+    Raises PreflightError if another process holds the lock, or the folder cannot be written.
+    """
     try:
         data.mkdir(parents=True, exist_ok=True)
         lock = (data / "lock").open("w")
     except OSError as error:
         raise PreflightError(
-            f"cannot write to {data}: {error.strerror}. It may belong to another user (was jobrec run as root "
-            f"before?): give it to {os.environ.get('USER', 'this user')}, or set JOBREC_DATA_DIR"
+            f"Cannot write to {data}: {error.strerror}. Was jobrec run as root before? "
+            f"Give the folder to {os.environ.get('USER', 'this user')}, or set JOBREC_DATA_DIR."
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,7 +39,7 @@ def lock_data_folder(data: Path) -> IO[str]:
 
 
 def check_ports(ports: Ports) -> None:
-    """Raises PreflightError for a port that something else listens on."""
+    """Raise PreflightError if another program listens on one of the ports."""
     for variable, port in (
         ("WEB_PORT", ports.web),
         ("EMBEDDING_BIND and EMBEDDING_ADDRESS", ports.embedding),
@@ -45,21 +48,22 @@ def check_ports(ports: Ports) -> None:
     ):
         if not _is_free(port):
             raise PreflightError(
-                f"port {port} is taken by another program: stop it, or choose another port with {variable} "
+                f"Port {port} is in use by another program: stop it, or choose another port with {variable} "
                 "in the environment or in .env (see .env.example)"
             )
 
 
 def check_disk(data: Path) -> None:
+    """Raise PreflightError if the disk is nearly full."""
     free = shutil.disk_usage(data).free
-    if free < LEAST_DISK:
+    if free < MIN_DISK_BYTES:
         raise PreflightError(
-            f"only {free / 1024**3:.1f} GiB are free for {data}: make room for at least 2 GiB"
+            f"The disk is nearly full: {free / 1024**3:.1f} GiB are free for {data}, at least 2 GiB are needed"
         )
 
 
 def free_ports() -> Ports:
-    """Ports that were free a moment ago."""
+    """Ports that are free at this moment."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
     numbers = [each.getsockname()[1] for each in sockets]
     for each in sockets:

@@ -1,4 +1,4 @@
-"""The processes of jobrec, as the process manager starts them. The compose file starts the same."""
+"""The processes of jobrec, for the process manager. The compose file starts the same ones."""
 
 import sys
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Program:
-    """One process. `stop_seconds` is how long it may take to end in order before it is killed.
+    """One process. It is killed if it has not ended `stop_seconds` after the stop signal.
 
-    `others_need_it`: it is stopped only when those that may be talking to it have ended.
+    With `others_need_it` it is stopped after the processes that may be using it.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the processes listen, all on this machine only."""
+    """The ports of the processes, all on the loopback interface."""
 
     web: int = 8080
     embedding: int = 50051
@@ -36,7 +36,7 @@ class Ports:
 
 
 SERVERS = ("postgres", "valkey")
-# Enough to embed, write, invalidate and recommend.
+# The processes that embed, write and invalidate
 MAIN_JOB = ("sidecar", "embed-worker", "write-worker", "beat")
 APPLICATION = (
     "sidecar",
@@ -51,7 +51,7 @@ APPLICATION = (
 
 
 def servers(data: Path, *, postgres: bool = True, valkey: bool = True, fast: bool = False) -> list[Program]:
-    """The embedded servers that are wanted, prepared to start."""
+    """The embedded servers that are wanted, initialized."""
     wanted = []
     if postgres:
         # SIGINT is PostgreSQL's fast shutdown: open transactions are rolled back, nothing is lost.
@@ -62,7 +62,7 @@ def servers(data: Path, *, postgres: bool = True, valkey: bool = True, fast: boo
 
 
 def application(ports: Ports, *, web_workers: int = 2) -> list[Program]:
-    """The processes of jobrec itself, in the order in which they are best started."""
+    """The processes of jobrec itself, in the order in which to start them."""
     manage = [sys.executable, str(ROOT / "manage.py")]
     celery = [sys.executable, "-m", "celery", "--app", "workers.app"]
     return [
@@ -81,6 +81,7 @@ def application(ports: Ports, *, web_workers: int = 2) -> list[Program]:
 
 
 def web_command(port: int, *, host: str = "127.0.0.1", workers: int = 2) -> list[str]:
+    """The command of the web server."""
     granian = [str(Path(sys.executable).with_name("granian")), "--interface", "wsgi"]
     return [
         *granian,
@@ -90,10 +91,10 @@ def web_command(port: int, *, host: str = "127.0.0.1", workers: int = 2) -> list
         str(port),
         "--workers",
         str(workers),
-        # Each has a connection to the database; more than the cores can serve only wait for each other.
+        # Each thread has a database connection, and more than the cores can serve only wait for each other.
         "--blocking-threads",
         "16",
-        # A client that sends its body slowly would keep one from ending.
+        # A client that sends its body slowly would keep a worker from ending.
         "--workers-kill-timeout",
         "10",
         "jobrec_site.wsgi:application",

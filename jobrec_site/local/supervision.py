@@ -1,4 +1,4 @@
-"""supervisord as the process manager: one configuration file, spoken to over its own socket."""
+"""The process manager: supervisord, with a generated configuration, controlled over its socket."""
 
 import configparser
 import os
@@ -20,16 +20,16 @@ from jobrec_site.addresses import socket_folder
 from jobrec_site.local.programs import ROOT, Program
 
 STARTED = frozenset({"RUNNING"})
-GIVEN_UP = frozenset({"FATAL", "EXITED"})
+FAILED = frozenset({"FATAL", "EXITED"})
 STOPPING = "STOPPING"
 
 
 class ProgramError(Exception):
-    """A process did not start; the message holds the end of its log."""
+    """A process did not start. The message contains the end of its log."""
 
 
 class Supervisor:
-    """Runs programs under `data`: logs in `data`/log, restarted when they die, stopped together."""
+    """Runs programs with logs in `data`/log, restarts those that die, and stops them together."""
 
     def __init__(self, data: Path, programs: Sequence[Program]) -> None:
         self.logs = data / "log"
@@ -39,12 +39,12 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts supervisord itself, with no program running yet."""
+        """Start supervisord, without any program."""
         self.logs.mkdir(parents=True, exist_ok=True)
         self._socket.parent.mkdir(parents=True, exist_ok=True)
         self._configuration.write_text(self._render())
         self._configuration.chmod(0o600)
-        # A session of its own: Ctrl-C reaches only the command in the terminal, which stops everything in order.
+        # A session of its own, so that Ctrl-C reaches only the command in the terminal, which stops all in order
         self._process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(self._configuration)],
             cwd=ROOT,
@@ -55,38 +55,41 @@ class Supervisor:
         self._wait_for_socket()
 
     def run(self, names: Iterable[str], *, timeout: float = 60) -> None:
-        """Starts programs and returns when all are up. Raises ProgramError with the log of one that is not."""
+        """Start programs and wait until all run. Raises ProgramError with the log of one that does not."""
         names = list(names)
         for name in names:
             self._rpc().startProcess(name, False)
         until = time.monotonic() + timeout
         for name in names:
             while (state := self.state(name)) not in STARTED:
-                if state in GIVEN_UP or time.monotonic() > until:
+                if state in FAILED or time.monotonic() > until:
                     raise ProgramError(f"{name} did not start ({state.lower()}):\n{self.log_end(name)}")
                 time.sleep(0.1)
 
     def halt(self, name: str) -> None:
-        """Stops one program and waits for its end."""
+        """Stop one program and wait for its end."""
         self._rpc().stopProcess(name, True)
 
     def state(self, name: str) -> str:
+        """The state of a program, in supervisord's words."""
         return str(self._rpc().getProcessInfo(name)["statename"])
 
     def pid(self, name: str) -> int:
+        """The process id of a program; 0 if it does not run."""
         return int(self._rpc().getProcessInfo(name)["pid"])
 
     def failed(self) -> list[str]:
-        """Programs that died and that supervisord no longer tries to start."""
+        """Programs that died and that supervisord no longer restarts."""
         return [info["name"] for info in self._rpc().getAllProcessInfo() if info["statename"] == "FATAL"]
 
     def log_end(self, name: str, lines: int = 15) -> str:
+        """The last lines of a program's log, indented."""
         path = self.logs / f"{name}.log"
         text = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
         return "\n".join(f"    {line}" for line in text) or "    (its log is empty)"
 
     def stop(self) -> None:
-        """Stops the programs together, then the servers they need, then supervisord. Returns when all have ended."""
+        """Stop the programs, then the servers that they use, then supervisord, and wait until all have ended."""
         if self._process is None:
             return
         programs = self._programs.values()
@@ -100,7 +103,7 @@ class Supervisor:
         self._process = None
 
     def _kill_all(self, process: "subprocess.Popen[bytes]") -> None:
-        """supervisord first, which would start the others again; they have process groups of their own."""
+        """Kill supervisord first, since it would restart the programs, then each of them."""
         left = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
@@ -113,13 +116,13 @@ class Supervisor:
         for name in names:
             try:
                 self._rpc().stopProcess(name, False)
-            except (OSError, Fault):  # supervisord is gone, or the program was not running
+            except (OSError, Fault):  # supervisord has ended, or the program was not running
                 continue
             stopping.append(name)
         try:
-            while any(self.state(name) == STOPPING for name in stopping):  # at most for their `stop_seconds`
+            while any(self.state(name) == STOPPING for name in stopping):  # for their `stop_seconds` at most
                 time.sleep(0.1)
-        except OSError:  # supervisord is gone, and took them with it or left them for good
+        except OSError:  # supervisord has ended
             return
 
     def _rpc(self) -> Any:
@@ -134,7 +137,7 @@ class Supervisor:
                 time.sleep(0.1)
             else:
                 return
-        raise ProgramError("supervisord did not start: see " + str(self.logs / "supervisord.log"))
+        raise ProgramError(f"supervisord did not start: see {self.logs / 'supervisord.log'}")
 
     def _render(self) -> str:
         sections: dict[str, dict[str, str]] = {
@@ -146,7 +149,7 @@ class Supervisor:
                 "directory": str(ROOT),
                 "minfds": "1024",
             }
-            | ({"user": "root"} if os.geteuid() == 0 else {}),  # said aloud, since it warns otherwise
+            | ({"user": "root"} if os.geteuid() == 0 else {}),  # it warns if no user is named
             "rpcinterface:supervisor": {
                 "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
             },
@@ -167,7 +170,7 @@ class Supervisor:
             "autostart": "false",
             "autorestart": "true",
             "startsecs": "1",
-            "startretries": "10",  # a server that was killed may find its own remains in the way for a while
+            "startretries": "10",  # a killed server may find its stale lock for a while
             "stopsignal": program.stop_signal,
             "stopwaitsecs": str(program.stop_seconds),
             "killasgroup": "true",
@@ -178,7 +181,7 @@ class Supervisor:
         }
         if program.user:
             section["user"] = program.user
-            section["directory"] = "/"  # a folder that this user may enter
+            section["directory"] = "/"  # this user may not enter the others
         variables = {"JOBREC_PROCESS": program.name} | program.environment
         section["environment"] = ",".join(f'{key}="{_escape(value)}"' for key, value in variables.items())
         return section

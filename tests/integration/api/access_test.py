@@ -167,7 +167,7 @@ def test_tries_to_sign_in_are_counted(settings: Any, client: Client) -> None:
     User.objects.create_superuser("root", password="the right one")
     wrong, right = ({"username": "root", "password": given} for given in ("a guess", "the right one"))
     told = [client.post("/admin/login/", wrong).content.decode() for _ in range(3)]
-    assert ["Too many tries: try again in" in page for page in told] == [False, False, True]
+    assert ["Too many attempts. Try again in" in page for page in told] == [False, False, True]
     assert client.post("/admin/login/", right).status_code == 200  # and nobody is signed in
     assert client.post("/admin/login/?next=/admin/", right, REMOTE_ADDR="10.0.0.9").status_code == 302
 

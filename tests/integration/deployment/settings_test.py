@@ -24,13 +24,13 @@ WRONG = {
 
 
 def check(**variables: str) -> "subprocess.CompletedProcess[str]":
-    kept = {
+    inherited = {
         name: value for name, value in os.environ.items() if not re.match("DJANGO|DATABASE|REDIS|DEBUG", name)
     }
     return subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=ROOT,
-        env=kept | variables,
+        env=inherited | variables,
         capture_output=True,
         text=True,
         timeout=120,
@@ -38,21 +38,21 @@ def check(**variables: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_the_deployment_check_is_clean_over_https() -> None:
+def test_deployment_check_passes_with_https() -> None:
     secret = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     done = check(HTTPS="1", SECRET_KEY=secret, ALLOWED_HOSTS="jobs.example.org")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no issues" in done.stdout
 
 
-def test_it_would_complain_without_https() -> None:
+def test_deployment_check_fails_without_https() -> None:
     done = check(HTTPS="0")
     assert done.returncode == 1
     assert "security.W004" in done.stderr  # no HSTS
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_value_that_is_not_understood_is_named_with_what_would_be_right(wrong: str) -> None:
+def test_invalid_value_is_reported_with_its_variable_and_the_remedy(wrong: str) -> None:
     name, _, value = wrong.partition("=")
     done = check(**{name: value})
     assert done.returncode == 1
@@ -62,7 +62,7 @@ def test_a_value_that_is_not_understood_is_named_with_what_would_be_right(wrong:
     assert "secret" not in done.stderr
 
 
-def test_values_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_are_read_without_interpolation(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"KEY": "$HOME#1", "LIMIT": " ", "FLAG": "Yes"}.items():
         monkeypatch.setenv(name, value)
     env = Variables()

@@ -1,4 +1,4 @@
-"""`make run` and `make demo` as a person meets them, from nothing to Ctrl-C."""
+"""`make run` and `make demo` from an empty folder to Ctrl-C."""
 
 import os
 import re
@@ -24,33 +24,33 @@ SMALL = ["--postings", "40", "--candidates", "10"]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """A newcomer's: none of the test run's own settings of addresses."""
-    kept = {
+    """The environment of a new user: without the addresses of the test run."""
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not re.match("DJANGO|DATABASE|REDIS|JOBREC", name)
     }
-    return kept | {"EMBEDDING_NICE": "0"} | changes  # what other tests do meanwhile shall not go first
+    return inherited | {"EMBEDDING_NICE": "0"} | changes  # other tests run at the same time
 
 
 def marked(mark: str) -> list[list[str]]:
-    """Command lines of the processes that carry `mark` in their environment."""
+    """Command lines of the processes with `mark` in their environment."""
     found = []
     for process in psutil.process_iter():
         try:
             if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("JOBREC_TEST_MARK") == mark:
                 found.append(process.cmdline())
         except psutil.Error:
-            continue  # gone meanwhile, or another user's
+            continue  # it ended, or belongs to another user
     return found
 
 
-def test_demo_recommends_and_leaves_nothing_behind() -> None:
+def test_demo_prints_recommendations_and_leaves_no_process_behind() -> None:
     mark = uuid4().hex
     done = subprocess.run(
         [*COMMAND, "demo", *SMALL],
         cwd=ROOT,
-        # Somebody's own servers, as in .env: it must not go near them.
+        # The demo must not use servers that are configured in .env.
         env=environment(
             JOBREC_TEST_MARK=mark,
             DATABASE_URL="postgresql://nobody@127.0.0.1:1/theirs",
@@ -70,7 +70,7 @@ def test_demo_recommends_and_leaves_nothing_behind() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """What is started within it hears Ctrl-C, also where these tests run in a shell's background: that ignores it."""
+    """A context whose processes receive Ctrl-C even if the tests run in the background of a shell, which ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -80,6 +80,8 @@ def interruptible() -> Iterator[None]:
 
 @dataclass
 class Running:
+    """A running `make run`."""
+
     process: "subprocess.Popen[str]"
     data: Path
     variables: dict[str, str]
@@ -89,7 +91,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """`make run` on a folder of its own, up."""
+    """A `make run` on a folder of its own, after it has printed its addresses."""
     data, ports = tmp_path_factory.mktemp("run") / "data", free_ports()
     variables = environment(
         JOBREC_DATA_DIR=str(data),
@@ -125,7 +127,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         process.stdout.close()
 
 
-def test_a_second_one_on_the_same_folder_is_refused(running: Running) -> None:
+def test_run_refuses_a_data_folder_that_is_in_use(running: Running) -> None:
     done = subprocess.run(
         [*COMMAND, "run"],
         cwd=ROOT,
@@ -139,17 +141,17 @@ def test_a_second_one_on_the_same_folder_is_refused(running: Running) -> None:
     assert f"jobrec already runs on {running.data}: stop it first" in done.stderr
 
 
-def test_a_port_that_is_taken_is_named(running: Running, tmp_path: Path) -> None:
+def test_run_names_a_port_that_is_in_use(running: Running, tmp_path: Path) -> None:
     variables = running.variables | {"JOBREC_DATA_DIR": str(tmp_path)}
     done = subprocess.run(
         [*COMMAND, "run"], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert f"port {variables['WEB_PORT']} is taken by another program" in done.stderr
+    assert f"Port {variables['WEB_PORT']} is in use by another program" in done.stderr
     assert "WEB_PORT" in done.stderr
 
 
-def test_a_command_without_a_database_says_how_to_start_one(tmp_path: Path) -> None:
+def test_command_without_a_database_says_how_to_start_one(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "models", "list"],
         cwd=ROOT,
@@ -165,8 +167,8 @@ def test_a_command_without_a_database_says_how_to_start_one(tmp_path: Path) -> N
     assert "Traceback" not in done.stderr
 
 
-def test_a_data_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "secret-key").mkdir()  # nor can root read this one
+def test_run_names_a_data_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "secret-key").mkdir()  # not even root can read this
     done = subprocess.run(
         [*COMMAND, "run"],
         cwd=ROOT,
@@ -177,12 +179,12 @@ def test_a_data_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert f"{tmp_path / 'secret-key'}: " in done.stderr
-    assert "was jobrec run as root before?" in done.stderr
+    assert f"Cannot store the secret key in {tmp_path / 'secret-key'}: " in done.stderr
+    assert "Was jobrec run as root before?" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_data_folder_of_another_postgres_is_refused(tmp_path: Path) -> None:
+def test_run_refuses_a_data_folder_of_another_postgres_version(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("16\n")
     ports = free_ports()
@@ -195,10 +197,10 @@ def test_a_data_folder_of_another_postgres_is_refused(tmp_path: Path) -> None:
         [*COMMAND, "run"], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert "was made by PostgreSQL 16, this jobrec runs 18" in done.stderr
+    assert "was made by PostgreSQL 16, but this jobrec runs 18" in done.stderr
 
 
-def test_the_pages_work_in_a_browser(running: Running) -> None:
+def test_pages_work_in_a_browser_without_requests_to_other_servers(running: Running) -> None:
     [password] = re.findall(r"user admin, password (\S+)", "".join(running.output))
     with browser_page() as page:
         problems: list[str] = []
@@ -226,7 +228,7 @@ def test_the_pages_work_in_a_browser(running: Running) -> None:
         assert problems == []
 
 
-def test_flower_sees_the_workers(running: Running) -> None:
+def test_flower_lists_the_workers(running: Running) -> None:
     import urllib.request
 
     with urllib.request.urlopen(
@@ -237,12 +239,12 @@ def test_flower_sees_the_workers(running: Running) -> None:
     assert "write@" in text
 
 
-def test_ctrl_c_stops_everything_and_the_second_start_is_quick_and_keeps_the_data(running: Running) -> None:
+def test_ctrl_c_stops_everything_and_the_next_start_keeps_the_data(running: Running) -> None:
     children = psutil.Process(running.process.pid).children(recursive=True)
     assert len(children) >= 9
     running.process.send_signal(signal.SIGINT)
     time.sleep(0.5)
-    running.process.send_signal(signal.SIGINT)  # impatient, while it stops
+    running.process.send_signal(signal.SIGINT)  # a second time, while it stops
     assert running.process.wait(120) == 0
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     again = subprocess.Popen(
@@ -262,5 +264,5 @@ def test_ctrl_c_stops_everything_and_the_second_start_is_quick_and_keeps_the_dat
     text = "".join(output)
     assert "nothing is pending" in text
     assert "sample" not in text
-    again.send_signal(signal.SIGTERM)  # while most of it is still starting
+    again.send_signal(signal.SIGTERM)  # while most programs are still starting
     assert again.wait(120) == 143

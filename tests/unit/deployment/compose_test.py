@@ -1,4 +1,4 @@
-"""No container engine runs here: the compose file is held against the settings and against what `make run` starts."""
+"""The compose file agrees with the settings and with `make run`. No container engine is needed."""
 
 import re
 import shlex
@@ -23,13 +23,13 @@ def compose() -> dict[str, Any]:
 
 
 def settings_variables() -> dict[str, str]:
-    """Every variable that the settings read, with its default as written there."""
+    """Every variable that the settings read, with its default as it is written there."""
     text = (ROOT / "jobrec_site" / "settings.py").read_text()
     return dict(re.findall(r'env(?:\.\w+)?\(\s*"([A-Z0-9_]+)", default=(.+?)(?:\)|, \w+=)', text))
 
 
 def example_variables() -> dict[str, str]:
-    """As they are read from a copy of it in which every line that sets one is let in."""
+    """The variables of .env.example, read with every assignment uncommented."""
 
     class Listed(environ.Env):
         ENVIRON: ClassVar[dict[str, str]] = {}
@@ -39,10 +39,10 @@ def example_variables() -> dict[str, str]:
     return Listed.ENVIRON
 
 
-def test_the_example_lists_every_variable_with_its_default() -> None:
+def test_env_example_lists_every_variable_with_its_default() -> None:
     read, listed = settings_variables(), example_variables()
-    own_of_others = {"FLOWER_BASIC_AUTH", "POSTGRES_PASSWORD"}  # read by Flower, by the compose file
-    assert set(listed) - own_of_others == set(read) - {"JOBREC_PROCESS"}
+    read_by_others = {"FLOWER_BASIC_AUTH", "POSTGRES_PASSWORD"}  # by Flower and by the compose file
+    assert set(listed) - read_by_others == set(read) - {"JOBREC_PROCESS"}
     for name in listed.keys() & read.keys():
         default = read[name]
         if re.fullmatch(r"[\d_.]+", default):
@@ -51,24 +51,24 @@ def test_the_example_lists_every_variable_with_its_default() -> None:
             assert listed[name] == default.strip('"'), name
 
 
-def test_every_process_of_make_run_is_a_service(compose: dict[str, Any]) -> None:
+def test_compose_has_a_service_for_every_process_of_make_run(compose: dict[str, Any]) -> None:
     services = set(compose["services"]) - SERVERS - {"embed-worker-gpu"}
     assert services == set(APPLICATION)
 
 
-def test_services_run_what_make_run_runs(compose: dict[str, Any]) -> None:
-    def essence(arguments: list[str]) -> list[str]:
-        """Without the interpreter's path and without addresses, which differ by intention."""
+def test_compose_services_run_the_commands_of_make_run(compose: dict[str, Any]) -> None:
+    def comparable(arguments: list[str]) -> list[str]:
+        """The command without the path of the interpreter and without addresses, which differ on purpose."""
         words = [Path(word).name for word in arguments]
         words = [word for word in words if word not in {"python", "-m"} and not word.startswith("python3")]
         return [word for word in words if not re.search(r"address|port|host|^\d+(\.\d+){3}$|^\d+$|^\$", word)]
 
     for program in application(Ports()):
         service = compose["services"][program.name]
-        assert essence(service["command"]) == essence(program.arguments), program.name
+        assert comparable(service["command"]) == comparable(program.arguments), program.name
 
 
-def test_every_management_command_exists(compose: dict[str, Any]) -> None:
+def test_compose_uses_only_management_commands_that_exist(compose: dict[str, Any]) -> None:
     known = get_commands()
     for name, service in compose["services"].items():
         words = service.get("command", []) + service.get("healthcheck", {}).get("test", [])
@@ -76,14 +76,14 @@ def test_every_management_command_exists(compose: dict[str, Any]) -> None:
             assert words[words.index("manage.py") + 1] in known, name
 
 
-def test_every_variable_is_one_that_the_settings_read(compose: dict[str, Any]) -> None:
+def test_compose_sets_only_variables_that_the_settings_read(compose: dict[str, Any]) -> None:
     read = set(settings_variables())
     for name, service in compose["services"].items():
         if name not in SERVERS - {"migrate"}:
             assert set(service["environment"]) <= read, name
 
 
-def test_addresses_name_services_and_their_ports(compose: dict[str, Any]) -> None:
+def test_compose_addresses_name_services_and_their_ports(compose: dict[str, Any]) -> None:
     environment = compose["x-environment"]
     for address, bind in (
         ("EMBEDDING_ADDRESS", "EMBEDDING_BIND"),
@@ -97,27 +97,27 @@ def test_addresses_name_services_and_their_ports(compose: dict[str, Any]) -> Non
         assert host in compose["services"]
 
 
-def test_every_service_is_watched(compose: dict[str, Any]) -> None:
-    unwatched = {name for name, service in compose["services"].items() if "healthcheck" not in service}
-    assert unwatched == {"migrate", "beat", "cache-warmer"}
+def test_every_compose_service_has_a_health_check(compose: dict[str, Any]) -> None:
+    unchecked = {name for name, service in compose["services"].items() if "healthcheck" not in service}
+    assert unchecked == {"migrate", "beat", "cache-warmer"}
 
 
-def test_the_gpu_profile_is_the_embed_worker_on_a_gpu(compose: dict[str, Any]) -> None:
-    usual, gpu = (compose["services"][name] for name in ("embed-worker", "embed-worker-gpu"))
+def test_gpu_profile_differs_from_the_embed_worker_only_in_the_device(compose: dict[str, Any]) -> None:
+    cpu, gpu = (compose["services"][name] for name in ("embed-worker", "embed-worker-gpu"))
     assert gpu["profiles"] == ["gpu"]
-    assert gpu["environment"] == usual["environment"] | {"EMBEDDING_DEVICE": "cuda"}
-    assert gpu["command"][: len(usual["command"])] == usual["command"]
+    assert gpu["environment"] == cpu["environment"] | {"EMBEDDING_DEVICE": "cuda"}
+    assert gpu["command"][: len(cpu["command"])] == cpu["command"]
     [device] = gpu["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
 
 
-def test_the_web_answers_its_own_health_check_whatever_hosts_are_allowed(compose: dict[str, Any]) -> None:
+def test_web_health_check_uses_a_host_that_is_always_allowed(compose: dict[str, Any]) -> None:
     [host] = re.findall(r"http://([^:/]+)", compose["services"]["web"]["healthcheck"]["test"][-1])
     assert host in re.sub(r"\$\{[^}]*\}", "", compose["x-environment"]["ALLOWED_HOSTS"]).split(",")
 
 
-def test_only_the_proxy_is_reached_from_elsewhere(compose: dict[str, Any]) -> None:
-    """Granian has no timeout for bodies: whoever sends them slowly would hold its threads."""
+def test_compose_publishes_only_the_proxy_to_other_machines(compose: dict[str, Any]) -> None:
+    """Granian has no timeout for request bodies, so a slow client would block its threads."""
     published = {
         name: service["ports"] for name, service in compose["services"].items() if "ports" in service
     }
@@ -126,10 +126,10 @@ def test_only_the_proxy_is_reached_from_elsewhere(compose: dict[str, Any]) -> No
     configuration = compose["configs"]["proxy"]["content"]
     assert "server web:8080;" in configuration
     assert "proxy_request_buffering off" not in configuration
-    assert "$" not in configuration.replace("$$", "")  # else compose would put variables of its own in
+    assert "$" not in configuration.replace("$$", "")  # otherwise compose would interpolate them
 
 
-def test_the_broker_never_evicts(compose: dict[str, Any]) -> None:
+def test_compose_broker_never_evicts_keys(compose: dict[str, Any]) -> None:
     command = shlex.join(compose["services"]["valkey"]["command"])
     assert "--maxmemory-policy noeviction" in command
     assert "--appendonly yes" in command
