@@ -109,6 +109,10 @@ proto: .venv/dev  ## Writes the gRPC stubs again from the .proto files
 schema: .venv/dev  ## Prints the GraphQL schema into schema.graphql
 	@$(RUN) manage.py graphql_schema --out schema.graphql --verbosity 0
 
+.PHONY: reference
+reference: .venv/dev  ## Writes the pages of settings, commands and metrics in docs/reference
+	@$(RUN) -m tools.reference
+
 .PHONY: requirements
 requirements:  ## Writes requirements/*.txt from pyproject.toml
 	@$(PYTHON) -m tools.requirements

@@ -15,7 +15,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_MARKDOWN_LINE = 140
-GENERATED = ("proto/jobrec/", "apps/sample/words/", "apps/api/static/", "LICENSE", "requirements/")
+GENERATED = (
+    "proto/jobrec/",
+    "apps/sample/words/",
+    "apps/api/static/",
+    "LICENSE",
+    "requirements/",
+    "docs/reference/commands.md",
+)
 PUBLIC_NAMES = {"MOST_EXPERIENCED"}  # values of the GraphQL schema
 
 # A class is named by a noun, a bound by MAX_ or MIN_, a function by what it does.
@@ -50,7 +57,8 @@ def findings() -> Iterator[str]:
             yield from (f"{name}:{found}" for found in _identifiers(ast.parse(text)))
         for number, line in enumerate(text.splitlines(), 1):
             yield from (f"{name}:{number}: {found}" for found in _phrases(line))
-            if path.suffix == ".md" and len(line) > MAX_MARKDOWN_LINE:
+            is_table_row = line.startswith("|")  # a row of a table cannot be broken
+            if path.suffix == ".md" and len(line) > MAX_MARKDOWN_LINE and not is_table_row:
                 yield f"{name}:{number}: {len(line)} characters. Break the line at {MAX_MARKDOWN_LINE}."
 
 
