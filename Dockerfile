@@ -1,5 +1,5 @@
-# One image for every process of jobrec; the compose file says which command runs.
-#   base    web, sidecar, beat, write worker, Flower: no model
+# The images of all processes of jobrec. The compose file has their commands.
+#   base    web, cache warmer, sidecar, beat, write worker, Flower: without the model
 #   worker  embed worker and embedding server: with the model
 ARG PYTHON=3.11
 
@@ -10,7 +10,7 @@ COPY requirements requirements
 RUN pip install -r requirements/base.txt -c requirements/constraints.txt
 RUN useradd --system --home /data jobrec && mkdir /data && chown jobrec /data
 COPY . .
-# Compiled here: the user of the processes may not write beside the code.
+# Compiled here, since the user of the processes cannot write next to the code.
 RUN python -m compileall -q apps jobrec_site proto workers
 RUN SECRET_KEY=build python manage.py collectstatic --no-input --verbosity 0
 USER jobrec
@@ -18,6 +18,6 @@ VOLUME /data
 
 FROM base AS worker
 USER root
-# CPU or CUDA build of torch: whatever the package index gives for the pinned version.
+# The CPU or CUDA build of torch, depending on the package index.
 RUN pip install -r requirements/worker.txt -c requirements/constraints.txt
 USER jobrec

@@ -1,4 +1,4 @@
-"""Headless Chromium, where the machine has one."""
+"""Headless Chromium, if the machine has it."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-# Without these Chromium asks hosts of its maker for updates and experiments.
+# Without these, Chromium contacts servers of its vendor for updates and experiments.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -20,7 +20,7 @@ ARGUMENTS = [
 
 
 def chromium() -> str | None:
-    """Path of the browser, None where there is none."""
+    """The path of the browser, or None if none is installed."""
     return next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
         None,
@@ -29,7 +29,7 @@ def chromium() -> str | None:
 
 @contextmanager
 def browser_page(*, width: int = 1280, height: int = 900) -> Iterator[Page]:
-    """A page of a new browser; the test is skipped where the machine has no Chromium."""
+    """A page of a new browser. Skips the test if the machine has no Chromium."""
     path = chromium()
     if path is None:
         pytest.skip("no Chromium on this machine: run `make browser`")

@@ -1,4 +1,4 @@
-"""Embedded servers for the whole run, started with the first test that needs them."""
+"""Embedded servers for the whole test run, started by the first test that needs them."""
 
 import os
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ from hypothesis import settings as hypothesis_settings
 from jobrec_site.local import embedded
 from tests.settings import DATA
 
-# A submission is judged by the same examples each time; who runs the tests at home looks for new ones.
-# A busy machine is no finding.
+# In CI the examples are the same in every run; elsewhere each run tries new ones. A slow machine is not a failure.
 patient: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-hypothesis_settings.register_profile("home", **patient)
-hypothesis_settings.register_profile("judged", derandomize=True, **patient)
-hypothesis_settings.load_profile("judged" if os.environ.get("CI") else "home")
+hypothesis_settings.register_profile("random", **patient)
+hypothesis_settings.register_profile("repeatable", derandomize=True, **patient)
+hypothesis_settings.load_profile("repeatable" if os.environ.get("CI") else "random")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Create the user of the embedded PostgreSQL before parallel test processes would all create it."""
     if not hasattr(config, "workerinput"):
-        embedded.postgres_user()  # once, before processes that test side by side would both create it
+        embedded.postgres_user()
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Path]:
-    """PostgreSQL and Valkey on the run's data folder."""
+    """PostgreSQL and Valkey, on the data folder of the test run."""
     commands = embedded.prepare_postgres(DATA, fast=True), embedded.prepare_valkey(DATA, fast=True)
     started = [command.start() for command in commands]
     embedded.wait_for_postgres(DATA)
@@ -44,11 +44,11 @@ def servers() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: Path) -> None:
-    """pytest-django's hook before it creates the test database."""
+    """Start the servers before pytest-django creates the test database."""
 
 
 def empty_caches() -> None:
-    """Both cache levels of this process forget everything; so does the broker, to which hints may have been sent."""
+    """Clear both cache levels of this process, and the broker, which may contain hints."""
     from django.conf import settings
 
     from apps.caching import shared
@@ -63,12 +63,13 @@ def empty_caches() -> None:
 
 @pytest.fixture
 def clean_cache(servers: Path) -> None:
+    """Empty caches."""
     empty_caches()
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real material beside the checkout; tests that need it are skipped where it is missing."""
+    """Real data next to the checkout. Tests that need it are skipped if it is missing."""
     if not SHARED_DATA.is_dir():
-        pytest.skip(f"{SHARED_DATA} is not here")
+        pytest.skip(f"{SHARED_DATA} is missing")
     return SHARED_DATA

@@ -1,8 +1,8 @@
-"""Pictures of the pages of a running `make run`, into screenshots/.
+"""Take screenshots of the pages of a running `make run`, into screenshots/.
 
     python -m tests.screenshots
 
-Signs in as the administrator that `make run` created, and edits the sample postings, so that a run is under way.
+Signs in as the administrator that `make run` created. Edits sample postings, so that a run is in progress.
 """
 
 import os
@@ -24,7 +24,7 @@ ResultT = TypeVar("ResultT")
 
 FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
 WIDTH, HEIGHT = 1440, 900
-TOUCHED = 1_000  # postings edited, so that the run lasts for some pictures
+EDITED_POSTINGS = 1_000  # enough that the run lasts for several screenshots
 QUERY = """\
 {
   searchPostings(text: "nurse in intensive care", first: 5) {
@@ -40,19 +40,20 @@ QUERY = """\
 
 
 def main() -> int:
+    """Take all screenshots. Returns the exit status."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
     django.setup()
     from django.conf import settings
 
     password = settings.DATA_DIR / "admin-password"
     if not password.exists() or chromium() is None:
-        print("pictures need a running `make run` and Chromium", file=sys.stderr)
+        print("Screenshots need a running `make run` and Chromium", file=sys.stderr)
         return 1
     FOLDER.mkdir(exist_ok=True)
     web = f"http://localhost:{settings.WEB_PORT}"
     with browser_page(width=WIDTH, height=HEIGHT) as page:
         sign_in(page, web, password.read_text().strip())
-        with run_under_way():
+        with run_in_progress():
             take(page, f"{web}/admin/", "dashboard")
             take(page, f"{web}/admin/embeddings/embeddingrun/", "runs")
             take(page, f"{web}/admin/embeddings/embeddingchunk/", "chunks")
@@ -63,11 +64,12 @@ def main() -> int:
         page.screenshot(path=FOLDER / "graphiql.png")
         if settings.FLOWER_URL:
             take(page, f"{settings.FLOWER_URL}/workers", "flower", until="text=embed@")
-    print(f"pictures are in {FOLDER}")
+    print(f"The screenshots are in {FOLDER}")
     return 0
 
 
 def sign_in(page: Page, web: str, password: str) -> None:
+    """Sign in to the admin, with a screenshot of the login page."""
     from jobrec_site.local.main_job import ADMIN
 
     page.goto(f"{web}/admin/")
@@ -79,6 +81,7 @@ def sign_in(page: Page, web: str, password: str) -> None:
 
 
 def take(page: Page, url: str, name: str, *, until: str = "body") -> None:
+    """Take a screenshot of a page once the selector `until` matches."""
     page.goto(url)
     page.wait_for_selector(until)
     page.evaluate("document.fonts.ready")  # the icons are a font
@@ -86,9 +89,10 @@ def take(page: Page, url: str, name: str, *, until: str = "body") -> None:
 
 
 def take_tables(page: Page, web: str) -> None:
+    """Take screenshots of lists and forms of the admin."""
     from apps.postings.models import Posting
 
-    posting = beside(lambda: Posting.objects.open().exclude(skills_text="").earliest("pk"))
+    posting = in_thread(lambda: Posting.objects.open().exclude(skills_text="").earliest("pk"))
     for path, name in (
         ("postings/posting/", "postings"),
         (f"postings/posting/{posting.pk}/change/", "posting"),
@@ -102,8 +106,8 @@ def take_tables(page: Page, web: str) -> None:
 
 
 @contextmanager
-def run_under_way() -> Iterator[None]:
-    """Edits some postings and has them embedded; their texts are as they were afterwards."""
+def run_in_progress() -> Iterator[None]:
+    """A context in which edited postings are being embedded. Restores their texts afterwards."""
     from django.db.models import F, Value
     from django.db.models.functions import Concat, Left, Length
 
@@ -112,20 +116,24 @@ def run_under_way() -> Iterator[None]:
     from apps.postings.models import Posting
 
     addition = "\n\nPlease apply with a letter."
-    ids = beside(lambda: list(Posting.objects.order_by("pk").values_list("pk", flat=True)[:TOUCHED]))
-    touched = Posting.objects.filter(pk__in=ids)
-    beside(lambda: touched.update(description=Concat(F("description"), Value(addition))))
+    ids = in_thread(
+        lambda: list(Posting.objects.order_by("pk").values_list("pk", flat=True)[:EDITED_POSTINGS])
+    )
+    edited = Posting.objects.filter(pk__in=ids)
+    in_thread(lambda: edited.update(description=Concat(F("description"), Value(addition))))
     try:
-        beside(lambda: start_due_runs([Kind.POSTING], reason="postings edited"))
-        run = beside(lambda: EmbeddingRun.objects.filter(kind=Kind.POSTING).latest("pk"))
-        wait_until(lambda: beside(lambda: run.progress().embedded), "a chunk is embedded", timeout=300)
+        in_thread(lambda: start_due_runs([Kind.POSTING], reason="postings edited"))
+        run = in_thread(lambda: EmbeddingRun.objects.filter(kind=Kind.POSTING).latest("pk"))
+        wait_until(lambda: in_thread(lambda: run.progress().embedded), "a chunk is embedded", timeout=300)
         yield
     finally:
-        beside(lambda: touched.update(description=Left("description", Length("description") - len(addition))))
+        in_thread(
+            lambda: edited.update(description=Left("description", Length("description") - len(addition)))
+        )
 
 
-def beside(work: Callable[[], ResultT]) -> ResultT:
-    """What `work` returns, from a thread of its own: Playwright's event loop runs in this one, where Django refuses."""
+def in_thread(work: Callable[[], ResultT]) -> ResultT:
+    """The result of `work`, in a thread of its own: Django refuses to run in that of Playwright's event loop."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(work).result()
 

@@ -1,4 +1,4 @@
-"""A whole jobrec of real processes, with a database of its own on the run's embedded servers."""
+"""A complete jobrec of real processes, with its own database on the embedded servers of the test run."""
 
 import json
 import os
@@ -36,13 +36,13 @@ SAMPLES = {
 
 
 class Stack:
-    """Processes are started by name (see jobrec_site.local.programs) under a real supervisord."""
+    """Runs processes of jobrec_site.local.programs, by name, under supervisord."""
 
     def __init__(self, servers: Path, folder: Path, **settings: str) -> None:
         self.ports = free_ports()
         self.database_url = embedded_database_url(servers, name=DATABASE)
         redis_url = embedded_redis_url(servers)
-        # Other logical databases than the test process itself uses.
+        # Logical databases that the test process itself does not use
         self.redis_urls = [redis_database(redis_url, number) for number in (3, 4, 5)]
         self.environment = {
             "DJANGO_SETTINGS_MODULE": "jobrec_site.settings",
@@ -59,7 +59,7 @@ class Stack:
             "SWEEP_PATIENCE": "2",
             "REEMBED_EVERY": "3600",
             "EMBEDDING_LEASE": "10",
-            "EMBEDDING_NICE": "0",  # what other tests do meanwhile shall not go first
+            "EMBEDDING_NICE": "0",  # other tests run at the same time
             "WEB_STATEMENT_TIMEOUT": "3",
             **settings,
         }
@@ -68,10 +68,10 @@ class Stack:
         self._folder = folder
         self.supervisor: Supervisor | None = None
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
-        self.notes: dict[str, Any] = {}  # what a fixture has to tell its tests
+        self.notes: dict[str, Any] = {}  # from a fixture to its tests
 
     def create(self, *extra: Program) -> None:
-        """Makes the database and starts supervisord; no process yet."""
+        """Create the database and start supervisord, without any process."""
         self._create_database()
         for url in self.redis_urls:
             redis.Redis.from_url(url).flushdb()
@@ -84,7 +84,7 @@ class Stack:
         self.supervisor.start()
 
     def _create_database(self) -> None:
-        """A copy of one that is migrated once for all stacks of the test run."""
+        """Copy a template that is migrated once per test run."""
         if embedded.create_database(self._servers, TEMPLATE):
             template = {"DATABASE_URL": embedded_database_url(self._servers, name=TEMPLATE)}
             self.manage("migrate", "--verbosity=0", environment=template)
@@ -94,7 +94,7 @@ class Stack:
             connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}")
 
     def start(self, *names: str) -> None:
-        """Starts processes and waits until those that serve do so."""
+        """Start processes and wait until the servers among them serve."""
         assert self.supervisor is not None
         self.supervisor.run(names)
         served = {"sidecar": self.ports.invalidation, "embedding-server": self.ports.embedding}
@@ -105,29 +105,33 @@ class Stack:
                 self.wait_for_web()
 
     def halt(self, *names: str) -> None:
+        """Stop processes and wait for their end."""
         assert self.supervisor is not None
         for name in names:
             self.supervisor.halt(name)
 
     def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process."""
         assert self.supervisor is not None
         pid = self.supervisor.pid(name)
-        assert pid, f"{name} does not run"  # 0 would be everybody here
+        assert pid, f"{name} does not run"  # 0 would signal the whole process group
         os.kill(pid, number)
 
     def close(self) -> None:
+        """Stop everything."""
         if self._connection is not None:
             self._connection.close()
         if self.supervisor is not None:
             self.supervisor.stop()
 
     def log(self, name: str) -> str:
+        """The log of a process."""
         return (self._folder / "log" / f"{name}.log").read_text(errors="replace")
 
     def manage(
         self, *arguments: str, status: int = 0, environment: Mapping[str, str] = MappingProxyType({})
     ) -> str:
-        """Runs a management command; its output, after checking its exit status."""
+        """Run a management command, check its exit status, and return its output."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
@@ -143,20 +147,21 @@ class Stack:
         return done.stdout + done.stderr
 
     def import_sample(self, kind: str, count: int, *more: dict[str, Any]) -> None:
-        """The first `count` rows of the sample's postings or candidates, and `more` rows."""
+        """Import the first `count` postings or candidates of the sample, and the `more` rows."""
         make, fields = SAMPLES[kind]
         file = self._folder / f"{kind}.jsonl"
         write_file([*make(count), *more], file, "jsonl", fields)
         self.manage(f"import_{kind}", str(file))
 
     def sql(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
+        """Run a statement and return its rows."""
         if self._connection is None:
             self._connection = psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row)
         cursor = self._connection.execute(query, parameters)
         return cursor.fetchall() if cursor.description else []
 
     def embed_every_two_seconds(self) -> None:
-        """Beat reads its schedule from the database: an operator changes it there."""
+        """Change the schedule of embedding in the database, from where beat reads it."""
         self.sql(
             "UPDATE django_celery_beat_periodictask SET interval_id = "
             "(SELECT id FROM django_celery_beat_intervalschedule WHERE every = 2) "
@@ -165,12 +170,13 @@ class Stack:
         self.sql("UPDATE django_celery_beat_periodictasks SET last_update = now()")
 
     def graphql(self, query: str, *, port: int | None = None, **variables: Any) -> Any:
-        """The data of the answer, after checking that it has no errors."""
+        """The data of a response that must have no errors."""
         answer = self.answer(query, port=port, **variables)
         assert "errors" not in answer, answer
         return answer["data"]
 
     def answer(self, query: str, *, port: int | None = None, **variables: Any) -> Any:
+        """The response of the web server, errors included."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{port or self.ports.web}/graphql",
             json.dumps({"query": query, "variables": variables}).encode(),
@@ -180,6 +186,8 @@ class Stack:
             return json.load(response)
 
     def wait_for_web(self, port: int | None = None) -> None:
+        """Wait until the web server is ready."""
+
         def ready() -> bool:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port or self.ports.web}/readyz", timeout=5).close()
@@ -191,7 +199,7 @@ class Stack:
 
 
 def wait_until(condition: Callable[[], Any], what: str, *, timeout: float = 120) -> Any:
-    """The first true value of `condition`. Fails with `what` after `timeout` seconds."""
+    """The first true value of `condition`. Fails the test with `what` after `timeout` seconds."""
     until = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < until, f"not within {timeout} s: {what}"

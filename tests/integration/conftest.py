@@ -1,3 +1,5 @@
+"""A jobrec of real processes for each module of integration tests."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from tests.stack import Stack
 
 @pytest.fixture(scope="module")
 def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A jobrec whose database is new for each module; processes are started by the tests."""
+    """A jobrec with a new database for each module. Tests start the processes that they need."""
     running = Stack(servers, tmp_path_factory.mktemp("stack"))
     try:
         running.create()
