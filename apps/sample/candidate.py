@@ -1,144 +1,75 @@
-"""One candidate from the dice: a résumé without personal data."""
+"""Invented candidates: résumés without names or addresses."""
 
 from datetime import datetime
 from typing import Any
 
-from apps.sample.career import Career, Careers, Station
 from apps.sample.dice import Dice
-from apps.sample.pay import local_pay, yearly_usd
-from apps.sample.vocabulary import Vocabulary
-from apps.sample.wording import capitalized, enumeration
-
-Row = dict[str, Any]
+from apps.sample.job import Job, draw_job
+from apps.sample.vocabulary import Vocabulary, capitalized, enumeration, with_article
 
 
-class CandidateWriter:
-    """Writes candidates whose years, jobs, pay and texts agree with each other."""
-
-    def __init__(self, words: Vocabulary, dice: Dice, now: datetime) -> None:
-        self._phrases = words.candidate
-        self._in_sentence = words.in_sentence
-        self._dice = dice
-        self._careers = Careers(words, dice, now.year)
-
-    def row(self, number: int) -> Row:
-        """The candidate for the dice's present key. A value that is missing has no key."""
-        career = self._careers.career()
-        row: Row = {
-            "external_id": f"sample-c-{number:07d}",
-            "headline": self._headline(career),
-            "resume": self._resume(career),
-            "looking_for": self._looking_for(career),
-            "language": "en",
-            "city": career.place.city,
-            "region": career.place.region,
-            "country": career.place.country,
-            "remote": career.remote,
-            "experience_years": career.years,
-            "english_level": career.english,
-        }
-        if self._dice.chance(0.85):
-            row |= self._expected_salary(career)
-        if career.skills_stated:
-            row["skills"] = career.skills
-        return row
-
-    def _expected_salary(self, career: Career) -> Row:
-        fewest, most = career.level.served
-        usd = yearly_usd(career.family, career.level, (career.years - fewest) / (most - fewest))
-        return {
-            "salary_min": local_pay(usd * self._dice.between(0.86, 1.02), career.place, career.place.period),
-            "salary_currency": career.place.currency,
-            "salary_period": career.place.period,
-        }
-
-    def _headline(self, career: Career) -> str:
-        return self._by_years("headline", career)
-
-    def _looking_for(self, career: Career) -> str:
-        dice, phrases = self._dice, self._phrases
-        wish = dice.pick(phrases["looking_for"]["remote" if career.remote else "on_site"])
-        hours = dice.pick(phrases["hours"][dice.pick(career.family.employment)])
-        return f"{wish} {hours}".format(
-            wish=dice.pick(career.family.wishes), city=career.place.city, hours=5 * dice.whole(3, 6)
-        )
-
-    def _by_years(self, phrase: str, career: Career) -> str:
-        kinds = self._phrases[phrase]
-        kind = "none" if career.years == 0 else "one" if career.years == 1 else "many"
-        return str(
-            self._dice.pick(kinds[kind]).format(
-                Title=career.title.sentence_start,
-                a_title=career.title.with_article,
-                a_role=career.family.a_role,
-                years=career.years,
-                sector=career.sector.name,
-                employer=career.stations[0].employer if career.stations else "",
-            )
-        )
-
-    def _resume(self, career: Career) -> str:
-        # Those with less to tell about their jobs tell more about themselves.
-        about = self._dice.some(career.family.about, max(1, 3 - len(career.stations)))
-        summary = " ".join([self._by_years("summary", career), *about])
-        parts = self._as_markdown(career) if self._dice.chance(0.5) else self._as_prose(career)
-        return "\n\n".join([summary, *parts])
-
-    def _as_prose(self, career: Career) -> list[str]:
-        paragraphs = [self._job(place, station, career) for place, station in enumerate(career.stations)]
-        if career.beginnings:
-            kinds = ("first_steps", "first_steps_again", "first_steps_at_last")[: len(career.beginnings)]
-            steps = zip(kinds, career.beginnings, strict=True)
-            paragraphs.append(" ".join(self._pick("jobs", kind).format(x=step) for kind, step in steps))
-        education = self._pick("education", "prose").format(
-            education=self._dice.pick(career.family.education), year=career.graduated
-        )
-        closing = [education, self._named_skills(career)]
-        if self._dice.chance(0.3):
-            closing.append(self._pick("english", career.english))
-        return [*paragraphs, " ".join(closing)]
-
-    def _job(self, place: int, station: Station, career: Career) -> str:
-        last = place == len(career.stations) - 1
-        kind = "current" if place == 0 else "earlier" if last else "before"
-        first, *more = station.achievements
-        job = self._pick("jobs", kind).format(
-            a_title=station.title.with_article,
-            employer=station.employer,
-            start=station.start,
-            end=station.end,
-            x=first,
-        )
-        return " ".join([job, *(self._pick("jobs", "again").format(x=achievement) for achievement in more)])
-
-    def _as_markdown(self, career: Career) -> list[str]:
-        parts = []
-        if career.stations:
-            parts.append(self._heading("experience"))
-            parts += [f"{_line(station)}\n\n{_bullets(station.achievements)}" for station in career.stations]
-        if career.beginnings:
-            parts += [self._heading("beginnings"), _bullets(career.beginnings)]
-        education = capitalized(self._dice.pick(career.family.education).split(" ", 1)[1])
-        parts += [self._heading("education"), f"{education}, {career.graduated}"]
-        return [*parts, self._heading("skills"), self._named_skills(career)]
-
-    def _named_skills(self, career: Career) -> str:
-        """A sentence with some skills, or with all of them if no list states them."""
-        named = career.skills[: self._dice.whole(3, 5)] if career.skills_stated else career.skills
-        skills = enumeration([self._in_sentence[skill] for skill in named])
-        return self._pick("skills", "named").format(skills=skills)
-
-    def _heading(self, key: str) -> str:
-        return f"## {self._pick('headings', key)}"
-
-    def _pick(self, table: str, key: str) -> str:
-        phrase: str = self._dice.pick(self._phrases[table][key])
-        return phrase
+def candidate(words: Vocabulary, dice: Dice, number: int, now: datetime) -> dict[str, Any]:
+    """Return one candidate; a field without a value has no key."""
+    job = draw_job(words, dice, span="served")
+    phrases = words.phrases["candidate"]
+    employers = dice.some(job.sector["employers"], min(job.years, 2))
+    fillings = {
+        "Title": capitalized(job.title),
+        "a_title": with_article(job.title),
+        "a_role": with_article(job.family["role"]),
+        "sector": job.sector["name"],
+        "employer": employers[0] if employers else "",
+        "years": "one year" if job.years == 1 else f"{job.years} years",
+        "year": now.year - job.years,
+        "city": job.place["city"],
+        "wish": dice.pick(job.family["wishes"]),
+        "education": dice.pick(job.family["education"]),
+        "skills": enumeration(job.skills),
+        "hours": 5 * dice.whole(3, 6),
+    }
+    headline, summary = ("headline", "summary") if job.years else ("first_headline", "first_summary")
+    wish = dice.pick(phrases["remote" if job.remote else "on_site"])
+    hours = dice.pick(words.phrases["hours"][job.employment])
+    resume = [f"{dice.pick(phrases[summary])} {dice.pick(job.family['about'])}"]
+    resume += _jobs(words, dice, job, employers, now.year)
+    resume += [f"{dice.pick(phrases['education'])} {dice.pick(phrases['skills'])}"]
+    row: dict[str, Any] = {
+        "external_id": f"sample-c-{number:07d}",
+        "headline": dice.pick(phrases[headline]).format(**fillings),
+        "resume": "\n\n".join(resume).format(**fillings),
+        "looking_for": f"{wish} {hours}".format(**fillings),
+        **job.columns(),
+        "english_level": job.english,
+    }
+    if dice.chance(0.85):
+        row["salary_min"] = job.pay(dice.between(0.86, 1.02), job.place["period"], span="served")
+        row |= {"salary_currency": job.place["currency"], "salary_period": job.place["period"]}
+    if dice.chance(0.8):
+        row["skills"] = job.skills
+    return row
 
 
-def _line(station: Station) -> str:
-    return f"**{station.title.sentence_start}** at {station.employer}, {station.start} to {station.end or 'today'}"
-
-
-def _bullets(lines: list[str]) -> str:
-    return "\n".join(f"- {capitalized(line)}" for line in lines)
+def _jobs(words: Vocabulary, dice: Dice, job: Job, employers: list[str], this_year: int) -> list[str]:
+    """Tell the present and the earlier job, as sentences or as lists."""
+    phrases = words.phrases["candidate"]
+    achievements = [
+        line.format(n=dice.whole(3, 9), pct=dice.whole(11, 44))
+        for line in dice.some(job.family["achievements"], 4)
+    ]
+    if not employers:
+        return [dice.pick(phrases["training"]).format(x=" and ".join(achievements[:2]))]
+    as_lists = dice.chance(0.5)
+    parts = [f"## {dice.pick(words.phrases['headings']['experience'])}"] if as_lists else []
+    began, changed = this_year - job.years, this_year - (job.years + 1) // 2
+    for place, employer in enumerate(employers):
+        start, end = (began, changed) if place else (changed if len(employers) > 1 else began, None)
+        title = dice.pick(job.family["titles"]["mid" if job.years > 5 else "junior"]) if place else job.title
+        done = achievements[2 * place : 2 * place + 2]
+        if as_lists:
+            parts.append(f"**{capitalized(title)}** at {employer}, {start} to {end or 'today'}")
+            parts.append("\n".join(f"- {capitalized(line)}" for line in done))
+        else:
+            told = dice.pick(phrases["earlier" if end else "current"])
+            x, a_title = " and ".join(done), with_article(title)
+            parts.append(told.format(x=x, a_title=a_title, employer=employer, start=start, end=end))
+    return parts

@@ -123,7 +123,7 @@ def test_a_status_edit_makes_nothing_pending(loaded: Stack) -> None:
 def test_recommendations_fit(loaded: Stack, tmp_path: Path) -> None:
     loaded.start("embedding-server", "web")
     printed = loaded.manage("recommend", "--candidate=sample-c-0000001", "--limit=3")
-    assert "Production" in printed
+    assert "Pharmacist" in printed
     assert "has:" in printed
     printed = loaded.manage("recommend", "--text", "heating and plumbing technician", "--limit=3")
     assert "no vector" not in printed
