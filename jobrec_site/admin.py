@@ -26,7 +26,7 @@ from apps.api.admission import address_of
 
 
 class LoginForm(AuthenticationForm):
-    """The login form, with a rate limit per address: against guessing, and since each attempt costs a slow hash."""
+    """The login form, with a rate limit per address against guessing and against the cost of slow hashes."""
 
     def clean(self) -> dict[str, Any]:
         """Check the rate limit before the password."""

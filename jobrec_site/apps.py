@@ -11,7 +11,7 @@ from django.db.models.signals import post_migrate
 
 
 class AdminConfig(SimpleAdminConfig):
-    """The admin, without autodiscovery: urls.py loads the pages, so that workers and commands start faster."""
+    """The admin without autodiscovery: urls.py loads its pages, so that workers and commands start faster."""
 
     def ready(self) -> None:
         for check in (check_dependencies, _check_pages):

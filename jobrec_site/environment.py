@@ -21,8 +21,8 @@ _BOOLEANS = {"0": False, "false": False, "no": False, "off": False} | dict.fromk
 class Variables(environ.Env):
     """The variables of the environment, by django-environ, with three differences.
 
-    A value that cannot be parsed is an error that names its variable. A value that begins with a dollar sign does not
-    refer to another variable. An empty number or truth value counts as not set.
+    A value that cannot be parsed is an error that names its variable. A value that begins with a dollar sign
+    does not refer to another variable. An empty number or truth value counts as not set.
     """
 
     def get_value(

@@ -4,6 +4,6 @@ from health_check.views import HealthCheckView
 
 
 class ReadyView(HealthCheckView):
-    """200 while the database answers. jobrec stays ready without Redis and the embedding server, which it can do without."""
+    """200 while the database answers, since jobrec can do without Redis and the embedding server."""
 
     checks = ("health_check.checks.Database",)

@@ -23,7 +23,7 @@ Variables.read_env((BASE_DIR if IS_CHECKOUT else Path.cwd()) / ".env")
 _data_dir = BASE_DIR / ".data" if IS_CHECKOUT else Path.home() / ".local" / "share" / "jobrec"
 DATA_DIR = Path(env("JOBREC_DATA_DIR", default=str(_data_dir))).resolve()
 
-# --- web ---------------------------------------------------------------------------------------------------
+# --- web -----------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env("SECRET_KEY", default="")
 if not SECRET_KEY:
@@ -37,7 +37,8 @@ if not SECRET_KEY:
         SECRET_KEY = key_file.read_text()
     except OSError as error:
         raise ImproperlyConfigured(
-            f"Cannot store the secret key in {error.filename}: {error.strerror}. Was jobrec run as root before? "
+            f"Cannot store the secret key in {error.filename}: {error.strerror}. "
+            f"Was jobrec run as root before? "
             f"Give {DATA_DIR} to {os.environ.get('USER', 'this user')}, or set JOBREC_DATA_DIR or SECRET_KEY."
         ) from error
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -143,7 +144,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
 
-# --- PostgreSQL ----------------------------------------------------------------------------------------------
+# --- PostgreSQL ----------------------------------------------------------------------------------------
 _database = env.address(
     "DATABASE_URL", default=embedded_database_url(DATA_DIR), schemes=("postgresql", "postgres")
 )
@@ -163,7 +164,7 @@ if socket := _options.pop("host", None):
 WEB_STATEMENT_TIMEOUT = env.number("WEB_STATEMENT_TIMEOUT", default=10.0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Redis or Valkey, in three roles -------------------------------------------------------------------------
+# --- Redis or Valkey, in three roles -------------------------------------------------------------------
 # Not BROKER_URL: Celery's command line reads that variable itself, in its own format.
 _REDIS = ("redis", "rediss", "unix")
 REDIS_URL = env.address("REDIS_URL", default=embedded_redis_url(DATA_DIR), schemes=_REDIS)
@@ -187,7 +188,7 @@ CACHES = {
 CACHE_L1_TTL = env.number("CACHE_L1_TTL", default=60, minimum=1)  # seconds, in each web process
 CACHE_L1_ENTRIES = env.number("CACHE_L1_ENTRIES", default=2_000, minimum=1)
 CACHE_L2_TTL = env.number("CACHE_L2_TTL", default=600, minimum=1)  # seconds, in Redis
-# How long the list behind a pagination cursor is kept, in seconds: longer than L1 and L2 may keep the page before it
+# How long the list behind a pagination cursor is kept, in seconds: longer than a cached page before it
 CURSOR_TTL = env.number("CURSOR_TTL", default=3 * CACHE_L2_TTL, minimum=1)
 # Size of the response cache of each web process
 CACHE_L1_RESPONSES_MB = env.number("CACHE_L1_RESPONSES_MB", default=32)
@@ -195,8 +196,8 @@ CACHE_L1_RESPONSES_MB = env.number("CACHE_L1_RESPONSES_MB", default=32)
 CACHE_WARM_REQUESTS = env.number("CACHE_WARM_REQUESTS", default=50)  # 0: no warming
 CACHE_WARM_SECONDS = env.number("CACHE_WARM_SECONDS", default=20.0)  # of one pass
 
-# --- gRPC ----------------------------------------------------------------------------------------------------
-# The sidecars to call after a run: one is enough if they share the cache. INVALIDATION_BIND is this host's own.
+# --- gRPC ----------------------------------------------------------------------------------------------
+# The sidecars to call after a run; one is enough if they share the cache
 INVALIDATION_ADDRESSES = env.list("INVALIDATION_ADDRESSES", default=["127.0.0.1:50052"])
 INVALIDATION_BIND = env.listener("INVALIDATION_BIND", default="127.0.0.1:50052")
 EMBEDDING_ADDRESS = env.listener("EMBEDDING_ADDRESS", default="127.0.0.1:50051")
@@ -219,7 +220,7 @@ EMBED_METRICS_BIND = env.listener("EMBED_METRICS_BIND", default="")
 PULL_TOKEN = env("PULL_TOKEN", default="")  # token of the server that vectors are pulled from
 INVALIDATE_DEADLINE = env.number("INVALIDATE_DEADLINE", default=2.0)  # seconds
 
-# --- embedding -----------------------------------------------------------------------------------------------
+# --- embedding -----------------------------------------------------------------------------------------
 # The model that is registered in an empty database: a name on the Hugging Face hub, or a local folder
 EMBEDDING_MODEL = env("EMBEDDING_MODEL", default="sentence-transformers/all-MiniLM-L6-v2")
 EMBEDDING_WEIGHTS = env("EMBEDDING_WEIGHTS", default="main")  # branch, tag or commit on the hub
@@ -234,7 +235,7 @@ EMBEDDING_WAVE_SIZE = env.number("EMBEDDING_WAVE_SIZE", default=8, minimum=1)  #
 EMBEDDING_WAVES_IN_FLIGHT = env.number("EMBEDDING_WAVES_IN_FLIGHT", default=2, minimum=1)
 # Lease of a chunk, in seconds; renewed while the chunk is being encoded
 EMBEDDING_LEASE = env.number("EMBEDDING_LEASE", default=60, minimum=1)
-# Lost workers after which the texts of a chunk are encoded in a subprocess; attempts after which it fails for good
+# Lost workers after which a chunk is encoded in a subprocess, and attempts after which it fails for good
 EMBEDDING_SUSPECT_AFTER = env.number("EMBEDDING_SUSPECT_AFTER", default=2)
 EMBEDDING_ATTEMPTS = env.number("EMBEDDING_ATTEMPTS", default=8, minimum=1)
 # On a CPU: cores that a process with the model uses; 0: all that it may use
@@ -257,13 +258,13 @@ HNSW_MAX_SCAN_TUPLES = env.number("HNSW_MAX_SCAN_TUPLES", default=40_000, minimu
 # 0: an eighth of the machine's memory, 64 to 4,096
 HNSW_BUILD_MEMORY_MB = env.number("HNSW_BUILD_MEMORY_MB", default=0)
 
-# --- beat: the schedules of a new database; later edit them in the admin --------------------------------------
+# --- beat: the schedules of a new database; later edit them in the admin -------------------------------
 REEMBED_EVERY = timedelta(seconds=env.number("REEMBED_EVERY", default=300, minimum=1))
 SWEEP_EVERY = timedelta(seconds=env.number("SWEEP_EVERY", default=30, minimum=1))
 SWEEP_PATIENCE = env.number("SWEEP_PATIENCE", default=30)  # seconds until the sweeper sends a step again
 PRUNE_EVERY = timedelta(seconds=env.number("PRUNE_EVERY", default=86_400, minimum=1))
 
-# --- GraphQL -------------------------------------------------------------------------------------------------
+# --- GraphQL -------------------------------------------------------------------------------------------
 GRAPHENE = {
     "SCHEMA": "apps.api.schema.schema",
     "RELAY_CONNECTION_MAX_LIMIT": 100,

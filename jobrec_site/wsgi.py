@@ -25,7 +25,8 @@ share_counters()
 application = get_wsgi_application()
 application.request_class = Request
 
-# Imported after Django is set up, so that the first request of each process need not wait for schema and pages.
+# Imported after Django is set up, so that the first request of each process need not wait for schema and
+# pages.
 import jobrec_site.urls  # noqa: E402, F401
 from jobrec_site.statements import limit_statements  # noqa: E402
 

@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from jobrec_site.local import embedded
 from tests.settings import DATA
 
-# In CI the examples are the same in every run; elsewhere each run tries new ones. A slow machine is not a failure.
+# In CI the examples are the same in every run; elsewhere each run tries new ones. A slow machine is not a
+# failure.
 patient: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 hypothesis_settings.register_profile("random", **patient)
 hypothesis_settings.register_profile("repeatable", derandomize=True, **patient)

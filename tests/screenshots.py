@@ -133,7 +133,7 @@ def run_in_progress() -> Iterator[None]:
 
 
 def in_thread(work: Callable[[], ResultT]) -> ResultT:
-    """The result of `work`, in a thread of its own: Django refuses to run in that of Playwright's event loop."""
+    """The result of `work` in a thread of its own, since Django refuses to run in an event loop's thread."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(work).result()
 

@@ -1,4 +1,4 @@
-"""The settings of the tests: those of jobrec, on a temporary data folder, so that no test uses a real database."""
+"""The settings of jobrec on a temporary data folder, so that no test uses a real database."""
 
 import atexit
 import os

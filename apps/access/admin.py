@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -34,7 +33,7 @@ class AccessTokenAdmin(ModelAdmin):
         """Whether the user may revoke tokens: those who may change them."""
         return bool(super().has_change_permission(request))
 
-    def save_model(self, request: HttpRequest, obj: AccessToken, form: forms.ModelForm, change: bool) -> None:  # type: ignore[type-arg]  # not generic at run time
+    def save_model(self, request: HttpRequest, obj: AccessToken, form: Any, change: bool) -> None:
         token, secret = create_token(obj.user, name=obj.name, expires_at=obj.expires_at)
         obj.pk = token.pk
         text = format_html("Copy the token now, it is not shown again: <code>{}</code>", secret)

@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 def seconds_to_wait(rate: str, who: str) -> int | None:
     """Count one request of `who` against `rate`, such as 60/minute. An empty rate is no limit.
 
-    Returns None if the request is allowed, otherwise the seconds to wait. Everything is allowed while Redis is
-    unavailable. Raises ValueError if `rate` cannot be parsed.
+    Returns None if the request is allowed, otherwise the seconds to wait. Everything is allowed while Redis
+    is unavailable. Raises ValueError if `rate` cannot be parsed.
     """
     if not rate:
         return None

@@ -1,7 +1,7 @@
-"""Generations of tags in Redis: they decide which cached responses are fresh, for every process of every host.
+"""Generations of tags in Redis. They decide which cached responses are fresh, in every process of every host.
 
-A generation is the time, in microseconds, at which a tag was last incremented. It never decreases. Generations are
-times and not counters, so that none comes back after Redis has lost its memory.
+A generation is the time, in microseconds, at which a tag was last incremented. It never decreases.
+Generations are times and not counters, so that none comes back after Redis has lost its memory.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +20,14 @@ WARMED_AHEAD = "jobrec:warmed-ahead:"  # the generation under which a run's warm
 
 
 def channel() -> str:
-    """The channel on which invalidations are published: one per logical database, since Redis shares its channels."""
+    """The channel of invalidations, one per logical database, since those share the channels of Redis."""
     return f"jobrec:invalidations:{shared.connection().connection_pool.connection_kwargs.get('db', 0)}"
 
 
-# KEYS: run key, warmed-ahead key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL, tags.
-# Returns {processes reached, generation, …}. A repeated run_id increments nothing. A tag takes the generation of the
-# responses that were warmed ahead, unless it is beyond that already: then those may be stale and must not be found.
+# KEYS: run key, warmed-ahead key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL,
+# tags. Returns {processes reached, generation, …}. A repeated run_id increments nothing. A tag takes the
+# generation of the responses that were warmed ahead, unless it is beyond that already: then those may be
+# stale and must not be found.
 _INCREMENT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -54,7 +55,8 @@ if not repeated then answer[1] = redis.call('PUBLISH', ARGV[2], cjson.encode(mes
 return answer
 """
 
-# A tag of a list or `:*` without a generation gets one now. A row that was never invalidated has generation 0.
+# A tag of a list or `:*` without a generation gets one now. A row that was never invalidated has generation
+# 0.
 _READ = """
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000000 + time[2])
@@ -76,9 +78,10 @@ return answer
 
 
 def increment_tags(tags: Sequence[str], *, run_id: str = "") -> tuple[dict[str, int], int]:
-    """Increment the generation of every tag and publish the new ones to all web processes. Idempotent by `run_id`.
+    """Increment the generations of tags and publish them to all web processes. Idempotent by `run_id`.
 
-    Returns the generation of each tag, and the number of processes that listened. Raises CacheUnavailableError.
+    Returns the generation of each tag, and the number of processes that listened. Raises
+    CacheUnavailableError.
     """
     keys = [f"jobrec:invalidated-by:{run_id}", WARMED_AHEAD + run_id, *(KEY + tag for tag in tags)]
     script = _script(_INCREMENT, keys, [run_id, channel(), ROW_TTL, RUN_TTL, *tags])

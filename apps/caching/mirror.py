@@ -1,7 +1,8 @@
 """A copy of the generations in each web process, updated by a subscription.
 
-While the process is subscribed, a lookup costs no round trip. Otherwise it reads from Redis. While Redis is unavailable
-the last known generations are used, and the TTL of the cached responses bounds how stale they can be.
+While the process is subscribed, a lookup costs no round trip. Otherwise it reads from Redis. While Redis is
+unavailable the last known generations are used, and the TTL of the cached responses bounds how stale they can
+be.
 """
 
 import logging
@@ -60,7 +61,7 @@ class GenerationMirror:
 
     @contextmanager
     def planned_generations(self, planned: Mapping[str, int]) -> Iterator[None]:
-        """A context in which this thread sees the tags at generations that an invalidation will give them later."""
+        """A context in which this thread sees tags at generations that they will get later."""
         token = _planned.set(planned)
         try:
             yield

@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 def invalidate_on_commit(namespaces: Iterable[str], ids: Iterable[int] = (), *, lists: bool = True) -> None:
     """Invalidate cached responses about the rows in every web process, once the current transaction commits.
 
-    Empty `ids` means every row of the namespaces. Without `lists`, responses that list a whole namespace stay cached:
-    for a change that only concerns responses about the rows themselves.
-    If Redis is unavailable that is logged and not raised, since the write succeeded: the TTL then bounds staleness.
+    Empty `ids` means every row of the namespaces. Without `lists`, responses that list a whole namespace stay
+    cached: for a change that only concerns responses about the rows themselves. If Redis is unavailable that
+    is logged and not raised, since the write succeeded: the TTL then bounds staleness.
     """
     changed = tags.changed(namespaces, ids, lists=lists)
 

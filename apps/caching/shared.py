@@ -1,8 +1,8 @@
 """The Redis that all web processes share, behind a circuit breaker.
 
-A Redis that does not answer would cost every request one timeout per command. The first failure therefore opens the
-circuit for five seconds: callers do without the cache, then one of them tries again. A subscription that reconnects
-(mirror.py) closes the circuit at once. Failures are logged here, so that callers need not.
+A Redis that does not answer would cost every request one timeout per command. The first failure therefore
+opens the circuit for five seconds: callers do without the cache, then one of them tries again. A subscription
+that reconnects (mirror.py) closes the circuit at once. Failures are logged here, so that callers need not.
 """
 
 import logging
@@ -33,7 +33,10 @@ def connection() -> Redis:
 
 
 def read(command: Callable[[Redis], ResultT]) -> ResultT:
-    """The result of a command that reads. Raises CacheUnavailableError, without trying while the circuit is open."""
+    """The result of a command that reads.
+
+    Raises CacheUnavailableError: at once while the circuit is open, otherwise if Redis does not answer.
+    """
     if breaker.opened:
         raise CacheUnavailableError(f"shared cache: not tried, the last call failed: {breaker.last_failure}")
     try:
@@ -47,7 +50,8 @@ def read(command: Callable[[Redis], ResultT]) -> ResultT:
 def write(command: Callable[[Redis], ResultT], *, bypass_breaker: bool = False) -> ResultT:
     """The result of a command that writes. Raises CacheUnavailableError.
 
-    With `bypass_breaker` the command is tried even while the circuit is open: for writes that must not be skipped.
+    With `bypass_breaker` the command is tried even while the circuit is open: for writes that must not be
+    skipped.
     """
     if not bypass_breaker:
         return read(command)

@@ -22,6 +22,7 @@ class CacheInvalidationServicer(invalidation_pb2_grpc.CacheInvalidationServicer)
     def Invalidate(  # noqa: N802  named by the .proto
         self, request: invalidation_pb2.InvalidateRequest, context: grpc.ServicerContext
     ) -> invalidation_pb2.InvalidateResponse:
+        """Increment the generations of the request's tags."""
         changed = _changed_tags(request, context)
         try:
             incremented, reached = generations.increment_tags(changed, run_id=request.run_id)
@@ -42,6 +43,7 @@ class CacheInvalidationServicer(invalidation_pb2_grpc.CacheInvalidationServicer)
     def WarmAhead(  # noqa: N802  named by the .proto
         self, request: invalidation_pb2.WarmAheadRequest, context: grpc.ServicerContext
     ) -> invalidation_pb2.WarmAheadResponse:
+        """Ask the cache warmers to work ahead of an invalidation."""
         if not request.run_id:
             context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT, "run_id is empty: it identifies the Invalidate that follows"

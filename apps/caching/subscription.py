@@ -12,7 +12,7 @@ PONG_TIMEOUT = 2.0  # seconds
 
 
 class Subscription:
-    """A subscription to one channel, over a connection of its own, since the pool's read timeout is for commands.
+    """A subscription to one channel, over its own connection, since the pool's read timeout is for commands.
 
     A host or a network that disappears does not close the connection, so a quiet connection is pinged.
     """
@@ -35,7 +35,8 @@ class Subscription:
     def next(self, timeout: float) -> dict[str, Any] | None:
         """The next message as redis-py returns it, or None after `timeout` seconds.
 
-        Its type is subscribe at first, then message or pong. Raises RedisError or OSError if the connection is lost.
+        Its type is subscribe at first, then message or pong. Raises RedisError or OSError if the connection
+        is lost.
         """
         message: dict[str, Any] | None = self._subscription.get_message(timeout=timeout)
         if message is not None:

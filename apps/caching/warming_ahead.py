@@ -1,13 +1,13 @@
 """Warming ahead: popular responses are computed before a run's invalidation makes the old ones unreachable.
 
 1. The invalidation task of a run calls `request`, through a sidecar.
-2. A cache warmer that listens claims the request. It computes the popular responses from the rows as they are now, and
-   stores them under a generation that nobody reads yet.
+2. A cache warmer that listens claims the request. It computes the popular responses from the rows as they are
+   now, and stores them under a generation that nobody reads yet.
 3. The warmer calls `finish` and has the run invalidated. The invalidation increments the tags to exactly that
    generation, so the warm responses are found from then on.
 
-An edit in between increments a tag beyond that generation. The run's invalidation then goes beyond it too, and the warm
-responses, which may be stale, are never found (see generations.py).
+An edit in between increments a tag beyond that generation. The run's invalidation then goes beyond it too,
+and the warm responses, which may be stale, are never found (see generations.py).
 """
 
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ class PlannedInvalidation:
 def request(tags: Sequence[str], *, run_id: str) -> float:
     """Ask the warmers to compute popular responses ahead of an invalidation. Idempotent by `run_id`.
 
-    Returns how long to wait, in seconds, before invalidating: 0 if no warmer listens, or the warmer has finished.
-    Raises CacheUnavailableError.
+    Returns how long to wait, in seconds, before invalidating: 0 if no warmer listens, or the warmer has
+    finished. Raises CacheUnavailableError.
     """
 
     def publish_once(redis: Any) -> float:
@@ -64,7 +64,10 @@ def claim(planned: PlannedInvalidation) -> bool:
 
 
 def finish(planned: PlannedInvalidation, generation: int) -> None:
-    """Record that warm responses are stored under `generation`, so that nobody waits. Raises CacheUnavailableError."""
+    """Record that warm responses are stored under `generation`, so that nobody waits any longer.
+
+    Raises CacheUnavailableError.
+    """
 
     def record(redis: Any) -> None:
         redis.set(generations.WARMED_AHEAD + planned.run_id, str(generation), ex=generations.RUN_TTL)

@@ -1,4 +1,4 @@
-"""The gRPC client: one channel per process, opened at the first call; a deadline for every call; a circuit breaker."""
+"""The gRPC client: one channel per process, opened lazily, a deadline for every call, a circuit breaker."""
 
 import os
 import threading
@@ -115,7 +115,7 @@ class Client(Generic[StubT]):
 
 
 def is_serving(address: str, *, timeout: float = 1.0) -> bool:
-    """Whether the server at `address` reports SERVING through the standard health service, within `timeout` seconds."""
+    """Whether the server at `address` reports SERVING to a health check, within `timeout` seconds."""
     with open_channel(address, options=CHANNEL_OPTIONS) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(

@@ -38,7 +38,7 @@ def _tls_files() -> tuple[bytes, bytes, bytes] | None:
         certificate, key, ca = (Path(name).read_bytes() for name in names)
     except OSError as error:
         raise ImproperlyConfigured(
-            f"Cannot read {error.filename}: {error.strerror}. Check RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA."
+            f"Cannot read {error.filename}: {error.strerror}. Check the three RPC_TLS_… settings."
         ) from error
     return certificate, key, ca
 
@@ -65,8 +65,8 @@ def bind(server: grpc.aio.Server, address: str) -> int:
             return server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise ImproperlyConfigured(
-                f"Cannot listen on {address}: {error}. Is the port taken? Otherwise check that RPC_TLS_CERTIFICATE, "
-                "RPC_TLS_KEY and RPC_TLS_CA are a certificate, its key and a CA in PEM."
+                f"Cannot listen on {address}: {error}. Is the port taken? Otherwise check that "
+                "RPC_TLS_CERTIFICATE, RPC_TLS_KEY and RPC_TLS_CA are a certificate, its key and a CA in PEM."
             ) from error
     return server.add_insecure_port(address)
 

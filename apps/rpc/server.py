@@ -36,10 +36,10 @@ class RunningServer:
     stopped: bool = False
 
     def stop(self, *, grace: float = 10.0) -> None:
-        """Stop gracefully: report NOT_SERVING, take no new call, let open calls finish within `grace` seconds. Idempotent.
+        """Stop gracefully: take no new call, and let open ones finish within `grace` seconds. Idempotent.
 
-        Streams end before their connections, since a caller that still sends when its connection closes may lose the
-        last responses.
+        Streams end before their connections, since a caller that still sends when its connection closes may
+        lose the last responses.
         """
         if not self.stopped:
             self.stopped = True
@@ -69,10 +69,10 @@ def start_server(
 ) -> RunningServer:
     """Start a server of `service_name` on `address`, with its event loop in a thread of its own.
 
-    It takes at most `calls` calls at a time and answers further ones with RESOURCE_EXHAUSTED. Methods that are not
-    coroutines run in `threads` threads. At the stop it calls `drain` with the seconds left: that ends calls which would
-    last longer, and returns whether there were any.
-    Raises RuntimeError if the port is taken, and ImproperlyConfigured if the address is open to others but unprotected.
+    It takes at most `calls` calls at a time and answers further ones with RESOURCE_EXHAUSTED. Methods that
+    are not coroutines run in `threads` threads. At the stop it calls `drain` with the seconds left: that ends
+    calls which would last longer, and returns whether there were any. Raises RuntimeError if the port is
+    taken, and ImproperlyConfigured if the address is open to others but unprotected.
     """
     loop = asyncio.new_event_loop()
 

@@ -1,0 +1,1 @@
+"""Date formats, by language (Django's FORMAT_MODULE_PATH)."""

@@ -1,1 +1,1 @@
-"""jobrec on one machine: embedded PostgreSQL and Valkey, a process manager, and the main job from end to end."""
+"""jobrec on one machine: embedded servers, a process manager, and the main job from end to end."""

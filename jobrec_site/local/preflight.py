@@ -58,7 +58,7 @@ def check_disk(data: Path) -> None:
     free = shutil.disk_usage(data).free
     if free < MIN_DISK_BYTES:
         raise PreflightError(
-            f"The disk is nearly full: {free / 1024**3:.1f} GiB are free for {data}, at least 2 GiB are needed"
+            f"The disk is nearly full: {free / 1024**3:.1f} GiB are free for {data}, 2 GiB are needed"
         )
 
 

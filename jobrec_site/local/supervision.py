@@ -44,7 +44,8 @@ class Supervisor:
         self._socket.parent.mkdir(parents=True, exist_ok=True)
         self._configuration.write_text(self._render())
         self._configuration.chmod(0o600)
-        # A session of its own, so that Ctrl-C reaches only the command in the terminal, which stops all in order
+        # A session of its own, so that Ctrl-C reaches only the command in the terminal, which stops all in
+        # order
         self._process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(self._configuration)],
             cwd=ROOT,
@@ -89,7 +90,7 @@ class Supervisor:
         return "\n".join(f"    {line}" for line in text) or "    (its log is empty)"
 
     def stop(self) -> None:
-        """Stop the programs, then the servers that they use, then supervisord, and wait until all have ended."""
+        """Stop the programs, then the servers that they use, then supervisord, and wait for their end."""
         if self._process is None:
             return
         programs = self._programs.values()

@@ -38,8 +38,9 @@ class Command(BaseCommand):
     """Run the cache warmer."""
 
     help = (
-        "Fill the second cache level with the responses to the most popular anonymous requests: at the start, before a "
-        "run invalidates them, and after an edit has. One process is enough; more do no harm. Until SIGTERM or Ctrl-C."
+        "Fill the second cache level with the responses to the most popular anonymous requests: at the "
+        "start, before a run invalidates them, and after an edit has. One process is enough; more do no harm. Until "
+        "SIGTERM or Ctrl-C."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

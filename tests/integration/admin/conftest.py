@@ -1,3 +1,5 @@
+"""Users, rows and messages for the tests of the admin."""
+
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from tests.integration.embeddings.factories import embedded, lease_of, make_mode
 
 @pytest.fixture(autouse=True)
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Messages to the workers are noted, not sent: no worker runs in these tests."""
+    """The messages to the workers, recorded instead of sent."""
     messages: list[Any] = []
     monkeypatch.setattr(
         "celery.current_app.send_task",

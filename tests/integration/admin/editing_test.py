@@ -1,4 +1,4 @@
-"""What people do in the admin, and what follows from it."""
+"""Edits in the admin and their effects on skills, vectors and caches."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def page_of(row: Posting | Candidate) -> str:
 
 
 def form_of(client: Client, row: Posting | Candidate) -> dict[str, Any]:
-    """What a browser would send back of the row's page, unchanged."""
+    """The values that a browser submits for the unchanged page of the row."""
     context = client.get(page_of(row)).context
     forms = [context["adminform"].form]
     for each in context["inline_admin_formsets"]:
@@ -45,7 +45,7 @@ def skills_of(row: Posting | Candidate) -> dict[str, str]:
 
 @pytest.fixture
 def posting(administrator: Client) -> Posting:
-    """One with a current vector; of its skills Docker is named in the text."""
+    """A posting with a current vector. Its skill Docker was found in the text."""
     fill(3)
     posting = Posting.objects.get(external_id="p0")
     assert skills_of(posting) == {"Python": "stated", "Skill 0": "stated", "Docker": "found"}
@@ -53,7 +53,7 @@ def posting(administrator: Client) -> Posting:
     return posting
 
 
-def test_an_edited_posting_has_the_skills_of_its_new_text_and_is_embedded_again(
+def test_edited_posting_gets_the_skills_of_its_new_text_and_is_embedded_again(
     administrator: Client, posting: Posting, sent: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     model = EmbeddingModel.objects.active()
@@ -70,7 +70,7 @@ def test_an_edited_posting_has_the_skills_of_its_new_text_and_is_embedded_again(
     assert sent == [("workers.tasks.start_runs", None, {"kinds": ["posting"], "reason": "posting edited"})]
 
 
-def test_a_skill_chosen_by_hand_is_stated(administrator: Client, posting: Posting) -> None:
+def test_skill_added_by_hand_is_stated(administrator: Client, posting: Posting) -> None:
     form = form_of(administrator, posting)
     [prefix] = [name.rsplit("-", 1)[0] for name, value in form.items() if value == _skill("Docker").pk]
     answer = administrator.post(page_of(posting), form | {f"{prefix}-skill": _skill("PostgreSQL").pk})
@@ -94,7 +94,7 @@ def test_a_skill_chosen_by_hand_is_stated(administrator: Client, posting: Postin
         ({"title": ""}, "title", "This field is required"),
     ],
 )
-def test_what_an_import_refuses_is_refused_here_too(
+def test_admin_form_rejects_what_an_import_rejects(
     administrator: Client, posting: Posting, sent: list[Any], values: dict[str, str], field: str, message: str
 ) -> None:
     answer = administrator.post(page_of(posting), form_of(administrator, posting) | values)
@@ -105,7 +105,7 @@ def test_what_an_import_refuses_is_refused_here_too(
     assert sent == []
 
 
-def test_a_recruiter_edits_a_candidate(
+def test_recruiter_edits_a_candidate(
     administrator: Client, sent: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     fill(1)
@@ -117,7 +117,7 @@ def test_a_recruiter_edits_a_candidate(
     assert sent[-1][2] == {"kinds": ["candidate"], "reason": "candidate edited"}
 
 
-def test_postings_are_closed_and_opened(administrator: Client) -> None:
+def test_actions_close_and_open_postings(administrator: Client) -> None:
     fill(3)
     chosen = list(Posting.objects.filter(external_id__in=["p0", "p1"]).values_list("pk", flat=True))
     Posting.objects.filter(external_id="p1").update(status="closed")
@@ -129,19 +129,19 @@ def test_postings_are_closed_and_opened(administrator: Client) -> None:
     assert [message for _, message in logged] == ["Set to closed", "Set to open", "Set to open"]
 
 
-def test_a_deleted_posting_takes_its_vector_along(
+def test_deleting_a_posting_deletes_its_vector(
     administrator: Client, posting: Posting, django_capture_on_commit_callbacks: Any
 ) -> None:
     url = reverse("admin:postings_posting_delete", args=[posting.pk])
     assert administrator.get(url).status_code == 200
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
         assert administrator.post(url, {"post": "yes"}).status_code == 302
-    assert len(callbacks) == 1  # the caches hear of it
+    assert len(callbacks) == 1  # the invalidation
     assert not PostingEmbedding.objects.filter(posting_id=posting.pk).exists()
     assert CandidateEmbedding.objects.count() == 0
 
 
-def test_a_company_with_postings_is_not_deleted(administrator: Client, posting: Posting) -> None:
+def test_company_with_postings_cannot_be_deleted(administrator: Client, posting: Posting) -> None:
     used, unused = posting.company, Company.objects.create(name="Nobody")
     assert used is not None
     for company, status in ((used, 403), (unused, 302)):
@@ -150,7 +150,7 @@ def test_a_company_with_postings_is_not_deleted(administrator: Client, posting: 
     assert set(Company.objects.filter(pk__in=[used.pk, unused.pk])) == {used}
 
 
-def test_a_renamed_skill_makes_its_rows_pending(administrator: Client, posting: Posting) -> None:
+def test_renaming_a_skill_makes_its_rows_pending(administrator: Client, posting: Posting) -> None:
     skill = _skill("Python")
     url = reverse("admin:skills_skill_change", args=[skill.pk])
     aliases = list(SkillAlias.objects.filter(skill=skill))
@@ -158,11 +158,11 @@ def test_a_renamed_skill_makes_its_rows_pending(administrator: Client, posting: 
         "aliases-TOTAL_FORMS": len(aliases),
         "aliases-INITIAL_FORMS": len(aliases),
     }
-    for place, alias in enumerate(aliases):
+    for position, alias in enumerate(aliases):
         form |= {
-            f"aliases-{place}-id": alias.pk,
-            f"aliases-{place}-name": alias.name,
-            f"aliases-{place}-skill": skill.pk,
+            f"aliases-{position}-id": alias.pk,
+            f"aliases-{position}-name": alias.name,
+            f"aliases-{position}-skill": skill.pk,
         }
     assert administrator.post(url, form).status_code == 302
     posting.refresh_from_db()
@@ -170,7 +170,7 @@ def test_a_renamed_skill_makes_its_rows_pending(administrator: Client, posting: 
     assert PostingEmbedding.objects.get(posting=posting).content_hash != posting.content_hash
 
 
-def test_embed_now_starts_the_runs_that_are_due(
+def test_embed_now_starts_due_runs(
     administrator: Client, sent: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     fill(1)
@@ -184,7 +184,7 @@ def test_embed_now_starts_the_runs_that_are_due(
     assert sent == [("workers.tasks.plan_run", [run.pk], None) for run in runs.order_by("pk")]
 
 
-def test_embed_now_is_for_operators(db: None, clean_cache: None) -> None:
+def test_embed_now_is_forbidden_for_recruiters(db: None, clean_cache: None) -> None:
     url = reverse("admin:embeddings_embeddingrun_embed_now")
     assert member_of("Operators").get(url).status_code == 200
     assert member_of("Recruiters").post(url, {"kind": ""}).status_code == 403

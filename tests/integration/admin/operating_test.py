@@ -1,4 +1,4 @@
-"""What operators do in the admin: with runs, dead letters, models and tokens."""
+"""Actions of operators in the admin: runs, dead letters, models and tokens."""
 
 import re
 from typing import Any
@@ -32,18 +32,18 @@ def act(client: Client, url: str, action: str, *keys: int) -> list[str]:
     return messages_of(client.post(url, {"action": action, "_selected_action": keys}, follow=True))
 
 
-def test_dead_letters_are_discarded_and_replayed(operator: Client) -> None:
+def test_actions_discard_and_replay_dead_letters(operator: Client) -> None:
     [letter] = DeadLetter.objects.open()
     assert act(operator, LETTERS, "discard", letter.pk) == ["1 dead letters discarded"]
     letter.refresh_from_db()
     assert letter.state == "discarded"
-    [said] = act(operator, LETTERS, "replay", letter.pk)
+    [message] = act(operator, LETTERS, "replay", letter.pk)
     letter.refresh_from_db()
     run = EmbeddingRun.objects.unfinished().get()
-    assert (said, letter.state) == (f"1 rows are tried again by run {run.pk}", "replayed")
+    assert (message, letter.state) == (f"1 rows are tried again by run {run.pk}", "replayed")
 
 
-def test_a_run_is_paused_resumed_and_cancelled(operator: Client) -> None:
+def test_buttons_pause_resume_and_cancel_a_run(operator: Client) -> None:
     model = EmbeddingModel.objects.filled().exclude(state="active").first()
     assert model is not None
     run = plan_run(EmbeddingRun.objects.create(kind="posting", model=model).pk)
@@ -52,30 +52,30 @@ def test_a_run_is_paused_resumed_and_cancelled(operator: Client) -> None:
         url = reverse(f"admin:embeddings_embeddingrun_{verb}", args=[run.pk])
         return messages_of(operator.get(url, follow=True))
 
-    for verb, said, state in (
+    for verb, message, state in (
         ("pause", "is paused", "paused"),
         ("pause", "only a running run can be paused", "paused"),
         ("resume", "goes on", "running"),
         ("cancel", "is cancelled; what it wrote stays, the rest is pending", "cancelled"),
         ("cancel", "it has ended already", "cancelled"),
     ):
-        assert steer(verb) == [f"Run {run.pk}: {said}"]
+        assert steer(verb) == [f"Run {run.pk}: {message}"]
         run.refresh_from_db()
         assert run.state == state
 
 
-def test_a_model_that_is_not_filled_is_not_activated(operator: Client) -> None:
+def test_model_without_vectors_is_not_activated(operator: Client) -> None:
     model = EmbeddingModel.objects.filled().exclude(state="active").first()
     assert model is not None
     url = reverse("admin:embeddings_embeddingmodel_activate", args=[model.pk])
-    [said] = messages_of(operator.get(url, follow=True))
-    assert "cannot answer yet: 2 of 2 postings have no current vector" in said
+    [message] = messages_of(operator.get(url, follow=True))
+    assert "cannot answer yet: 2 of 2 postings have no current vector" in message
     url = reverse("admin:embeddings_embeddingmodel_rollback")
-    [said] = messages_of(operator.get(url, follow=True))
-    assert "there is no model to go back to" in said
+    [message] = messages_of(operator.get(url, follow=True))
+    assert "there is no model to go back to" in message
 
 
-def test_recruiters_may_not(operator: Client) -> None:
+def test_recruiters_cannot_operate_runs_or_dead_letters(operator: Client) -> None:
     recruiter = member_of("Recruiters")
     run = EmbeddingRun.objects.first()
     assert run is not None
@@ -86,7 +86,7 @@ def test_recruiters_may_not(operator: Client) -> None:
     assert run.state == "finished"
 
 
-def test_a_token_is_shown_once_and_revoked(administrator: Client) -> None:
+def test_token_is_shown_once_and_can_be_revoked(administrator: Client) -> None:
     robot = User.objects.create_user("robot")
     response = administrator.post(
         reverse("admin:access_accesstoken_add"),

@@ -1,4 +1,4 @@
-"""Every list and page of the admin, with rows in it; and who may see which."""
+"""Every list and page of the admin, with rows, and the roles that may see them."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from apps.postings.models import Posting
 from jobrec_site.roles import create_missing_roles
 from tests.integration.admin.conftest import fill, member_of
 
-admin.autodiscover()  # it happens with the addresses, which no test may have needed yet
+admin.autodiscover()  # urls.py does this, but may not be loaded yet
 TABLES: list[Any] = [model._meta for model in admin.site._registry if model._meta.app_label != "auth"] + [
     User._meta,
     Group._meta,
@@ -29,23 +29,19 @@ def list_of(name: str) -> str:
 
 
 def statements(client: Client, url: str) -> list[str]:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         assert client.get(url).status_code == 200
     return [query["sql"] for query in captured.captured_queries]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=NAMES)
-def test_pages_answer_and_a_list_asks_as_often_for_many_rows_as_for_few(
-    administrator: Client, table: Any
-) -> None:
+def test_list_needs_as_many_statements_for_many_rows_as_for_few(administrator: Client, table: Any) -> None:
     name = f"{table.app_label}_{table.model_name}"
     fill(2)
     rows = table.model._default_manager
     if row := rows.first():
         assert administrator.get(reverse(f"admin:{name}_change", args=[row.pk])).status_code == 200
-    statements(administrator, list_of(name))  # content types and the like are read once
+    statements(administrator, list_of(name))  # warms caches such as that of content types
     few, rows_before = statements(administrator, list_of(name)), rows.count()
     fill(3)
     many = statements(administrator, list_of(name))
@@ -54,7 +50,7 @@ def test_pages_answer_and_a_list_asks_as_often_for_many_rows_as_for_few(
     assert administrator.get(list_of(name), {"q": "7"}).status_code == 200
 
 
-def test_lists_of_what_jobrec_writes_grow_in_this_test(administrator: Client) -> None:
+def test_fill_adds_rows_to_the_lists_that_are_compared(administrator: Client) -> None:
     fill(2)
     grown = {
         "postings_posting": 2,
@@ -71,7 +67,7 @@ def test_lists_of_what_jobrec_writes_grow_in_this_test(administrator: Client) ->
         assert table.model._default_manager.count() == count, name
 
 
-def test_lists_never_read_texts_of_people_nor_packed_vectors(administrator: Client) -> None:
+def test_lists_read_neither_long_texts_nor_packed_vectors(administrator: Client) -> None:
     fill(2)
     for name, columns in {
         "candidates_candidate": ["resume", "looking_for"],
@@ -84,7 +80,7 @@ def test_lists_never_read_texts_of_people_nor_packed_vectors(administrator: Clie
         assert [sql for sql in read if any(f'."{column}"' in sql for column in columns)] == [], name
 
 
-def test_the_first_page_shows_figures(administrator: Client) -> None:
+def test_dashboard_shows_statistics(administrator: Client) -> None:
     fill(2)
     page = administrator.get("/admin/")
     assert [(card["title"], card["value"], card["note"]) for card in page.context["cards"]] == [
@@ -102,14 +98,14 @@ def test_the_first_page_shows_figures(administrator: Client) -> None:
     assert "0 of 2 current, 2 pending" in text
 
 
-def test_the_first_page_answers_without_a_broker(administrator: Client, settings: Any) -> None:
+def test_dashboard_works_without_a_broker(administrator: Client, settings: Any) -> None:
     settings.REDIS_BROKER_URL = "redis://127.0.0.1:1/0"
     page = administrator.get("/admin/")
     assert page.context["queues"] is None
     assert "The broker does not answer" in page.content.decode()
 
 
-def test_a_run_says_what_became_of_its_rows(administrator: Client) -> None:
+def test_run_page_shows_progress_and_links_to_its_chunks(administrator: Client) -> None:
     fill(2)
     first = EmbeddingRun.objects.earliest("pk")
     page = administrator.get(
@@ -123,7 +119,7 @@ def test_a_run_says_what_became_of_its_rows(administrator: Client) -> None:
     assert chunks.context["cl"].result_count == first.chunks.count() == 1
 
 
-def test_a_dead_letter_leads_to_its_row(administrator: Client) -> None:
+def test_dead_letter_page_links_to_its_row(administrator: Client) -> None:
     fill(2)
     letter = DeadLetter.objects.get(state="open")
     page = administrator.get(reverse("admin:embeddings_deadletter_change", args=[letter.pk])).content.decode()
@@ -133,7 +129,7 @@ def test_a_dead_letter_leads_to_its_row(administrator: Client) -> None:
     assert set(found.queryset.values_list("row_id", flat=True)) == {letter.row_id}
 
 
-def test_the_list_of_postings_shows_and_filters_the_state_of_vectors(administrator: Client) -> None:
+def test_posting_list_filters_by_the_state_of_vectors(administrator: Client) -> None:
     fill(2)
     dead, current = Posting.objects.order_by("-pk")
     Posting.objects.filter(pk=current.pk).update(title="Edited by SQL")
@@ -142,7 +138,7 @@ def test_the_list_of_postings_shows_and_filters_the_state_of_vectors(administrat
         assert [row.pk for row in shown.queryset] == expected, state
 
 
-def test_postings_are_filtered_by_the_values_of_an_index(administrator: Client) -> None:
+def test_posting_list_offers_filter_values_from_an_index(administrator: Client) -> None:
     fill(3)
     Posting.objects.filter(external_id="p2").update(job_family="FAMILY 1", source="other")
     page = administrator.get(list_of("postings_posting"))
@@ -157,7 +153,7 @@ def test_postings_are_filtered_by_the_values_of_an_index(administrator: Client) 
     assert {row.external_id for row in shown.queryset} == {"p1", "p2"}
 
 
-def test_recruiters_see_the_corpus_and_no_runs(db: None, clean_cache: None) -> None:
+def test_recruiters_see_the_corpus_but_no_runs(db: None, clean_cache: None) -> None:
     fill(1)
     recruiter = member_of("Recruiters")
     for name in ("postings_posting", "candidates_candidate", "recommendations_interaction", "skills_skill"):
@@ -175,7 +171,7 @@ def test_recruiters_see_the_corpus_and_no_runs(db: None, clean_cache: None) -> N
     assert list_of("embeddings_embeddingrun") not in page.content.decode()
 
 
-def test_operators_see_runs_and_no_candidate(db: None, clean_cache: None) -> None:
+def test_operators_see_runs_but_no_candidates(db: None, clean_cache: None) -> None:
     fill(1)
     operator = member_of("Operators")
     for name in ("embeddings_embeddingrun", "embeddings_embeddingchunk", "embeddings_deadletter"):
@@ -190,7 +186,7 @@ def test_operators_see_runs_and_no_candidate(db: None, clean_cache: None) -> Non
     ]
 
 
-def test_nobody_edits_the_ledger_by_hand(administrator: Client) -> None:
+def test_ledger_cannot_be_edited_by_hand(administrator: Client) -> None:
     fill(1)
     chunk = EmbeddingChunk.objects.get()
     url = reverse("admin:embeddings_embeddingchunk_change", args=[chunk.pk])
@@ -205,7 +201,7 @@ def test_nobody_edits_the_ledger_by_hand(administrator: Client) -> None:
     assert PostingEmbedding.objects.count() == 0
 
 
-def test_what_people_changed_in_a_role_stays(db: None) -> None:
+def test_create_missing_roles_keeps_changes_to_a_role(db: None) -> None:
     group = Group.objects.get(name="Recruiters")
     before = group.permissions.count()
     group.permissions.remove(group.permissions.get(codename="view_candidate"))

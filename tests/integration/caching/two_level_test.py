@@ -25,7 +25,7 @@ NewProcess = Callable[[], TwoLevelCache]
 
 @pytest.fixture
 def new_process() -> Iterator[NewProcess]:
-    """Makes what one web process holds: its own L1 and its own copy of the generations."""
+    """A factory of the caches of web processes, each with its own L1 and its own copy of the generations."""
     mirrors: list[GenerationMirror] = []
 
     def make() -> TwoLevelCache:
@@ -43,8 +43,8 @@ def process(new_process: NewProcess) -> TwoLevelCache:
     return new_process()
 
 
-class Answers:
-    """A computation that counts, and answers its count."""
+class CountingComputation:
+    """A computation that returns how often it was called."""
 
     def __init__(self) -> None:
         self.computed = 0
@@ -54,61 +54,59 @@ class Answers:
         return self.computed
 
 
-def ask(cache: TwoLevelCache, compute: Any, **arguments: Any) -> Any:
+def look_up(cache: TwoLevelCache, compute: Any, **arguments: Any) -> Any:
     depends_on = tags.of_list("postings") + tags.of_row("candidates", arguments.get("candidate", 1))
     return cache.get_or_compute("test", arguments, tags=depends_on, compute=lambda: Computed(compute()))
 
 
-def test_what_another_version_of_jobrec_stored_is_computed_anew(new_process: NewProcess) -> None:
-    answers = Answers()
-    assert ask(new_process(), answers) == 1
+def test_entry_of_another_version_is_computed_again(new_process: NewProcess) -> None:
+    compute = CountingComputation()
+    assert look_up(new_process(), compute) == 1
     redis = shared.connection()
     for key in redis.scan_iter("jobrec:answer:*"):
-        redis.set(key, b"not as it is stored now")
+        redis.set(key, b"not the present format")
     process = new_process()
-    assert [ask(process, answers), ask(process, answers)] == [2, 2]
+    assert [look_up(process, compute), look_up(process, compute)] == [2, 2]
 
 
-def test_an_answer_is_computed_once_and_found_by_other_processes(
-    process: TwoLevelCache, new_process: NewProcess
-) -> None:
-    answers = Answers()
-    assert [ask(process, answers) for _ in range(3)] == [1, 1, 1]
-    assert ask(new_process(), answers) == 1
-    assert ask(process, answers, page=2) == 2
+def test_value_is_computed_once_for_all_processes(process: TwoLevelCache, new_process: NewProcess) -> None:
+    compute = CountingComputation()
+    assert [look_up(process, compute) for _ in range(3)] == [1, 1, 1]
+    assert look_up(new_process(), compute) == 1
+    assert look_up(process, compute, page=2) == 2
 
 
 @pytest.mark.parametrize(
     ("namespaces", "ids", "fresh"),
     [
         (["postings"], [], True),
-        (["postings"], [4, 5], True),  # a posting changed: every list of postings may
+        (["postings"], [4, 5], True),  # lists depend on every posting
         (["candidates"], [], True),
         (["candidates"], [1], True),
         (["candidates"], [2], False),  # another candidate
         (["skills"], [], False),
     ],
 )
-def test_invalidating_makes_every_process_answer_fresh(
+def test_invalidation_makes_every_process_compute_again_what_depends_on_the_rows(
     process: TwoLevelCache, new_process: NewProcess, namespaces: list[str], ids: list[int], fresh: bool
 ) -> None:
-    other, answers = new_process(), Answers()
-    marked = Answers()
+    other, compute = new_process(), CountingComputation()
+    marked = CountingComputation()
 
     def mark(cache: TwoLevelCache) -> int:
         return cache.get_or_compute("mark", {}, tags=["mark"], compute=lambda: Computed(marked()))
 
     for cache in (process, other):
-        assert (ask(cache, answers), mark(cache)) == (1, 1)
+        assert (look_up(cache, compute), mark(cache)) == (1, 1)
     _, reached = generations.increment_tags(tags.changed(namespaces, ids))
     assert reached >= 2
-    # Messages arrive in their order: whoever has heard of this one has heard of the one before.
+    # Messages arrive in order: a process that received this one has received the one before.
     generations.increment_tags(["mark"])
-    wait_until(lambda: [mark(process), mark(other)] == [2, 2], "both have heard")
-    assert [ask(process, answers), ask(other, answers)] == [2 if fresh else 1] * 2
+    wait_until(lambda: [mark(process), mark(other)] == [2, 2], "both processes received the invalidation")
+    assert [look_up(process, compute), look_up(other, compute)] == [2 if fresh else 1] * 2
 
 
-def test_a_run_invalidates_once_however_often_it_says_so() -> None:
+def test_run_increments_generations_once_when_the_call_is_repeated() -> None:
     first, _ = generations.increment_tags(["postings"], run_id="run-7")
     again, reached_again = generations.increment_tags(["postings"], run_id="run-7")
     assert again == first
@@ -116,37 +114,38 @@ def test_a_run_invalidates_once_however_often_it_says_so() -> None:
     assert generations.increment_tags(["postings"], run_id="run-8")[0]["postings"] > first["postings"]
 
 
-def test_generations_rise_even_after_redis_lost_its_memory() -> None:
+def test_generations_increase_after_redis_lost_its_data() -> None:
     before, _ = generations.increment_tags(["postings"])
     shared.connection().flushdb()
     assert generations.read_tags(["postings"])["postings"] > before["postings"]
 
 
-def test_an_answer_computed_from_old_rows_is_never_found_after_the_change(process: TwoLevelCache) -> None:
+def test_value_of_old_rows_is_not_found_when_they_change_during_the_computation(
+    process: TwoLevelCache,
+) -> None:
     def slow() -> str:
-        # The rows change and are invalidated while this answer is being computed from the old ones.
         generations.increment_tags(tags.changed(["postings"]))
         return "old"
 
-    ask(process, slow)
-    wait_until(lambda: ask(process, lambda: "new") == "new", "the old answer is not found", timeout=2)
+    look_up(process, slow)
+    wait_until(lambda: look_up(process, lambda: "new") == "new", "the old value is not found", timeout=2)
 
 
-def test_errors_are_not_cached(process: TwoLevelCache) -> None:
+def test_exception_is_raised_and_not_cached(process: TwoLevelCache) -> None:
     def fails() -> None:
         raise ValueError("no")
 
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
-            ask(process, fails)
-    assert ask(process, lambda: "fine") == "fine"
+            look_up(process, fails)
+    assert look_up(process, lambda: "fine") == "fine"
 
 
-def test_what_is_not_to_be_kept_is_answered_and_forgotten(process: TwoLevelCache) -> None:
-    answers = Answers()
+def test_value_that_is_not_cacheable_is_returned_and_not_cached(process: TwoLevelCache) -> None:
+    count = CountingComputation()
 
     def compute() -> Computed[int]:
-        value = answers()
+        value = count()
         return Computed(value, is_cacheable=value > 2)
 
     def once() -> int:
@@ -155,22 +154,22 @@ def test_what_is_not_to_be_kept_is_answered_and_forgotten(process: TwoLevelCache
     assert [once() for _ in range(5)] == [1, 2, 3, 3, 3]
 
 
-def test_empty_is_an_answer(process: TwoLevelCache) -> None:
+def test_none_is_cached_like_any_value(process: TwoLevelCache) -> None:
     calls: list[int] = []
     for _ in range(2):
-        assert ask(process, lambda: calls.append(1)) is None
+        assert look_up(process, lambda: calls.append(1)) is None
     assert calls == [1]
 
 
-def test_many_threads_make_one_flight(process: TwoLevelCache) -> None:
-    answers = Answers()
+def test_value_is_computed_once_when_many_threads_look_it_up(process: TwoLevelCache) -> None:
+    compute = CountingComputation()
 
     def slow() -> int:
         time.sleep(0.2)
-        return answers()
+        return compute()
 
     results: list[int] = []
-    threads = [threading.Thread(target=lambda: results.append(ask(process, slow))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: results.append(look_up(process, slow))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -178,46 +177,46 @@ def test_many_threads_make_one_flight(process: TwoLevelCache) -> None:
     assert results == [1] * 8
 
 
-def test_without_redis_the_process_still_answers_and_caches(process: TwoLevelCache, monkeypatch: Any) -> None:
-    answers = Answers()
-    assert ask(process, answers) == 1
+def test_cache_works_in_the_process_when_redis_is_unavailable(
+    process: TwoLevelCache, monkeypatch: Any
+) -> None:
+    compute = CountingComputation()
+    assert look_up(process, compute) == 1
 
-    def gone(*_: Any, **__: Any) -> Any:
-        raise RedisConnectionError("gone")
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RedisConnectionError("refused")
 
-    monkeypatch.setattr("redis.connection.ConnectionPool.get_connection", gone)
+    monkeypatch.setattr("redis.connection.ConnectionPool.get_connection", fail)
     with pytest.raises(CacheUnavailableError):
         generations.increment_tags(["postings"])
-    assert ask(process, answers) == 1  # L1
-    assert ask(process, answers, page=2) == 2  # computed
-    assert ask(process, answers, page=2) == 2  # and kept in L1
+    assert look_up(process, compute) == 1  # L1
+    assert look_up(process, compute, page=2) == 2  # computed
+    assert look_up(process, compute, page=2) == 2  # and cached in L1
 
 
-def test_a_redis_that_never_answers_costs_one_wait_not_one_for_each_lookup(
-    new_process: NewProcess, settings: Any
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as hole, hole_that_counts(hole) as connected:
-        url = f"redis://127.0.0.1:{hole.getsockname()[1]}/0"
+def test_lookups_wait_once_when_redis_never_answers(new_process: NewProcess, settings: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, unresponsive_server(listening) as connected:
+        url = f"redis://127.0.0.1:{listening.getsockname()[1]}/0"
         settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": url}}
-        mirror, answers = GenerationMirror(), Answers()
-        mirror.close()  # its subscription tries again by itself, whatever the lookups do
+        mirror, compute = GenerationMirror(), CountingComputation()
+        mirror.close()  # its subscription would reconnect by itself
         cache = TwoLevelCache(mirror)
-        assert [ask(cache, answers, page=page) for page in range(3)] == [1, 2, 3]
+        assert [look_up(cache, compute, page=page) for page in range(3)] == [1, 2, 3]
         waited = len(connected)
-        # The lookups wait once; the subscription that this process has for others may try for itself.
+        # The lookups connect once. The subscription of the process's own mirror may connect as well.
         assert 1 <= waited <= 2
-        assert [ask(cache, answers, page=page) for page in range(3, 30)] == list(range(4, 31))
+        assert [look_up(cache, compute, page=page) for page in range(3, 30)] == list(range(4, 31))
         assert len(connected) <= waited + 1
     with pytest.raises(CacheUnavailableError, match="not tried"):
         generations.read_tags(["postings"])
     settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": settings.REDIS_CACHE_URL}}
-    new_process()  # subscribes: that Redis is back is known at once, not after the five seconds
+    new_process()  # subscribes, which closes the circuit at once
     assert generations.read_tags(["postings"])["postings"] > 0
 
 
 @contextmanager
-def hole_that_counts(listening: socket.socket) -> Iterator[list[socket.socket]]:
-    """Accepts connections and never says a word; yields those it has."""
+def unresponsive_server(listening: socket.socket) -> Iterator[list[socket.socket]]:
+    """A server that accepts connections and never responds. Yields its connections."""
     accepted: list[socket.socket] = []
 
     def accept() -> None:
@@ -236,24 +235,24 @@ def hole_that_counts(listening: socket.socket) -> Iterator[list[socket.socket]]:
             each.close()
 
 
-def test_a_connection_that_dies_without_being_closed_is_noticed(
+def test_invalidation_arrives_after_a_connection_died_without_being_closed(
     new_process: NewProcess, settings: Any, tmp_path: Path
 ) -> None:
-    with relay(tmp_path / "relay", shared.connection()) as (url, fall_silent):
-        # Each command goes through this process: on a busy machine that may take longer than a reader would wait.
+    with relay(tmp_path / "relay", shared.connection()) as (url, silence_subscriptions):
+        # Commands pass through this process, which may be slow on a busy machine.
         patient = settings.CACHES["default"]["OPTIONS"] | {"SOCKET_TIMEOUT": 10}
         settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": url, "OPTIONS": patient}}
-        process, answers = new_process(), Answers()
-        assert [ask(process, answers), ask(process, answers)] == [1, 1]
-        fall_silent()
+        process, compute = new_process(), CountingComputation()
+        assert [look_up(process, compute), look_up(process, compute)] == [1, 1]
+        silence_subscriptions()
         generations.increment_tags(["postings"])
-        wait_until(lambda: ask(process, answers) == 2, "the invalidation is seen", timeout=30)
+        wait_until(lambda: look_up(process, compute) == 2, "the invalidation is seen", timeout=30)
     settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": settings.REDIS_CACHE_URL}}
 
 
 @contextmanager
 def relay(path: Path, redis: Any) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Connections to Redis by way of a socket of its own: its URL, and what silences the subscriptions that stand."""
+    """A relay to Redis. Yields its URL, and a function that silences the subscriptions of this moment."""
     target = redis.connection_pool.connection_kwargs["path"]
     subscribed: set[socket.socket] = set()
     silent: set[socket.socket] = set()
@@ -261,11 +260,11 @@ def relay(path: Path, redis: Any) -> Iterator[tuple[str, Callable[[], None]]]:
 
     def carry(source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
-            while octets := source.recv(65_536):
-                if b"SUBSCRIBE" in octets:
+            while data := source.recv(65_536):
+                if b"SUBSCRIBE" in data:
                     subscribed.update((source, sink))
                 if source not in silent:
-                    sink.sendall(octets)
+                    sink.sendall(data)
 
     def accept() -> None:
         with suppress(OSError):  # closed
@@ -292,7 +291,7 @@ def relay(path: Path, redis: Any) -> Iterator[tuple[str, Callable[[], None]]]:
                 end.close()
 
 
-def test_unknown_namespaces_are_refused() -> None:
+def test_unknown_namespace_is_rejected() -> None:
     with pytest.raises(
         ValueError, match="unknown cache namespace 'jobs': one of candidates, postings, skills"
     ):

@@ -70,7 +70,7 @@ def test_demo_prints_recommendations_and_leaves_no_process_behind() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A context whose processes receive Ctrl-C even if the tests run in the background of a shell, which ignores it."""
+    """A context whose processes receive Ctrl-C even if the tests run in the background of a shell."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
