@@ -1,4 +1,4 @@
-"""Who may do what. Roles are Django's permissions: groups carry them, the admin hands them out."""
+"""Permissions of the user who asks. Roles are Django groups with permissions, given in the admin."""
 
 from typing import Any
 
@@ -8,25 +8,26 @@ User = Any  # django.contrib.auth's swappable user
 
 
 def user_of(info: Any) -> User:
+    """The user of an execution; Django's AnonymousUser if nobody is signed in."""
     return info.context.user
 
 
 def require(info: Any, permission: str) -> None:
-    """Raises UnauthenticatedError or ForbiddenError unless the user has `permission` (app.codename)."""
+    """Check `permission` (app.codename). Raises UnauthenticatedError or ForbiddenError if it is missing."""
     user = user_of(info)
     if not user.is_authenticated:
-        raise UnauthenticatedError("sign in first: this needs a user with a role")
+        raise UnauthenticatedError(f"not signed in: this needs a user with the permission {permission}")
     if not user.has_perm(permission):
-        raise ForbiddenError(f"this needs the permission {permission}", permission=permission)
+        raise ForbiddenError(f"the permission {permission} is missing", permission=permission)
 
 
 def may(info: Any, permission: str) -> bool:
-    """Whether the user has `permission`; nobody in particular has none."""
+    """Whether the user has `permission` (app.codename). An anonymous user has none."""
     return bool(user_of(info).has_perm(permission))
 
 
 def own_candidate_id(info: Any) -> int | None:
-    """The candidate that the signed-in user is."""
+    """Primary key of the candidate who is signed in; None for other users."""
     user = user_of(info)
     if not user.is_authenticated:
         return None
@@ -35,6 +36,6 @@ def own_candidate_id(info: Any) -> int | None:
 
 
 def require_for_candidate(info: Any, candidate_id: int, permission: str) -> None:
-    """A candidate may do this with its own row; for others it takes `permission`."""
+    """Check `permission` unless the candidate itself is signed in. Raises as `require` does."""
     if own_candidate_id(info) != candidate_id:
         require(info, permission)

@@ -23,7 +23,7 @@ class Reader:
     """Who sends a request: the owner of a bearer token, the user of a session, or anybody at an address."""
 
     def __init__(self, address: str | None = None, *, is_anonymous: bool = True) -> None:
-        """`address`: of the client; None for a reader within the process, such as the cache warmer: not counted.
+        """`address`: of the client; None for the cache warmer, which is not counted.
 
         `is_anonymous`: the request carries no credentials; otherwise call `identify` before `admit`.
         """
@@ -84,7 +84,7 @@ class Reader:
 
 
 def address_of(http: HttpRequest) -> str:
-    """The address that rates are counted for: of IPv6 the /64 network, since one host has all its addresses."""
+    """The address that rates are counted for. Of IPv6 the /64 network: one host has all its addresses."""
     return _network_of(_client_address(http))
 
 

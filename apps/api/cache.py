@@ -1,4 +1,4 @@
-"""The response cache: whole responses of public queries as bytes. A hit executes nothing and reads no database."""
+"""The response cache: responses to public queries, as bytes. A hit executes nothing and reads no database."""
 
 import hashlib
 from collections.abc import Callable
@@ -61,14 +61,14 @@ responses = TwoLevelCache(
         decode=CachedResponse.decode,
         weight=lambda cached: len(cached.body) + 500,
     ),
-    room=settings.CACHE_L1_RESPONSES_MB * 1024 * 1024,
+    capacity=settings.CACHE_L1_RESPONSES_MB * 1024 * 1024,
 )
 
 
 def cached_response(
     request: GraphQLRequest, http: HttpRequest, compute: Callable[[], HttpResponse]
 ) -> HttpResponse:
-    """The response to a public request, from the cache or from `compute`. Counts the request for the warmer."""
+    """The response to a public request, from the cache or from `compute`. Counts its popularity."""
     found = _look_up(request, compute)
     if not isinstance(found, CachedResponse):
         return found

@@ -134,7 +134,7 @@ def schema() -> GraphQLSchema:
 
 
 def operation_of(query: str, name: str | None, *, before_parsing: Callable[[], None]) -> Operation:
-    """The operation `name` of `query`, or its only one. `before_parsing` is called unless the query is cached.
+    """The operation `name` of `query`, or its only one. Calls `before_parsing` unless the query is cached.
 
     Raises InvalidDocumentError, or BadRequestError where the document has no such operation.
     """
@@ -152,14 +152,14 @@ def operation_of(query: str, name: str | None, *, before_parsing: Callable[[], N
             raise BadRequestError(
                 f"operationName: the query has no operation {name[:40]!r}"
                 if name
-                else "operationName: the query has none or several operations, name one"
+                else "operationName: name an operation, since the query has several or none"
             )
         document.operations[name] = Operation(document.node, node)
     return document.operations[name]
 
 
 def _parse(query: str) -> DocumentNode:
-    """A valid document within all limits. Limits come first, since validation takes quadratic time in aliases."""
+    """A valid document within all limits. They come first: validation takes quadratic time in aliases."""
     try:
         check_tokens(query)
         document = parse(query)

@@ -29,7 +29,7 @@ def respond(request: GraphQLRequest, http: HttpRequest) -> ApiResponse:
     request.reader.identify(http)
     request.reader.admit()
     if http.method == "GET" and not request.operation.is_query:
-        raise MethodNotAllowedError("a mutation is sent with POST")
+        raise MethodNotAllowedError("a mutation is not allowed with GET: use POST")
     return execute(request)
 
 

@@ -16,7 +16,7 @@ ENDPOINT = "/graphql"
 
 
 class GraphQLMiddleware:
-    """Attaches the GraphQL request for the view. Public requests of anonymous readers go through the cache."""
+    """Attaches the GraphQL request for the view. Public requests go through the response cache."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

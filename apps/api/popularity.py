@@ -1,6 +1,6 @@
-"""Which anonymous requests are asked most: counted in each web process, summed up in Redis, day by day.
+"""Popularity of anonymous requests: counted in each web process, summed up in Redis, one sorted set a day.
 
-Requests about a person (apps/api/fields.py) or with a long text are not counted, so that nothing of them is kept.
+Private requests (`GraphQLRequest.is_private`) are not counted, so that nothing about a person is stored.
 """
 
 import logging
@@ -19,76 +19,77 @@ from apps.caching.shared import CacheUnavailableError
 
 logger = logging.getLogger(__name__)
 
-KEY = "jobrec:asked:"
-KEPT = 1_000  # requests of a day
-LARGEST = 2_000  # octets of a request
-CARRY_EVERY = 2.0  # seconds
-YESTERDAY = 0.5  # weight of the day before
+KEY = "jobrec:popularity:"
+MAX_REQUESTS = 1_000  # of a day
+MAX_BYTES = 2_000  # of a request
+FLUSH_INTERVAL = 2.0  # seconds
+WEIGHT_OF_YESTERDAY = 0.5
 
 
 class Popularity:
-    """Threads may share it. Its own thread starts with the first count, so after a fork.
+    """Counts of this process. Threads may share it.
 
-    What cannot be carried while Redis is away is carried when it is back.
+    Its own thread adds the counts to Redis, later if Redis is unavailable. It starts with the first count, hence
+    after a fork.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counted: dict[bytes, int] = {}
+        self._counts: dict[bytes, int] = {}
         self._pid = 0
 
-    def count(self, requested: GraphQLRequest) -> None:
-        """Costs no round trip: a thread carries the counts to Redis."""
-        request = orjson.dumps(
-            [requested.query, requested.variables, requested.operation_name], option=orjson.OPT_SORT_KEYS
+    def count(self, request: GraphQLRequest) -> None:
+        """Count a request, without a round trip to Redis."""
+        packed = orjson.dumps(
+            [request.query, request.variables, request.operation_name], option=orjson.OPT_SORT_KEYS
         )
-        if len(request) > LARGEST:
+        if len(packed) > MAX_BYTES:
             return
         with self._lock:
-            self._note(request, 1)
+            self._add(packed, 1)
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                threading.Thread(target=self._carry, name="popularity", daemon=True).start()
+                threading.Thread(target=self._flush_forever, name="popularity", daemon=True).start()
 
-    def _carry(self) -> None:
+    def _flush_forever(self) -> None:
         while True:
-            time.sleep(CARRY_EVERY)
+            time.sleep(FLUSH_INTERVAL)
             with self._lock:
-                counted, self._counted = self._counted, {}
-            if not counted:
+                counts, self._counts = self._counts, {}
+            if not counts:
                 continue
             try:
-                _add(counted)
+                _add_to_redis(counts)
             except CacheUnavailableError as error:
-                logger.debug("what was asked is counted later: %s", error)
+                logger.debug("Cannot add the popularity of requests, trying again later: %s", error)
                 with self._lock:
-                    for request, times in counted.items():
-                        self._note(request, times)
+                    for packed, times in counts.items():
+                        self._add(packed, times)
 
-    def _note(self, request: bytes, times: int) -> None:
-        if request in self._counted or len(self._counted) < KEPT:
-            self._counted[request] = self._counted.get(request, 0) + times
+    def _add(self, packed: bytes, times: int) -> None:
+        if packed in self._counts or len(self._counts) < MAX_REQUESTS:
+            self._counts[packed] = self._counts.get(packed, 0) + times
 
 
-def most_asked(count: int) -> list[GraphQLRequest]:
-    """The `count` requests that were asked most yesterday and today, the first of them most.
+def popular_requests(count: int) -> list[GraphQLRequest]:
+    """The `count` most popular requests of yesterday and today, the most popular first.
 
     Raises CacheUnavailableError.
     """
     now = datetime.now(UTC)
-    days = {_key(now): 1.0, _key(now - timedelta(days=1)): YESTERDAY}
+    days = {_key(now): 1.0, _key(now - timedelta(days=1)): WEIGHT_OF_YESTERDAY}
     ascending = cast("list[bytes]", shared.read(lambda redis: redis.zunion(days)))
-    return [GraphQLRequest(*orjson.loads(request)) for request in ascending[::-1][:count]]
+    return [GraphQLRequest(*orjson.loads(packed)) for packed in ascending[::-1][:count]]
 
 
-def _add(counted: dict[bytes, int]) -> None:
+def _add_to_redis(counts: dict[bytes, int]) -> None:
     key = _key(datetime.now(UTC))
 
     def add(redis: Redis) -> None:
         with redis.pipeline() as pipeline:
-            for request, times in counted.items():
-                pipeline.zincrby(key, times, request)
-            pipeline.zremrangebyrank(key, 0, -KEPT - 1)
+            for packed, times in counts.items():
+                pipeline.zincrby(key, times, packed)
+            pipeline.zremrangebyrank(key, 0, -MAX_REQUESTS - 1)
             pipeline.expire(key, timedelta(days=2))
             pipeline.execute()
 

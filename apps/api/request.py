@@ -70,14 +70,14 @@ def parse_request(http: HttpRequest) -> GraphQLRequest:
     if http.method == "GET":
         parameters: Any = http.GET.dict()
     elif http.method != "POST":
-        raise MethodNotAllowedError("GraphQL is asked with GET or POST")
+        raise MethodNotAllowedError(f"the method {http.method} is not allowed: use GET or POST")
     elif http.content_type == "application/json":
         parameters = _parse_json(_body(http), "the body")
     elif http.content_type == "application/graphql":
         parameters = http.GET.dict() | {"query": _body(http).decode(errors="replace")}
     else:
         raise ContentTypeError(
-            f"Content-Type: {(http.content_type or '')[:60]!r} is not understood, send application/json"
+            f"Content-Type: {(http.content_type or '')[:60]!r} is not supported: send application/json"
         )
     return _request_from(parameters, Reader.of(http))
 
@@ -96,18 +96,18 @@ def _body(http: HttpRequest) -> bytes:
 
 def _request_from(parameters: Any, reader: Reader) -> GraphQLRequest:
     if not isinstance(parameters, dict):
-        raise BadRequestError("the body: an object with a query is needed")
+        raise BadRequestError("the body must be a JSON object with a query")
     query, variables, name = (parameters.get(key) for key in ("query", "variables", "operationName"))
     if not isinstance(query, str) or not query.strip():
-        raise BadRequestError("query: a query as a string is needed")
+        raise BadRequestError("query: must be a string with a query")
     if isinstance(variables, str):
         variables = _parse_json(variables, "variables") if variables else None
     if variables is not None and not isinstance(variables, dict):
-        raise BadRequestError("variables: an object is needed")
+        raise BadRequestError("variables: must be an object")
     if _is_deeper(variables, MAX_NESTING):
-        raise BadRequestError(f"variables: values are nested in more than {MAX_NESTING} levels")
+        raise BadRequestError(f"variables: must not be nested in more than {MAX_NESTING} levels")
     if name is not None and not isinstance(name, str):
-        raise BadRequestError("operationName: a string is needed")
+        raise BadRequestError("operationName: must be a string")
     return GraphQLRequest(query, variables or {}, name if name not in ("", "null") else None, reader)
 
 
@@ -131,4 +131,4 @@ def _parse_json(text: bytes | str, what: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise BadRequestError(f"{what}: no JSON, {error.msg} at character {error.pos}") from error
+        raise BadRequestError(f"{what}: invalid JSON, {error.msg} at character {error.pos}") from error

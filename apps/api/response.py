@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from graphql import GraphQLError
 
 from apps.api.document import InvalidDocumentError
-from apps.api.errors import ApiError, formatted, translated_error
+from apps.api.errors import ApiError, format_error, public_error
 
 JSON = "application/json"
 
@@ -36,7 +36,7 @@ def response_of(
     """
     if not errors:
         return ApiResponse(orjson.dumps({"data": data}), is_cacheable=is_cacheable)
-    body: dict[str, Any] = {"errors": [formatted(error) for error in errors]}
+    body: dict[str, Any] = {"errors": [format_error(error) for error in errors]}
     is_refused = any(not error.path for error in errors)
     if not is_refused:
         body["data"] = data
@@ -44,7 +44,7 @@ def response_of(
 
 
 def as_graphql_response(respond: Callable[[], HttpResponse]) -> HttpResponse:
-    """The response of `respond`, or for what it raises a response that reports the error in GraphQL's format."""
+    """The response of `respond`. If it raises an error, a response that reports it as GraphQL does."""
     try:
         return respond()
     except InvalidDocumentError as error:
@@ -52,11 +52,11 @@ def as_graphql_response(respond: Callable[[], HttpResponse]) -> HttpResponse:
     except ApiError as error:
         return _error_response(error)
     except (DatabaseError, InterfaceError) as error:  # before execution, such as while a token is looked up
-        return _error_response(translated_error(error, "the request"))
+        return _error_response(public_error(error, "the request"))
 
 
 def _error_response(error: ApiError) -> ApiResponse:
-    response = ApiResponse(orjson.dumps({"errors": [formatted(error)]}), status=error.status)
+    response = ApiResponse(orjson.dumps({"errors": [format_error(error)]}), status=error.status)
     for name, value in error.headers.items():
         response[name] = value
     return response

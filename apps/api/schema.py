@@ -27,7 +27,7 @@ class Query(
     RunQueries,
     DeadLetterQueries,
 ):
-    """What can be read."""
+    """All queries."""
 
 
 class Mutation(
@@ -38,7 +38,7 @@ class Mutation(
     DeadLetterMutations,
     CacheMutations,
 ):
-    """What can be changed."""
+    """All mutations."""
 
 
 schema = with_facts(graphene.Schema(query=Query, mutation=Mutation))

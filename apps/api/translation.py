@@ -1,4 +1,4 @@
-"""Domain errors become API errors here, once, at the border."""
+"""Translation of errors of the apps into errors of the API."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def translated(resolve: Callable[P, R]) -> Callable[P, R]:
-    """A resolver whose domain errors reach the client as what they are."""
+    """The resolver, raising an API error in place of an error that the apps raise for wrong input."""
 
     @wraps(resolve)
     def resolver(*args: P.args, **kwargs: P.kwargs) -> R:

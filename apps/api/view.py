@@ -13,8 +13,8 @@ from apps.api.response import as_graphql_response
 def graphql_view(http: HttpRequest) -> HttpResponse:
     """Answer a request that the middleware could not answer from the cache.
 
-    A program with a bearer token needs no CSRF token, nor does an anonymous reader. A signed-in browser needs one,
-    which it gets with the GraphiQL page or from the admin; `Reader.identify` checks it.
+    Programs with a bearer token and anonymous readers need no CSRF token. A signed-in browser does, and gets
+    it with the GraphiQL page or from the admin. `Reader.identify` checks it.
     """
     request = attached_request(http)
     if request is None:

@@ -1,4 +1,4 @@
-"""Filling the second cache level before anybody asks: with what anonymous readers asked most."""
+"""Warming of the response cache: responses to popular requests are computed before anyone sends them."""
 
 import logging
 import time
@@ -18,36 +18,41 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Warmed:
-    """`held` of the `asked` answers are in the cache now; the others have errors, or there was no more time."""
+class WarmingResult:
+    """Responses to `cached` of the `requests` are in the cache; the others have errors, or time ran out."""
 
-    asked: int
-    held: int
+    requests: int
+    cached: int
     seconds: float
 
 
 def generations() -> tuple[int, ...]:
-    """Changes whenever answers over whole namespaces are invalidated. No round trip while Redis is there."""
+    """A value that changes when responses over whole namespaces are invalidated. Rarely asks Redis."""
     return mirror.of(tag for namespace in sorted(tags.NAMESPACES) for tag in tags.of_list(namespace))
 
 
 def claim(current: tuple[int, ...]) -> bool:
-    """Whether it is this process, of those of all hosts, that warms for these generations. Raises CacheUnavailableError."""
+    """Whether this process, of all warmers on all hosts, warms for these generations.
+
+    Raises CacheUnavailableError.
+    """
     key = f"jobrec:warmed:{'-'.join(map(str, current))}"
-    # What is warmed lives no longer than the claim: who starts after that finds something to do.
+    # A claim outlives what was warmed under it, so a process that starts later finds work to do.
     return bool(shared.write(lambda redis: redis.set(key, "1", nx=True, ex=settings.CACHE_L2_TTL)))
 
 
-def warm_all(popular: Iterable[GraphQLRequest], *, seconds: float, stopped: Callable[[], bool]) -> Warmed:
-    """Answers one request after the other until `seconds` are over. What cannot be answered is left out."""
+def warm_all(
+    requests: Iterable[GraphQLRequest], *, seconds: float, stopped: Callable[[], bool]
+) -> WarmingResult:
+    """Warm one request after the other, for `seconds` at most. Requests that fail are skipped."""
     started = time.monotonic()
-    asked = held = 0
-    for request in popular:
-        asked += 1
+    total = cached = 0
+    for request in requests:
+        total += 1
         if stopped() or time.monotonic() - started > seconds:
             continue
         try:
-            held += warm(request)
+            cached += warm(request)
         except (ApiError, InvalidDocumentError) as error:
-            logger.debug("not warmed: %s", type(error).__name__)
-    return Warmed(asked, held, time.monotonic() - started)
+            logger.debug("Cannot warm a request: %s", type(error).__name__)
+    return WarmingResult(total, cached, time.monotonic() - started)

@@ -1,11 +1,11 @@
-"""Tags: what a cached answer depends on.
+"""Tags: what a cached value depends on.
 
-Incrementing the generation of any tag of an answer makes it unreachable. A namespace such as `postings` has three
-kinds of tags:
+Incrementing the generation of any tag of a value makes the value unreachable. A namespace such as `postings`
+has three kinds of tags:
 
     postings        of a list of postings: incremented when any posting changes
-    postings:*      of an answer about one posting: incremented when all postings are invalidated together
-    postings:17     of an answer about posting 17: incremented when posting 17 changes
+    postings:*      of a value about one posting: incremented when all postings are invalidated together
+    postings:17     of a value about posting 17: incremented when posting 17 changes
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ def of_list(namespace: str) -> tuple[str, ...]:
 
 
 def of_row(namespace: str, row_id: int) -> tuple[str, ...]:
-    """Tags of an answer about one row of `namespace`."""
+    """Tags of a value about one row of `namespace`."""
     return (f"{_known(namespace)}:*", f"{namespace}:{row_id}")
 
 

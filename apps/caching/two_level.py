@@ -1,4 +1,4 @@
-"""The two-level cache: L1 in the process, L2 in Redis, both keyed by the generations of an answer's tags."""
+"""The two-level cache: L1 in the process, L2 in Redis. Keys contain the generations of the value's tags."""
 
 import hashlib
 import logging
@@ -28,8 +28,8 @@ LOOKUPS = Counter("jobrec_cache_lookups", "Lookups in the two-level cache", ["na
 
 
 @remember
-def _lookups(name: str, answered_by: str) -> Counter:
-    return LOOKUPS.labels(name, answered_by)  # which takes longer than counting
+def _counter(name: str, answered_by: str) -> Counter:
+    return LOOKUPS.labels(name, answered_by)  # takes longer than counting
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Computed(Generic[ValueT]):
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """A value, whether it may be cached, and where it came from: l2 or computed."""
+class _Lookup:
+    """A value with its source (l2 or computed), and whether it may be cached."""
 
     value: Any
     source: str
@@ -63,26 +63,26 @@ class _Answer:
 
 
 class TwoLevelCache:
-    """Caches answers of one codec, up to a weight of `room` in L1. Threads may share it.
+    """Caches values of one codec, in L1 up to the weight `capacity`. Threads may share it.
 
-    An answer is stored under the generations read **before** it was computed. One computed from rows that changed
-    during the computation can therefore not be found once the change was invalidated.
+    A value is stored under the generations read **before** it was computed. One computed from rows that
+    changed during the computation can therefore not be found once the change was invalidated.
     """
 
     _every: "ClassVar[WeakSet[TwoLevelCache]]" = WeakSet()
 
     def __init__(
-        self, generations: GenerationMirror = mirror, *, codec: Codec = JSON, room: int | None = None
+        self, generations: GenerationMirror = mirror, *, codec: Codec = JSON, capacity: int | None = None
     ) -> None:
         self._generations = generations
         self._codec = codec
         self._lock = threading.Lock()
         self._l1: TTLCache[str, Any] = TTLCache(
-            room or settings.CACHE_L1_ENTRIES,
+            capacity or settings.CACHE_L1_ENTRIES,
             settings.CACHE_L1_TTL,
             getsizeof=lambda entry: codec.weight(entry[0]),
         )
-        self._flights: dict[str, Future[_Answer]] = {}
+        self._pending: dict[str, Future[_Lookup]] = {}
         self._every.add(self)
 
     def get_or_compute(
@@ -93,22 +93,30 @@ class TwoLevelCache:
         tags: Sequence[str],
         compute: Callable[[], Computed[ValueT]],
     ) -> ValueT:
-        """The answer `name` for `arguments`: from L1, else from L2, else computed once for all threads that wait.
+        """The value `name` for `arguments`, from L1, from L2, or computed once for all waiting threads.
 
-        An exception of `compute` is raised and not cached; nor is a value that is not cacheable. Threads that waited
-        for one of these compute for themselves. Without Redis, L1 and `compute` answer.
+        An exception of `compute` is raised and not cached; nor is a value that is not cacheable. Threads that
+        waited for one of these compute for themselves. Without Redis, values come from L1 and `compute`.
         """
         key = self._key(name, arguments, tags)
-        found = self._l1_get(key)
-        if found is not None:
-            _lookups(name, "l1").inc()
-            return cast("ValueT", found[0])
-        answer = self._fly(key, lambda: self._l2_get(key) or _answer(compute()))
-        _lookups(name, answer.source).inc()
-        return cast("ValueT", answer.value)
+        entry = self._l1_get(key)
+        if entry is not None:
+            _counter(name, "l1").inc()
+            return cast("ValueT", entry[0])
+
+        def find() -> _Lookup:
+            stored = self._l2_get(key)
+            if stored is not None:
+                return stored
+            computed = compute()
+            return _Lookup(computed.value, "computed", computed.is_cacheable)
+
+        found = self._find_once(key, find)
+        _counter(name, found.source).inc()
+        return cast("ValueT", found.value)
 
     def put(self, name: str, arguments: Mapping[str, Any], value: Any, *, ttl: int) -> None:
-        """Store a value that never changes, in L2 for `ttl` seconds. `get_or_compute` without tags finds it."""
+        """Store a value that never changes for `ttl` seconds. `get_or_compute` without tags finds it."""
         key = self._key(name, arguments, ())
         self._l1_set(key, value)
         self._l2_set(key, value, ttl)
@@ -132,31 +140,31 @@ class TwoLevelCache:
         )
         return f"jobrec:answer:{name}:{hashlib.sha256(content).hexdigest()}"
 
-    def _fly(self, key: str, find: Callable[[], _Answer]) -> _Answer:
-        """Let one thread find `key`. The others wait for it, and find for themselves if it is not cacheable."""
+    def _find_once(self, key: str, find: Callable[[], _Lookup]) -> _Lookup:
+        """Let one thread find `key`. The others wait; if it is not cacheable, they find it themselves."""
         with self._lock:
-            flight = self._flights.get(key)
-            leads = flight is None
-            if flight is None:
-                flight = self._flights[key] = Future()
+            pending = self._pending.get(key)
+            leads = pending is None
+            if pending is None:
+                pending = self._pending[key] = Future()
         if not leads:
-            failed = flight.exception() is not None
-            return flight.result() if not failed and flight.result().is_cacheable else find()
+            failed = pending.exception() is not None
+            return pending.result() if not failed and pending.result().is_cacheable else find()
         try:
-            answer = find()
-            if answer.is_cacheable:
-                self._l1_set(key, answer.value)
-                if answer.source == "computed":
-                    self._l2_set(key, answer.value, settings.CACHE_L2_TTL)
+            found = find()
+            if found.is_cacheable:
+                self._l1_set(key, found.value)
+                if found.source == "computed":
+                    self._l2_set(key, found.value, settings.CACHE_L2_TTL)
         except BaseException as error:
-            flight.set_exception(error)
+            pending.set_exception(error)
             raise
         else:
-            flight.set_result(answer)
+            pending.set_result(found)
         finally:
             with self._lock:
-                del self._flights[key]
-        return answer
+                del self._pending[key]
+        return found
 
     def _l1_get(self, key: str) -> tuple[Any] | None:
         with self._lock:
@@ -168,18 +176,20 @@ class TwoLevelCache:
             if self._l1.getsizeof(entry) <= self._l1.maxsize:
                 self._l1[key] = entry
 
-    def _l2_get(self, key: str) -> _Answer | None:
+    def _l2_get(self, key: str) -> _Lookup | None:
         try:
-            found = shared.read(lambda redis: redis.get(key))
+            stored = shared.read(lambda redis: redis.get(key))
         except CacheUnavailableError as error:
-            logger.debug("cannot read the second cache level: %s", error)
+            logger.debug("Cannot read the second cache level: %s", error)
             return None
-        if found is None:
+        if stored is None:
             return None
         try:
-            return _Answer(self._codec.decode(cast("bytes", found)), "l2")
+            return _Lookup(self._codec.decode(cast("bytes", stored)), "l2")
         except (ValueError, TypeError, KeyError, zlib.error) as error:
-            logger.info("a cached answer of another version of jobrec is computed again: %s", error)
+            logger.info(
+                "Cannot decode a cached value of another version of jobrec, computing it again: %s", error
+            )
             return None
 
     def _l2_set(self, key: str, value: Any, ttl: int) -> None:
@@ -189,11 +199,7 @@ class TwoLevelCache:
         try:
             shared.write(lambda redis: redis.set(key, encoded, ex=ttl))
         except CacheUnavailableError as error:
-            logger.debug("cannot write the second cache level: %s", error)
-
-
-def _answer(computed: Computed[Any]) -> _Answer:
-    return _Answer(computed.value, "computed", computed.is_cacheable)
+            logger.debug("Cannot write the second cache level: %s", error)
 
 
 cache = TwoLevelCache()

@@ -27,7 +27,7 @@ _cache = TwoLevelCache(
         weight=lambda _: 1,
         max_bytes=4 * 1024 * 1024,
     ),
-    room=1,
+    capacity=1,
 )
 _built: tuple[object, dict[int, SkillEntry]] = (None, {})
 

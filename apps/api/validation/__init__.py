@@ -1,4 +1,4 @@
-"""Limits on what one request may ask for, one file each. Every limit is checked before the work that it bounds.
+"""Limits on what one request may ask for. Each limit is checked before the work that it bounds.
 
 tokens    before parsing, in one pass that also bounds nesting
 depth     before validation

@@ -1,4 +1,4 @@
-"""How often a document asks for the same field again."""
+"""How often a document repeats fields."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ from apps.api.errors import LimitError
 
 
 class AliasesRule(ValidationRule):
-    """No operation or fragment repeats fields more than GRAPHQL_MAX_ALIASES times: by aliases, fragments or plainly.
+    """No operation or fragment repeats fields more than GRAPHQL_MAX_ALIASES times.
 
-    A fragment counts each time that it is spread.
+    Fields are repeated by aliases, by fragments or plainly. A fragment counts each time that it is spread.
     """
 
     def __init__(self, context: ValidationContext) -> None:
@@ -29,6 +29,7 @@ class AliasesRule(ValidationRule):
         self._fragments: dict[str, int] = {}  # each is measured once, however often it is spread
 
     def enter_document(self, node: DocumentNode, *_: Any) -> None:
+        """Measure all operations and fragments."""
         repeats = max(
             (
                 self._repeats(each.selection_set)
@@ -41,7 +42,7 @@ class AliasesRule(ValidationRule):
             self.report_error(
                 LimitError(
                     "QUERY_TOO_MANY_ALIASES",
-                    f"the query asks {repeats} times for the same field again, by aliases, fragments or plainly",
+                    f"the query repeats fields {repeats} times, by aliases, by fragments or plainly",
                     limit="GRAPHQL_MAX_ALIASES",
                     bound=settings.GRAPHQL_MAX_ALIASES,
                 )

@@ -28,7 +28,7 @@ INTROSPECTION_COST = {"__schema": 5_000, "__type": SEARCH_COST}  # with everythi
 
 
 def cost_rule(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> type[ValidationRule]:
-    """The rule that a valid operation costs at most GRAPHQL_MAX_COST. `variables` are coerced, with defaults."""
+    """The rule that a valid operation costs at most GRAPHQL_MAX_COST. `variables` are coerced."""
 
     class CostRule(ValidationRule):
         def enter_operation_definition(self, node: OperationDefinitionNode, *_: Any) -> VisitorAction:
@@ -44,7 +44,8 @@ def cost_rule(operation: OperationDefinitionNode, variables: Mapping[str, Any]) 
 def _too_costly(cost: int) -> LimitError:
     return LimitError(
         "QUERY_TOO_COSTLY",
-        f"the query costs {cost:,}: about one for each value of the answer, {LIST_COST} for a list and {SEARCH_COST} for a search",
+        f"the query costs {cost:,}: about one for each value of the response, "
+        f"{LIST_COST} for a list and {SEARCH_COST} for a search",
         limit="GRAPHQL_MAX_COST",
         bound=settings.GRAPHQL_MAX_COST,
     )

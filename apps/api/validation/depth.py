@@ -29,6 +29,7 @@ class DepthRule(ValidationRule):
         self._fragments: dict[str, int] = {}  # each is measured once, however often it is spread
 
     def enter_operation_definition(self, node: OperationDefinitionNode, *_: Any) -> VisitorAction:
+        """Measure one operation."""
         if self._depth(node.selection_set) > settings.GRAPHQL_MAX_DEPTH:
             self.report_error(too_deep("fields"))
         return SKIP
@@ -56,7 +57,7 @@ def too_deep(what: str) -> LimitError:
     """The error for `what` (fields or brackets) nested too deep."""
     return LimitError(
         "QUERY_TOO_DEEP",
-        f"{what} stand too deep in each other",
+        f"{what} are nested too deep",
         limit="GRAPHQL_MAX_DEPTH",
         bound=settings.GRAPHQL_MAX_DEPTH,
     )

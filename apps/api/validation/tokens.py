@@ -1,4 +1,4 @@
-"""The number of tokens and the nesting of brackets, checked before the parser, which recurses with each bracket."""
+"""Limits on tokens and on nested brackets, checked before parsing: the parser recurses with each bracket."""
 
 from django.conf import settings
 from graphql import Source, TokenKind

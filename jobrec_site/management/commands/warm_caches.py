@@ -14,9 +14,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import close_old_connections
 
-from apps.api.popularity import most_asked
+from apps.api.popularity import popular_requests
 from apps.api.request import GraphQLRequest
-from apps.api.warming import Warmed, claim, generations, warm_all
+from apps.api.warming import WarmingResult, claim, generations, warm_all
 from apps.caching import warming_ahead
 from apps.caching.generations import planned_generation
 from apps.caching.mirror import mirror
@@ -53,10 +53,12 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         if once:
             try:
-                warmed = _warm(most_asked(settings.CACHE_WARM_REQUESTS), stop)
+                warmed = _warm(popular_requests(settings.CACHE_WARM_REQUESTS), stop)
             except CacheUnavailableError as error:
                 raise CommandError(f"The shared cache does not answer: {error}") from error
-            self.stdout.write(f"{warmed.held} of {warmed.asked} responses are warm, {warmed.seconds:.1f} s")
+            self.stdout.write(
+                f"{warmed.cached} of {warmed.requests} responses are warm, {warmed.seconds:.1f} s"
+            )
         elif settings.CACHE_WARM_REQUESTS:
             os.nice(NICENESS)
             _warm_until(stop)
@@ -78,7 +80,7 @@ def _warm_until(stop: threading.Event) -> None:
             current = generations()
             if current == warmed_for or time.monotonic() < rested_at:
                 continue
-            popular = most_asked(settings.CACHE_WARM_REQUESTS)
+            popular = popular_requests(settings.CACHE_WARM_REQUESTS)
             if popular and claim(current):
                 rested_at = REST * _warm(popular, stop).seconds + time.monotonic()
         except CacheUnavailableError as error:
@@ -95,17 +97,19 @@ def _warm_ahead(planned: PlannedInvalidation, stop: threading.Event) -> None:
         return
     generation = planned_generation()
     with mirror.planned_generations(dict.fromkeys(planned.tags, generation)):
-        _warm(most_asked(settings.CACHE_WARM_REQUESTS), stop, purpose=f"for {planned.run_id} ")
+        _warm(popular_requests(settings.CACHE_WARM_REQUESTS), stop, purpose=f"for {planned.run_id} ")
     warming_ahead.finish(planned, generation)
     run_id = invalidation.run_of(planned.run_id)
     if run_id is not None:
         hints.invalidate_soon(run_id)
 
 
-def _warm(popular: Sequence[GraphQLRequest], stop: threading.Event, *, purpose: str = "") -> Warmed:
+def _warm(popular: Sequence[GraphQLRequest], stop: threading.Event, *, purpose: str = "") -> WarmingResult:
     close_old_connections()
     warmed = warm_all(popular, seconds=settings.CACHE_WARM_SECONDS, stopped=stop.is_set)
-    logger.info("%d of %d responses %sare warm, %.1f s", warmed.held, warmed.asked, purpose, warmed.seconds)
+    logger.info(
+        "%d of %d responses %sare warm, %.1f s", warmed.cached, warmed.requests, purpose, warmed.seconds
+    )
     TwoLevelCache.clear_every_l1()
     gc.collect()  # executed queries leave reference cycles, and the process is idle now
     give_back()

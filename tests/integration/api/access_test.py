@@ -1,4 +1,4 @@
-"""Roles, rates, origins: who is let in, and how much."""
+"""Permissions, rates and origins."""
 
 from decimal import Decimal
 from typing import Any
@@ -22,7 +22,7 @@ POST: Any = {"content_type": "application/json"}
 TYPENAME: Any = {"query": "{ __typename }"}
 
 
-def test_a_candidate_sees_itself_alone() -> None:
+def test_a_candidate_reads_its_own_data_and_no_one_elses() -> None:
     user = user_with()
     Candidate.objects.filter(external_id="c1").update(user=user)
     api = Api(user)
@@ -46,11 +46,11 @@ def test_a_candidate_sees_itself_alone() -> None:
     )
 
 
-def test_a_candidate_says_what_it_did_with_a_posting_and_nobody_else(anonymous: Api) -> None:
+def test_an_interaction_is_recorded_by_its_own_candidate_only(anonymous: Api) -> None:
     user = user_with()
     Candidate.objects.filter(external_id="c1").update(user=user)
-    record = """mutation($c: ID!, $p: ID!) { recordInteraction(candidateId: $c, postingId: $p, action: SAVED) {
-        interaction { action } } }"""
+    record = """mutation($c: ID!, $p: ID!) {
+        recordInteraction(candidateId: $c, postingId: $p, action: SAVED) { interaction { action } } }"""
     assert (
         Api(user).data(record, c=key("c1"), p=key("p1"))["recordInteraction"]["interaction"]["action"]
         == "SAVED"
@@ -63,7 +63,7 @@ def test_a_candidate_says_what_it_did_with_a_posting_and_nobody_else(anonymous: 
     ]
 
 
-def test_a_recruiter_upserts_candidates(recruiter: Api, no_broker: list[Any]) -> None:
+def test_a_recruiter_upserts_candidates_and_others_may_not(recruiter: Api, no_broker: list[Any]) -> None:
     upsert = """mutation($input: CandidateInput!) { upsertCandidate(input: $input) {
         created candidate { headline experienceYears englishLevel skills { name } } } }"""
     values = {"externalId": "c9", "headline": "A nurse", "experienceYears": 3.5, "skills": ["python3"]}
@@ -93,7 +93,7 @@ def test_a_recruiter_upserts_candidates(recruiter: Api, no_broker: list[Any]) ->
     assert Api().error(upsert, input={"externalId": "\x00"})[0] == "UNAUTHENTICATED"
 
 
-def test_mutations_are_sent_with_post_and_as_json(recruiter: Api) -> None:
+def test_a_mutation_is_refused_by_get_and_as_a_form(recruiter: Api) -> None:
     close = f'mutation {{ closePosting(id: "{key("p3")}") {{ posting {{ id }} }} }}'
     response = recruiter.client.get("/graphql", {"query": close})
     assert (response.status_code, response["Allow"]) == (405, "GET, POST")
@@ -107,12 +107,14 @@ def test_mutations_are_sent_with_post_and_as_json(recruiter: Api) -> None:
 
 
 @pytest.mark.parametrize("rate", ["60", "60/fortnight", "many"])
-def test_a_rate_that_cannot_be_read_is_told_at_the_start(rate: str) -> None:
+def test_an_invalid_rate_is_reported_at_the_start(rate: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"RATE_LIMIT_ANONYMOUS=.* is not a rate"):
         check_rate("RATE_LIMIT_ANONYMOUS", rate)
 
 
-def test_rates_are_counted_by_address_and_by_user(anonymous: Api, settings: Any) -> None:
+def test_rates_are_counted_by_address_and_by_user_and_cached_responses_are_free(
+    anonymous: Api, settings: Any
+) -> None:
     settings.RATE_LIMIT_ANONYMOUS, settings.RATE_LIMIT_SIGNED_IN = "3/hour", "5/hour"
     for number in range(3):
         anonymous.data(f"{{ a{number}: __typename }}")
@@ -131,7 +133,7 @@ def test_rates_are_counted_by_address_and_by_user(anonymous: Api, settings: Any)
     assert [api.client.post("/graphql", TYPENAME, **POST).status_code for _ in range(6)] == [200] * 5 + [429]
 
 
-def test_the_address_is_that_which_the_trusted_proxies_saw(anonymous: Api, settings: Any) -> None:
+def test_the_address_of_a_client_comes_from_trusted_proxies_only(anonymous: Api, settings: Any) -> None:
     settings.RATE_LIMIT_ANONYMOUS = "1/hour"
 
     def status(number: int, forwarded: str) -> int:
@@ -158,21 +160,21 @@ def test_the_address_is_that_which_the_trusted_proxies_saw(anonymous: Api, setti
         ("unknown", "unknown"),
     ],
 )
-def test_of_ipv6_the_network_is_counted(address: str, counted: str) -> None:
+def test_the_address_of_an_ipv6_client_is_counted_as_its_network(address: str, counted: str) -> None:
     assert address_of(RequestFactory().get("/", REMOTE_ADDR=address)) == counted
 
 
-def test_tries_to_sign_in_are_counted(settings: Any, client: Client) -> None:
+def test_sign_in_is_refused_after_too_many_tries(settings: Any, client: Client) -> None:
     settings.RATE_LIMIT_LOGIN = "2/hour"
     User.objects.create_superuser("root", password="the right one")
     wrong, right = ({"username": "root", "password": given} for given in ("a guess", "the right one"))
-    told = [client.post("/admin/login/", wrong).content.decode() for _ in range(3)]
-    assert ["Too many attempts. Try again in" in page for page in told] == [False, False, True]
+    pages = [client.post("/admin/login/", wrong).content.decode() for _ in range(3)]
+    assert ["Too many attempts. Try again in" in page for page in pages] == [False, False, True]
     assert client.post("/admin/login/", right).status_code == 200  # and nobody is signed in
     assert client.post("/admin/login/?next=/admin/", right, REMOTE_ADDR="10.0.0.9").status_code == 302
 
 
-def test_without_redis_nobody_is_refused(
+def test_rates_refuse_no_one_while_redis_is_unavailable(
     anonymous: Api, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.RATE_LIMIT_ANONYMOUS = "1/hour"
@@ -185,7 +187,7 @@ def test_without_redis_nobody_is_refused(
         assert anonymous.data(f"{{ c{number}: __typename }}") == {f"c{number}": "Query"}
 
 
-def test_introspection_can_be_turned_off(anonymous: Api, settings: Any) -> None:
+def test_introspection_is_refused_where_it_is_turned_off(anonymous: Api, settings: Any) -> None:
     assert anonymous.data("{ __schema { queryType { name } } }")["__schema"]["queryType"]["name"] == "Query"
     settings.GRAPHQL_INTROSPECTION = False
     assert {
@@ -193,7 +195,7 @@ def test_introspection_can_be_turned_off(anonymous: Api, settings: Any) -> None:
     } == {"GRAPHQL_VALIDATION_FAILED"}
 
 
-def test_only_named_origins_may_read_from_a_browser() -> None:
+def test_only_configured_origins_may_read_from_a_browser() -> None:
     def allowed(origin: str) -> str | None:
         response = Client().post("/graphql", TYPENAME, **POST, headers={"Origin": origin})
         assert response.status_code == 200
@@ -209,7 +211,7 @@ def test_only_named_origins_may_read_from_a_browser() -> None:
     assert "POST" in preflight["Access-Control-Allow-Methods"]
 
 
-def test_the_body_is_bounded_before_it_is_read(anonymous: Api, settings: Any) -> None:
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(anonymous: Api, settings: Any) -> None:
     settings.GRAPHQL_MAX_BODY = 1_000
     response = anonymous.client.post("/graphql", {"query": "{ __typename }" + " " * 1_000}, **POST)
     assert response.status_code == 413
@@ -217,6 +219,6 @@ def test_the_body_is_bounded_before_it_is_read(anonymous: Api, settings: Any) ->
     assert error["extensions"] == {"code": "BODY_TOO_LARGE", "limit": "GRAPHQL_MAX_BODY", "bound": 1_000}
 
 
-def test_a_page_that_is_too_large_names_its_bound(anonymous: Api) -> None:
+def test_a_page_that_is_too_large_is_refused_with_its_bound(anonymous: Api) -> None:
     [error] = anonymous("{ postings(first: 101) { totalCount } }")["errors"]
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": "first", "limit": "first", "bound": 100}

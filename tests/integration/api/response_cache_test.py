@@ -1,4 +1,4 @@
-"""Whole responses of anonymous readers, cached as bytes."""
+"""The response cache: responses to anonymous readers, cached as bytes."""
 
 import threading
 from typing import Any
@@ -24,7 +24,7 @@ QUERY = "query($first: Int) { postings(first: $first) { totalCount edges { node 
 
 @pytest.fixture
 def executed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The operations that GraphQL executed."""
+    """Names of the operations that GraphQL executed."""
     names: list[Any] = []
     bare = graphql.execute_sync
 
@@ -40,7 +40,7 @@ def post(content: Any, **options: Any) -> Any:
     return Client().post("/graphql", content, content_type="application/json", **options)
 
 
-def test_a_hit_executes_nothing_and_asks_the_database_nothing(executed: list[Any]) -> None:
+def test_a_hit_executes_nothing_and_reads_no_database(executed: list[Any]) -> None:
     first = post({"query": QUERY, "variables": {"first": 3}})
     with CaptureQueriesContext(connection) as statements:
         again = post({"variables": {"first": 3}, "query": QUERY})
@@ -52,7 +52,7 @@ def test_a_hit_executes_nothing_and_asks_the_database_nothing(executed: list[Any
     assert len(executed) == 3
 
 
-def test_the_second_level_answers_another_process(executed: list[Any]) -> None:
+def test_the_second_level_serves_another_process(executed: list[Any]) -> None:
     first = post({"query": QUERY})
     responses.clear_l1()
     again = post({"query": QUERY})
@@ -60,7 +60,7 @@ def test_the_second_level_answers_another_process(executed: list[Any]) -> None:
     assert len(executed) == 1
 
 
-def test_etags_spare_the_body() -> None:
+def test_a_get_with_the_known_etag_is_answered_with_304_until_the_rows_change() -> None:
     first = Client().get("/graphql", {"query": QUERY})
     assert first["Cache-Control"] == "public, no-cache"
     again = Client().get("/graphql", {"query": QUERY}, headers={"If-None-Match": first["ETag"]})
@@ -79,7 +79,7 @@ def test_etags_spare_the_body() -> None:
     )
 
 
-def test_nothing_on_the_way_keeps_what_a_person_says_of_themselves(
+def test_a_response_to_a_profile_is_cached_here_and_never_by_proxies(
     executed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
@@ -91,7 +91,9 @@ def test_nothing_on_the_way_keeps_what_a_person_says_of_themselves(
     assert len(executed) == 1
 
 
-def test_a_change_is_seen_at_once(recruiter: Api, django_capture_on_commit_callbacks: Any) -> None:
+def test_a_mutation_is_seen_by_the_next_request(
+    recruiter: Api, django_capture_on_commit_callbacks: Any
+) -> None:
     query = "query($id: ID!) { posting(id: $id) { title isOpen } }"
     ask = {"query": query, "variables": {"id": key("p4")}}
     assert post(ask).json()["data"]["posting"]["isOpen"] is True
@@ -100,7 +102,7 @@ def test_a_change_is_seen_at_once(recruiter: Api, django_capture_on_commit_callb
     assert post(ask).json()["data"]["posting"]["isOpen"] is False
 
 
-def test_who_is_somebody_is_answered_afresh_and_its_answer_is_nobody_elses(executed: list[Any]) -> None:
+def test_a_signed_in_reader_is_never_answered_from_the_cache(executed: list[Any]) -> None:
     content = {"query": QUERY}
     post(content)
     api = Api(user_with())
@@ -122,7 +124,8 @@ def test_errors_and_mutations_are_not_cached(executed: list[Any]) -> None:
         {"query": '{ a: __typename posting(id: "x") { id } }'},
         {"query": "{ candidates { totalCount } }"},
         {
-            "query": "mutation { recordInteraction(candidateId: 1, postingId: 1, action: SAVED) { interaction { at } } }"
+            "query": "mutation { recordInteraction(candidateId: 1, postingId: 1, action: SAVED) "
+            "{ interaction { at } } }"
         },
     ):
         executed.clear()
@@ -133,7 +136,7 @@ def test_errors_and_mutations_are_not_cached(executed: list[Any]) -> None:
         assert len(executed) == 2
 
 
-def test_degraded_answers_are_not_cached(executed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_degraded_responses_are_not_cached(executed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     content = {"query": '{ searchPostings(text: "knows Postgres") { degraded } }'}
 
     def gone(*_: Any, **__: Any) -> None:
@@ -143,7 +146,7 @@ def test_degraded_answers_are_not_cached(executed: list[Any], monkeypatch: pytes
         patched.setattr("apps.recommendations.profiles.query_vector", gone)
         for _ in range(2):
             assert post(content).json()["data"]["searchPostings"]["degraded"] is True
-        # Nor the pages after the first, which come from the list that is kept for them.
+        # Nor are later pages, which come from the stored list.
         paged = """query($after: String) { searchPostings(text: "knows Postgres", first: 5, after: $after) {
             degraded pageInfo { endCursor } } }"""
         after = post({"query": paged}).json()["data"]["searchPostings"]["pageInfo"]["endCursor"]
@@ -159,7 +162,7 @@ def test_degraded_answers_are_not_cached(executed: list[Any], monkeypatch: pytes
     assert len(executed) == 1
 
 
-def test_many_readers_make_one_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simultaneous_equal_requests_are_executed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     executed: list[Any] = []
 
@@ -174,7 +177,7 @@ def test_many_readers_make_one_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = [threading.Thread(target=lambda: answers.append(post(content).content)) for _ in range(6)]
     for thread in threads:
         thread.start()
-    release.set()  # whoever comes later finds the answer, or waits for it: one execution either way
+    release.set()  # a later request finds the response or waits for it: one execution in both cases
     for thread in threads:
         thread.join()
     assert answers == [b'{"data":{"__typename":"Query"}}'] * 6

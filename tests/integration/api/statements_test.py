@@ -1,7 +1,7 @@
-"""How many SQL statements each query of the schema takes: a fixed number, whatever the size of its page.
+"""The number of SQL statements of each query: fixed, whatever the size of its page.
 
-The selections are made from the schema, every field of every type: a new field that asks the database for each row
-is seen here without anybody thinking of it.
+The selections are made from the schema, with every field of every type. So these tests also notice a new field
+that reads the database once for each row.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ TYPES = {"first": "Int", "posting": "ID!", "candidate": "ID!"}
 
 @pytest.fixture
 def reader(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """Somebody who may see everything, over a corpus with runs and dead letters; text has a vector at once."""
+    """A superuser, over a corpus with runs and dead letters. Texts have a vector at once."""
     monkeypatch.setattr(
         "apps.recommendations.profiles.query_vector",
         lambda *_: [float(np.cos(0.1)), float(np.sin(0.1)), 0.0, 0.0],
@@ -65,14 +65,14 @@ def reader(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> Api:
     return Api(User.objects.create_superuser("all-seeing"))
 
 
-def test_every_query_is_pinned() -> None:
+def test_every_query_has_a_known_number_of_statements() -> None:
     query = schema.graphql_schema.query_type
     assert query is not None
     assert set(QUERIES) == set(query.fields)
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_statements_of_a_cold_answer(reader: Api, name: str) -> None:
+def test_statements_of_an_uncached_response_do_not_grow_with_its_page(reader: Api, name: str) -> None:
     arguments, expected = QUERIES[name]
     known: dict[str, Any] = {"posting": key("p5"), "candidate": key("c1")}
     assert [_statements(reader, name, arguments, first=size, **known) for size in (2, 8)] == [expected] * 2
@@ -93,8 +93,8 @@ LATER = {
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_statements_of_a_later_page(reader: Api, name: str) -> None:
-    """The list is kept: what is matched is not matched again."""
+def test_statements_of_a_later_page_do_not_grow_with_its_size(reader: Api, name: str) -> None:
+    """The first page stores its list of matches, so a later page retrieves nothing."""
     arguments, _ = QUERIES[name]
     known: dict[str, Any] = {"posting": key("p5"), "candidate": key("c1")}
     Candidate.objects.bulk_create(Candidate(external_id=f"n{number}") for number in range(20))
@@ -111,7 +111,9 @@ def test_statements_of_a_later_page(reader: Api, name: str) -> None:
     assert counts == [LATER[name]] * 2
 
 
-def test_statements_of_matches_without_a_vector(reader: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statements_of_matches_without_a_vector_do_not_grow_with_the_page(
+    reader: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def gone(*_: Any, **__: Any) -> None:
         raise TransientRpcError("embedding server is gone")
 
@@ -120,7 +122,7 @@ def test_statements_of_matches_without_a_vector(reader: Api, monkeypatch: pytest
     assert [_statements(reader, "searchPostings", arguments, first=size) for size in (2, 8)] == [20] * 2
 
 
-def test_statements_of_matches_by_the_index(
+def test_statements_of_matches_by_the_index_do_not_grow_with_the_page(
     reader: Api, corpus: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apps.recommendations.retrieval.ALWAYS_EXACT", 5)
@@ -142,11 +144,13 @@ def test_statements_of_matches_by_the_index(
     [
         ("upsertPosting(input: {externalId: $text, title: $text, skills: $skills}) { posting { id } }", 13),
         (
-            "upsertCandidate(input: {externalId: $text, headline: $text, skills: $skills}) { candidate { id } }",
+            """upsertCandidate(input: {externalId: $text, headline: $text, skills: $skills}) {
+                candidate { id } }""",
             14,
         ),
         (
-            "recordInteraction(candidateId: $candidate, postingId: $posting, action: SAVED) { interaction { at } }",
+            """recordInteraction(candidateId: $candidate, postingId: $posting, action: SAVED) {
+                interaction { at } }""",
             13,
         ),
         ("closePosting(id: $posting) { posting { id } }", 7),

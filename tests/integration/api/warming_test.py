@@ -1,4 +1,4 @@
-"""Real processes: what is asked most is answered from the second cache level before anybody asks again."""
+"""The cache warmer in real processes: popular responses are cached before they are requested."""
 
 import gc
 import json
@@ -58,7 +58,7 @@ def titles(answer: Any) -> list[str]:
 
 
 def answered(stack: Stack, title: str, *, before: Sequence[str]) -> None:
-    """The web process hears of an invalidation a moment after the sidecar has answered: it may still say what was `before`."""
+    """Wait for `title`. Until the web process hears of the invalidation, it may answer with `before`."""
 
     def heard() -> bool:
         [found] = titles(ask(stack))
@@ -86,7 +86,7 @@ def tell(stack: Stack) -> None:
 
 @contextmanager
 def no_postings(stack: Stack) -> Iterator[None]:
-    """Whatever would read postings fails meanwhile."""
+    """Every statement that reads postings fails in this context."""
     stack.sql("ALTER TABLE postings_posting RENAME TO elsewhere")
     try:
         yield
@@ -107,11 +107,11 @@ def test_warm_ahead_returns_no_wait_when_no_warmer_listens(stack: Stack) -> None
     assert request_warming(stack, "nobody") == 0
 
 
-def test_after_a_start_and_after_an_invalidation_the_popular_answer_is_there(
+def test_a_popular_response_is_warmed_after_the_start_and_after_an_invalidation(
     stack: Stack, cache: Any
 ) -> None:
     [old] = titles(ask(stack))
-    wait_until(lambda: cache.keys("jobrec:asked:*"), "the request is counted")
+    wait_until(lambda: cache.keys("jobrec:popularity:*"), "the request is counted")
     change(stack, "Changed before the start")
     stack.start("cache-warmer")
     wait_until(lambda: passes(stack) == ["1 of 1"], "a pass at the start")
@@ -121,11 +121,11 @@ def test_after_a_start_and_after_an_invalidation_the_popular_answer_is_there(
     wait_until(lambda: passes(stack) == ["1 of 1"] * 2, "a pass after the invalidation")
     with no_postings(stack):
         answered(stack, "Changed by a run", before=["Changed before the start"])
-        assert "errors" in ask(stack, POPULAR | {"variables": {"first": 2}})  # which nobody had asked
+        assert "errors" in ask(stack, POPULAR | {"variables": {"first": 2}})  # not a popular request
 
 
-def test_what_fails_while_it_is_warmed_changes_nothing(stack: Stack, cache: Any) -> None:
-    day = max(cache.keys("jobrec:asked:*"))
+def test_a_request_that_fails_while_warmed_is_not_cached(stack: Stack, cache: Any) -> None:
+    day = max(cache.keys("jobrec:popularity:*"))
     cache.zadd(day, {json.dumps(["{ noSuchField }", {}, None]): 1000.0})
     before = len(passes(stack))
     change(stack, "Second change")
@@ -133,12 +133,12 @@ def test_what_fails_while_it_is_warmed_changes_nothing(stack: Stack, cache: Any)
     with no_postings(stack):
         tell(stack)
         wait_until(lambda: passes(stack)[before:] == ["1 of 2", "0 of 2"], "a pass in vain")
-    answered(stack, "Second change", before=["Changed by a run"])  # the error was not kept
+    answered(stack, "Second change", before=["Changed by a run"])  # the error was not cached
     assert stack.supervisor is not None
     assert stack.supervisor.state("cache-warmer") == "RUNNING"
 
 
-def test_what_a_run_changed_is_answered_before_it_is_invalidated(stack: Stack) -> None:
+def test_a_response_is_warmed_ahead_of_the_invalidation_by_a_run(stack: Stack) -> None:
     address = f"127.0.0.1:{stack.ports.invalidation}"
     [old] = titles(ask(stack))
     stack.sql("UPDATE postings_posting SET title = 'Warmed ahead' WHERE id = 1")
@@ -149,29 +149,29 @@ def test_what_a_run_changed_is_answered_before_it_is_invalidated(stack: Stack) -
         answered(stack, "Warmed ahead", before=[old])
 
 
-def test_what_was_prepared_before_an_edit_is_never_found(stack: Stack) -> None:
+def test_a_response_warmed_before_an_edit_is_never_found(stack: Stack) -> None:
     address = f"127.0.0.1:{stack.ports.invalidation}"
     [old] = titles(ask(stack))
     warm_ahead(stack, "run-2")
-    change(stack, "Edited meanwhile")
+    change(stack, "Edited during the run")
     stack.sql("UPDATE postings_posting SET title = 'Of the run' WHERE id = 1")
     client.invalidate(address, ["postings"], run_id="run-2")
-    answered(stack, "Of the run", before=[old, "Edited meanwhile"])
+    answered(stack, "Of the run", before=[old, "Edited during the run"])
 
 
-def test_by_hand(stack: Stack) -> None:
+def test_warm_caches_once_reports_how_many_responses_are_warm(stack: Stack) -> None:
     assert "1 of 2 responses are warm" in stack.manage("warm_caches", "--once")
 
 
-def test_a_pass_leaves_nothing_behind_in_memory(
+def test_a_pass_of_the_warmer_leaves_no_matches_in_memory(
     corpus: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(warm_caches, "close_old_connections", lambda: None)  # the test's own
     query = "query ($id: ID!) { similarPostings(postingId: $id) { edges { score } } }"
     warmed = warm_caches._warm([GraphQLRequest(query, {"id": key("p7")}, None)], threading.Event())
-    assert warmed.held == 1
+    assert warmed.cached == 1
     assert not [each for each in gc.get_objects() if isinstance(each, Match)]
 
 
-def test_one_process_of_all_warms_for_a_generation(clean_cache: None) -> None:
+def test_claim_succeeds_once_for_each_generation(clean_cache: None) -> None:
     assert [claim((1, 2)), claim((1, 2)), claim((1, 3))] == [True, False, True]

@@ -100,12 +100,14 @@ def test_aliases_are_refused_however_a_field_is_repeated(query: str) -> None:
 
 
 def test_cost_is_about_the_number_of_values_in_the_response(settings: Any) -> None:
-    page = "query($first: Int) { postings(first: $first) { totalCount edges { node { title skills { name } } } } }"
+    rows = "totalCount edges { node { title skills { name } } }"
+    page = f"query($first: Int) {{ postings(first: $first) {{ {rows} }} }}"
     # postings 101 + page × (totalCount 1 + edges (1 + node (1 + title 1 + skills (1 + 5 names))))
     assert cost_of(page, settings, first=10) == 101 + 10 * (1 + 1 + 1 + 1 + 1 + 5)
     assert cost_of(page, settings) == 101 + 20 * 10
     assert cost_of(
-        "{ a: postings { ...F } b: postings(first: 100) { ...F } } fragment F on PostingConnection { totalCount }",
+        "{ a: postings { ...F } b: postings(first: 100) { ...F } }"
+        "fragment F on PostingConnection { totalCount }",
         settings,
     ) == (101 + 20) + (101 + 100)
 
@@ -132,7 +134,8 @@ def test_cost_of_a_search_is_more_than_its_page(settings: Any) -> None:
 
 
 def test_cost_of_a_query_for_everything_is_refused() -> None:
-    rows = "edges { node { skills { aliases } description } explanation { matchedSkills { aliases } parts { name } } }"
+    explanation = "explanation { matchedSkills { aliases } parts { name } }"
+    rows = f"edges {{ node {{ skills {{ aliases }} description }} {explanation} }}"
     query = (
         "{" + " ".join(f'a{n}: searchPostings(text: "x", first: 100) {{ {rows} }}' for n in range(10)) + "}"
     )
