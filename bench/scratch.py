@@ -154,17 +154,17 @@ def embed(kind: str, model: "EmbeddingModel", supervisor: "Supervisor") -> "Embe
 
 def embed_in_process(kind: str, model: "EmbeddingModel") -> None:
     """Embed what is pending by the steps of the pipeline in this process, so that no worker has to start."""
-    from apps.embeddings import leases, ledger, planning, runs
+    from apps.embeddings import chunk_ledger, leases, planning, runs
     from workers import chunks
 
     run, _ = runs.request_run(kind, model, reason="benchmark")
-    planning.plan_run(run.pk)
+    planning.write_plan(run.pk)
     for chunk_id in run.chunks.order_by("number").values_list("pk", flat=True):
         lease = leases.lease_chunk(chunk_id, task_id=None, worker=None)
         assert lease is not None
         chunks.process(lease)
-        ledger.write_chunk(chunk_id)
-    finished = ledger.finish_run(run.pk)
+        chunk_ledger.write_chunk(chunk_id)
+    finished = chunk_ledger.finish_run(run.pk)
     run.refresh_from_db()
     if not finished or run.progress().written != run.rows:
         raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written.")

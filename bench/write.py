@@ -127,7 +127,7 @@ def add_postings(count: int) -> None:
 
 def fill_ledger(model: "EmbeddingModel") -> "EmbeddingRun":
     """Plan and send a run over all pending rows, and store random vectors for each chunk."""
-    from apps.embeddings import ledger, runs
+    from apps.embeddings import chunk_ledger, runs
     from apps.embeddings.leases import lease_chunk
     from apps.embeddings.models import Kind
     from apps.embeddings.reading import read_texts
@@ -142,10 +142,10 @@ def fill_ledger(model: "EmbeddingModel") -> "EmbeddingRun":
         texts, _ = read_texts(lease)
         vectors = random.standard_normal((len(texts), model.dimensions), np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        ledger.store_vectors(
+        chunk_ledger.store_vectors(
             lease,
             [
-                ledger.Embedded(text.content_hash, text.row_ids, vector)
+                chunk_ledger.EmbeddedText(text.content_hash, text.row_ids, vector)
                 for text, vector in zip(texts, vectors, strict=True)
             ],
         )

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from apps.candidates.models import Candidate
-from apps.embeddings.admin.figures import STATE_LABELS, coverage_bar, run_bar
+from apps.embeddings.admin.formatting import STATE_LABELS, coverage_bar, run_bar
 from apps.embeddings.models import DeadLetter, EmbeddingModel, EmbeddingRun, Kind
 from apps.embeddings.registry import coverage
 from apps.postings.models import Posting

@@ -31,10 +31,10 @@ class Safeguard:
 SAFEGUARDS = (
     Safeguard(
         "the conditional write",
-        "apps/embeddings/ledger.py",
+        "apps/embeddings/sql/write_vectors.sql",
         "record.id = embedded.id AND record.content_hash = embedded.hash",
         "record.id = embedded.id",
-        f"{LEDGER_TESTS}/ledger_test.py::test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text",
+        f"{LEDGER_TESTS}/chunk_ledger_test.py::test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text",
     ),
     Safeguard(
         "the lease, when a chunk is taken",
@@ -45,22 +45,22 @@ SAFEGUARDS = (
     ),
     Safeguard(
         "the lease, when vectors are stored",
-        "apps/embeddings/ledger.py",
+        "apps/embeddings/chunk_ledger.py",
         "WHERE id = %(chunk)s AND lease = %(lease)s AND state = 'leased'",
         "WHERE id = %(chunk)s AND (lease = %(lease)s OR true)",
         f"{LEDGER_TESTS}/leases_test.py::test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused",
     ),
     Safeguard(
         "the compare-and-set finish",
-        "apps/embeddings/ledger.py",
+        "apps/embeddings/chunk_ledger.py",
         "EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING)\n        .exclude(",
         "EmbeddingRun.objects.filter(pk=run_id)\n        .exclude(",
-        f"{LEDGER_TESTS}/ledger_test.py::test_of_many_finishers_one_finishes",
+        f"{LEDGER_TESTS}/chunk_ledger_test.py::test_of_many_finishers_one_finishes",
     ),
     Safeguard(
         "the sweeper",
         "workers/tasks.py",
-        "    sweeping.settle()\n",
+        "    sweeping.recover()\n",
         "    return\n",
         "tests/integration/pipeline/recovery_test.py::"
         "test_what_is_embedded_is_not_embedded_again_after_everything_was_killed",

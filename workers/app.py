@@ -1,4 +1,4 @@
-"""The Celery application. Light: the web tier imports it to send tasks by name, so no model is imported here."""
+"""The Celery application. The web tier imports it to send tasks by name, so it must not import torch."""
 
 import os
 

@@ -1,3 +1,5 @@
+"""The Django app of the workers."""
+
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -5,11 +7,13 @@ from django.db.models.signals import post_migrate
 
 
 class WorkersConfig(AppConfig):
+    """Creates the periodic tasks after `migrate`."""
+
     name = "workers"
     label = "workers"
 
     def ready(self) -> None:
-        # Django announces migrations of apps with models only: the tables are those of django_celery_beat.
+        # Django sends the signal only for apps with models; the schedules are models of django_celery_beat.
         post_migrate.connect(_create_missing_schedules, sender=apps.get_app_config("django_celery_beat"))
 
 

@@ -1,4 +1,4 @@
-"""Embedding one chunk, from the lease to the ledger."""
+"""The embedding of one chunk, from the lease to the ledger."""
 
 import logging
 import os
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from django.db import InterfaceError, OperationalError
 
-from apps.embeddings import leases, ledger, reading, runs
-from apps.embeddings.dead_letters import Failure
+from apps.embeddings import chunk_ledger, leases, reading, runs
+from apps.embeddings.chunk_ledger import EmbeddedText
+from apps.embeddings.dead_letters import FailedText
 from apps.embeddings.errors import LeaseLostError
 from apps.embeddings.leases import Heartbeat, Lease
-from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingModel
 from apps.embeddings.reading import Text
 from workers.encoding.encoder import ModelVersion, Vectors
@@ -26,13 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 def version_of(model: EmbeddingModel) -> ModelVersion:
+    """The model version as the encoder names it."""
     return ModelVersion(model.name, model.weights, model.windows, model.dimensions)
 
 
 def process(lease: Lease) -> None:
-    """Embeds a leased chunk; whatever happens to it, the ledger says so.
+    """Embed a leased chunk and record in the ledger what happened.
 
-    Raises what may pass, with the lease still held for the retry: TransientEncoderError, django's OperationalError
+    Raises temporary errors, with the lease still held for a retry: TransientEncoderError, and Django's OperationalError
     and InterfaceError.
     """
     try:
@@ -41,72 +42,70 @@ def process(lease: Lease) -> None:
         logger.info("%s", error)
     except ModelLoadError as error:
         leases.release_lease(lease, error=str(error))
-        runs.pause_for_a_while(lease.run_id, reason=str(error))
-        logger.error("run %d is paused: %s", lease.run_id, error)  # noqa: TRY400  the message says all
+        runs.pause_with_backoff(lease.run_id, reason=str(error))
+        logger.error("Paused run %d: %s", lease.run_id, error)  # noqa: TRY400  the message is complete
     except EncoderBrokenError as error:
         leases.release_lease(lease, error=str(error), count=True)
-        logger.error("this worker ends, to be started afresh: %s", error)  # noqa: TRY400  the message says all
+        logger.error("The encoder is broken, so this worker exits to be restarted: %s", error)  # noqa: TRY400
         os.kill(os.getpid(), signal.SIGTERM)
     except (TransientEncoderError, OperationalError, InterfaceError):
         raise
     except Exception as error:
-        logger.exception("chunk %d failed", lease.chunk_id)
+        logger.exception("Cannot embed chunk %d", lease.chunk_id)
         leases.release_lease(lease, error=f"{type(error).__name__}: {error}", count=True)
 
 
-def give_up_for_now(chunk_id: int, lease: Lease | None, *, error: str) -> None:
-    """After the last retry of what may pass: the chunk is kept, and its run pauses for a while.
+def pause_after_last_retry(chunk_id: int, lease: Lease | None, *, error: str) -> None:
+    """After the last retry of a temporary error, release the chunk and pause its run with a backoff.
 
-    Where the database itself is away nothing can be noted; the sweeper finds the chunk when it is back.
+    If the database is the part that is unavailable, nothing is recorded; the sweeper recovers the chunk later.
     """
     try:
         if lease is not None:
             leases.release_lease(lease, error=error)
-            if runs.pause_for_a_while(lease.run_id, reason=error):
-                logger.warning("run %d is paused: %s", lease.run_id, error)
-    except (OperationalError, InterfaceError) as away:
-        logger.warning("chunk %d is left to the sweeper: %s", chunk_id, away)
+            if runs.pause_with_backoff(lease.run_id, reason=error):
+                logger.warning("Paused run %d: %s", lease.run_id, error)
+    except (OperationalError, InterfaceError) as unavailable:
+        logger.warning("Cannot release chunk %d, the sweeper will: %s", chunk_id, unavailable)
 
 
 def _embed(lease: Lease) -> None:
-    """Encodes the chunk's texts and puts the vectors into the ledger.
+    """Encode the texts of a chunk and store the vectors in the ledger.
 
-    A text that cannot be encoded becomes a dead letter; all others go on.
+    A text that cannot be encoded becomes a dead letter; the others get their vectors.
     """
     started = time.monotonic()
     texts, known = reading.read_texts(lease)
     embedded = [
-        Embedded(content_hash, known[content_hash], vector, reused=True)
-        for content_hash, vector in reading.known_vectors(lease, list(known)).items()
+        EmbeddedText(content_hash, known[content_hash], vector, reused=True)
+        for content_hash, vector in reading.existing_vectors(lease, list(known)).items()
     ]
-    failures: list[Failure] = []
+    failed: list[FailedText] = []
     if texts:
         vectors, bad = _encode(lease, texts)
         embedded += [
-            Embedded(texts[i].content_hash, texts[i].row_ids, vector) for i, vector in vectors.items()
+            EmbeddedText(texts[i].content_hash, texts[i].row_ids, vector) for i, vector in vectors.items()
         ]
-        failures = [Failure(texts[each.index], "encode", each.error, each.traceback) for each in bad]
-    ledger.store_vectors(lease, embedded, failures)
+        failed = [FailedText(texts[each.index], "encode", each.error, each.traceback) for each in bad]
+    chunk_ledger.store_vectors(lease, embedded, failed)
     logger.info(
-        "chunk %d: %d texts for %d rows in %.1f s, %d dead",
+        "Embedded chunk %d: %d texts of %d rows in %.1f s, %d failed",
         lease.chunk_id,
         len(texts),
         len(lease.row_ids),
         time.monotonic() - started,
-        len(failures),
+        len(failed),
     )
 
 
 def _encode(lease: Lease, texts: Sequence[Text]) -> tuple[dict[int, Vectors], list[BadText]]:
-    """Encode in this process, or in a subprocess if the chunk has crashed workers before."""
+    """(vectors by index, failed texts): encoded in this process, or in a subprocess for an isolated chunk."""
     heartbeat = Heartbeat(lease)
     version, plain = version_of(lease.model), [each.text for each in texts]
-    if lease.is_suspect:
-        logger.warning(
-            "chunk %d, attempt %d: encoding its texts in a subprocess", lease.chunk_id, lease.attempts
-        )
-        with SubprocessEncoder(version, hardware(), on_wait=heartbeat.beat) as encoder_process:
-            return encode_isolating(encoder_process.encode, plain, suspect=True)
+    if lease.isolated:
+        logger.warning("Encoding chunk %d in a subprocess, attempt %d", lease.chunk_id, lease.attempts)
+        with SubprocessEncoder(version, hardware(), on_wait=heartbeat.beat) as subprocess_encoder:
+            return encode_isolating(subprocess_encoder.encode, plain, suspect=True)
     encoder = encoder_of(version)
     try:
         return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)

@@ -1,4 +1,4 @@
-"""The schedules a new database starts with. People change them in the admin; nothing here changes them back."""
+"""Schedules of a new database. People change them in the admin, and this code never changes them back."""
 
 import json
 from datetime import timedelta
@@ -8,7 +8,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 
 def create_missing_schedules() -> None:
-    """Adds the periodic tasks that are not there by name. Idempotent."""
+    """Create the periodic tasks whose names are missing. Idempotent."""
     _every(settings.SWEEP_EVERY, "Sweep the ledger", "workers.tasks.sweep")
     _every(settings.PRUNE_EVERY, "Prune the ledger", "workers.tasks.prune")
     _every(settings.REEMBED_EVERY, "Embed what is pending", "workers.tasks.start_runs", reason="schedule")
@@ -24,7 +24,7 @@ def _every(period: timedelta, name: str, task: str, **arguments: object) -> None
             "task": task,
             "interval": schedule,
             "kwargs": json.dumps(arguments),
-            # A tick that nobody took before the next one is worthless: ticks must not pile up while workers are down.
+            # A tick expires with the next one, so that ticks do not pile up while no worker runs.
             "expire_seconds": int(period.total_seconds()),
         },
     )

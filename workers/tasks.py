@@ -1,6 +1,6 @@
-"""The tasks: doors to the services, with what they retry. Each may run twice, and twice at once.
+"""Celery tasks. Each calls a service and names what it retries; each may run twice, also at the same time.
 
-Their queues are in workers.configuration.
+Their queues are set in workers.configuration.
 """
 
 import logging
@@ -10,7 +10,7 @@ from celery import Task, chord, group, shared_task
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
-from apps.embeddings import invalidation, leases, ledger, lifecycle, planning, pruning, runs, sweeping
+from apps.embeddings import chunk_ledger, invalidation, leases, lifecycle, planning, pruning, runs, sweeping
 from apps.embeddings.models import Kind
 from apps.recommendations import text_index
 from apps.rpc.errors import TransientRpcError
@@ -19,9 +19,9 @@ from workers.encoding.errors import TransientEncoderError
 
 logger = logging.getLogger(__name__)
 
-# The database or the broker is away for a moment, or memory is short. Backoff is exponential with full jitter.
+# The database or the broker is unavailable, or memory is short. Backoff is exponential with full jitter.
 TRANSIENT = (OperationalError, InterfaceError, BrokerError, TransientEncoderError)
-TEXTS_AT_A_TIME = 10_000  # rows: some five to fifteen seconds
+INDEXED_AT_A_TIME = 10_000  # rows, which take 5 to 15 seconds
 RETRY: dict[str, Any] = {
     "autoretry_for": TRANSIENT,
     "max_retries": 8,
@@ -33,9 +33,9 @@ RETRY: dict[str, Any] = {
 
 @shared_task(**RETRY)
 def start_runs(kinds: list[str] | None = None, *, reason: str = "schedule") -> list[int]:
-    """Starts a run for each kind and model that has pending rows and no open run. Returns the runs.
+    """Start a run for each kind and model that has pending rows and no open run; returns the runs.
 
-    The words of pending rows are indexed meanwhile.
+    Also index the texts of pending rows for full-text search.
     """
     started = []
     for kind in kinds or Kind.values:
@@ -48,23 +48,23 @@ def start_runs(kinds: list[str] | None = None, *, reason: str = "schedule") -> l
 
 @shared_task(**RETRY)
 def plan_run(run_id: int) -> None:
-    """Writes a run's chunks and sends its first waves. What has to be embedded has words to be indexed too."""
-    run = planning.plan_run(run_id)
+    """Plan a run and send its first waves. Also index the texts of its kind for full-text search."""
+    run = planning.write_plan(run_id)
     advance_run(run_id)
     index_texts.delay(run.kind)
 
 
 @shared_task(ignore_result=True, **RETRY)
 def index_texts(kind: str) -> None:
-    """Indexes the words of pending rows for full-text search, so many at a time that other tasks get their turn."""
-    if not text_index.index_texts(kind, limit=TEXTS_AT_A_TIME).complete:
+    """Index the texts of pending rows for full-text search, in parts, so that other tasks get their turn."""
+    if not text_index.index_texts(kind, limit=INDEXED_AT_A_TIME).complete:
         index_texts.delay(kind)
 
 
 @shared_task(bind=True, ignore_result=False, **RETRY)
 def embed_chunk(self: "Task[Any, Any]", chunk_id: int) -> int:
-    """Header of a wave's chord. Ends normally whatever happens to the chunk: the ledger says what did."""
-    from workers import chunks  # brings torch, which no other task needs
+    """Header of a wave's chord. It always succeeds: what happened to the chunk is recorded in the ledger."""
+    from workers import chunks  # imports torch, which no other task needs
 
     lease = None
     try:
@@ -74,24 +74,24 @@ def embed_chunk(self: "Task[Any, Any]", chunk_id: int) -> int:
     except TRANSIENT as error:
         if self.request.retries < RETRY["max_retries"]:
             raise
-        # A header that fails would end its chord: this one ends normally, and the run goes on after a pause.
-        chunks.give_up_for_now(chunk_id, lease, error=str(error))
+        # A header that fails would end its chord. This one succeeds, and the run continues after a pause.
+        chunks.pause_after_last_retry(chunk_id, lease, error=str(error))
     return chunk_id
 
 
 @shared_task(**RETRY)
 def write_wave(run_id: int, wave: int) -> None:
-    """Body of a wave's chord: writes what was embedded, then lets the run go on."""
-    for chunk_id in ledger.embedded_chunks(run_id, wave):
-        ledger.write_chunk(chunk_id)
+    """Body of a wave's chord: write the embedded chunks, then send the next waves or finish the run."""
+    for chunk_id in chunk_ledger.embedded_chunks(run_id, wave):
+        chunk_ledger.write_chunk(chunk_id)
     advance_run(run_id)
 
 
 @shared_task(**RETRY)
-def prepare_serving(run_id: int) -> None:
-    """After a run: builds the index of a model that is complete, and activates the first model."""
-    if lifecycle.prepare_serving(run_id):
-        ledger.mark_prepared(run_id)
+def build_indexes_of_run(run_id: int) -> None:
+    """After a run: build the indexes of a complete model, and activate the first model."""
+    if lifecycle.build_indexes(run_id):
+        chunk_ledger.mark_indexed(run_id)
     invalidate_run.delay(run_id)
 
 
@@ -112,8 +112,8 @@ def invalidate_run(run_id: int) -> None:
 
 @shared_task(ignore_result=True)
 def sweep() -> None:
-    """Sends again what the ledger says is overdue."""
-    sweeping.settle()
+    """Recover what lost messages and lost workers left undone, and send overdue tasks again."""
+    sweeping.recover()
     overdue = sweeping.find_overdue(queued=queue_length("embed"))
     for run_id in overdue.plan:
         plan_run.delay(run_id)
@@ -125,36 +125,36 @@ def sweep() -> None:
         write_wave.delay(run_id, wave)
     for run_id in overdue.advance:
         advance_run(run_id)
-    for run_id in overdue.prepare:
-        prepare_serving.delay(run_id)
+    for run_id in overdue.index:
+        build_indexes_of_run.delay(run_id)
     for run_id in overdue.invalidate:
         invalidate_run.delay(run_id)
     if overdue:
-        logger.warning("sent again what was overdue: %s", overdue)
+        logger.warning("Sent overdue tasks again: %s", overdue)
 
 
 @shared_task(**RETRY)
 def prune() -> None:
-    """Deletes what the ledger has kept for long enough."""
-    pruning.prune()
+    """Delete old runs and dead letters."""
+    pruning.delete_expired()
 
 
 def advance_run(run_id: int) -> None:
-    """Sends the waves that are due; finishes the run after the last one."""
+    """Send the waves that are due; finish the run after the last one."""
     for wave in planning.claim_waves(run_id):
         send_wave(run_id, wave)
-    if ledger.finish_run(run_id):
-        prepare_serving.delay(run_id)
+    if chunk_ledger.finish_run(run_id):
+        build_indexes_of_run.delay(run_id)
 
 
 def send_wave(run_id: int, wave: int) -> None:
-    """One chord: the chunks of the wave, then the writing of what they embedded."""
-    headers = group(embed_chunk.si(chunk_id) for chunk_id in ledger.chunks_of_wave(run_id, wave))
+    """Send a wave as a chord: its chunks, then the task that writes their vectors."""
+    headers = group(embed_chunk.si(chunk_id) for chunk_id in chunk_ledger.chunks_of_wave(run_id, wave))
     chord(headers)(write_wave.si(run_id, wave))
 
 
 def queue_length(queue: str) -> int:
-    """Messages that wait in a queue of the broker."""
+    """Number of messages in a queue of the broker."""
     with app.connection_for_read() as connection:
         channel: Any = connection.channel()
         return int(channel.queue_declare(queue=queue).message_count)

@@ -1,7 +1,7 @@
 """Dead letters: rows that cannot be embedded, and the ways out of that state.
 
-A letter is bound to the content that failed. It is open until the row is edited, deleted or embedded after all
-(cleared), somebody gives it back to the workers (replayed) or accepts that the row has no vector (discarded).
+A letter is about the content that failed. It is open until the row is edited, deleted or embedded (cleared), somebody
+gives the row back to the workers (replayed), or somebody accepts that the row has no vector (discarded).
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,19 @@ from itertools import groupby
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Max
 
-from apps.embeddings.kinds import TABLES, KindTables, tables
+from apps.embeddings import hints
+from apps.embeddings.kinds import TABLES, tables
 from apps.embeddings.leases import Lease
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingModel, EmbeddingRun, Invalidation
 from apps.embeddings.models.ledger import DeadLetterQuerySet
 from apps.embeddings.reading import Text
+from apps.sql import load
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A text that cannot be embedded, whoever tries."""
+class FailedText:
+    """A text that cannot be embedded. Neither `error` nor `traceback` quotes it."""
 
     text: Text
     step: str
@@ -30,16 +31,16 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """Rows given back to the workers, the runs that now embed them, and letters of retired models, left as they are."""
+class ReplayResult:
+    """Rows given back to the workers, the runs that embed them, and letters of retired models, which stay."""
 
     rows: int = 0
     runs: list[int] = field(default_factory=list)
     retired: int = 0
 
 
-def bury(lease: Lease, failures: Sequence[Failure]) -> None:
-    """Opens a letter for every row of the failed texts. Call in the transaction that stores the chunk."""
+def record_dead_letters(lease: Lease, failed: Sequence[FailedText]) -> None:
+    """Open a letter for every row of the failed texts. Call it in the transaction that stores the chunk."""
     letters = [
         DeadLetter(
             kind=lease.kind,
@@ -47,28 +48,28 @@ def bury(lease: Lease, failures: Sequence[Failure]) -> None:
             model=lease.model,
             run_id=lease.run_id,
             chunk_id=lease.chunk_id,
-            content_hash=failure.text.content_hash,
-            step=failure.step,
-            error=failure.error[:500],
-            traceback=failure.traceback,
+            content_hash=each.text.content_hash,
+            step=each.step,
+            error=each.error[:500],
+            traceback=each.traceback,
             attempts=lease.attempts,
         )
-        for failure in failures
-        for row_id in failure.text.row_ids
+        for each in failed
+        for row_id in each.text.row_ids
     ]
     if not letters:
         return
-    # An open letter about an earlier content of the row gives way to this one.
+    # An open letter about an earlier content of the row is replaced.
     DeadLetter.objects.open().filter(
         kind=lease.kind, model=lease.model, row_id__in=[each.row_id for each in letters]
     ).update(state=DeadLetter.State.CLEARED)
     DeadLetter.objects.bulk_create(letters)
 
 
-def bury_chunk(chunk_id: int, *, error: str) -> int:
-    """Gives up a planned chunk: its rows become dead letters, unless they are current or gone. Returns how many.
+def record_dead_letters_of_chunk(chunk_id: int, *, error: str) -> int:
+    """End a planned chunk and open letters for its rows, except current and deleted ones; returns how many.
 
-    For a chunk that used up its attempts for a reason which no single text could be blamed for.
+    For a chunk that has used up its attempts for a reason that is not in one of its texts.
     """
     with transaction.atomic():
         chunk = (
@@ -82,7 +83,7 @@ def bury_chunk(chunk_id: int, *, error: str) -> int:
             return 0
         with connection.cursor() as cursor:
             cursor.execute(
-                _bury_statement(tables(chunk.run.kind)),
+                load(__file__, "record_dead_chunk").format(**tables(chunk.run.kind).sql),
                 {
                     "kind": chunk.run.kind,
                     "model": chunk.run.model_id,
@@ -100,97 +101,102 @@ def bury_chunk(chunk_id: int, *, error: str) -> int:
     return chunk.rows_dead
 
 
-def _bury_statement(names: KindTables) -> str:
-    return f"""
-        INSERT INTO embeddings_deadletter (kind, row_id, model_id, run_id, chunk_id, content_hash, step, error,
-                                           traceback, attempts, state, created_at, updated_at)
-        SELECT %(kind)s, record.id, %(model)s, %(run)s, %(chunk)s, record.content_hash, 'chunk', %(error)s,
-               '', %(attempts)s, 'open', now(), now()
-        FROM {names.record} AS record
-        LEFT JOIN {names.embedding} AS embedding
-            ON embedding.{names.key} = record.id AND embedding.model_id = %(model)s
-        WHERE record.id = ANY (%(ids)s) AND embedding.content_hash IS DISTINCT FROM record.content_hash
-        ON CONFLICT (kind, row_id, model_id) WHERE state = 'open' DO UPDATE
-            SET content_hash = EXCLUDED.content_hash, run_id = EXCLUDED.run_id, chunk_id = EXCLUDED.chunk_id,
-                step = EXCLUDED.step, error = EXCLUDED.error, attempts = EXCLUDED.attempts, updated_at = now()
-    """
-
-
 @transaction.atomic
-def replay(letters: DeadLetterQuerySet) -> Replayed:
-    """Gives the rows of open and discarded letters back to the workers, who encode each in a subprocess.
+def replay(letters: DeadLetterQuerySet) -> ReplayResult:
+    """Give the rows of open and discarded letters back to the workers, which encode them in a subprocess.
 
-    Their run is reopened and becomes complete; where another run over the same rows' kind and model is open, they
-    join that one. Safe to run twice at once: a letter is replayed by one caller. The caller tells the workers
-    (`apps.embeddings.hints.plan_soon`) of `runs`; where the message is lost the sweeper finds them.
+    The rows join the open run over their kind and model; if there is none, their own run is reopened. The workers are
+    told after the commit; if the message is lost, the sweeper finds the runs. The number of statements does not grow
+    with the number of letters. Safe to call twice at once: each letter is replayed by one caller.
     """
     locked = list(
         letters.held()
+        .select_related(None)
         .select_for_update(of=("self",), skip_locked=True)
-        .select_related("model")
         .order_by("kind", "model_id", "id")
+        .only("kind", "model_id", "run_id", "row_id")
     )
-    alive = [letter for letter in locked if letter.model.state != EmbeddingModel.State.RETIRED]
+    retired = set(
+        EmbeddingModel.objects.filter(state=EmbeddingModel.State.RETIRED).values_list("pk", flat=True)
+    )
+    replayed = [letter for letter in locked if letter.model_id not in retired]
+    letter_ids = [letter.pk for letter in replayed]
+    _detach(letter_ids)
     runs = [
-        _replay_into_run(kind, model_id, list(group))
-        for (kind, model_id), group in groupby(alive, key=lambda each: (each.kind, each.model_id))
+        _append_to_run(kind, model_id, list(group))
+        for (kind, model_id), group in groupby(replayed, key=lambda each: (each.kind, each.model_id))
     ]
-    DeadLetter.objects.filter(pk__in=[letter.pk for letter in alive]).update(state=DeadLetter.State.REPLAYED)
-    return Replayed(len(alive), runs, len(locked) - len(alive))
+    DeadLetter.objects.filter(pk__in=letter_ids).update(state=DeadLetter.State.REPLAYED)
+    hints.plan_soon(runs)
+    return ReplayResult(len(replayed), runs, len(locked) - len(replayed))
 
 
 def discard(letters: DeadLetterQuerySet) -> int:
-    """Accepts that the rows have no vector until they are edited; returns the number of letters."""
+    """Accept that the rows of open letters have no vector until they are edited; returns the number of letters."""
     return letters.open().update(state=DeadLetter.State.DISCARDED)
 
 
 def clear_outdated() -> int:
-    """Clears held letters whose row was edited, deleted or embedded since; returns how many. Set-based."""
+    """Clear held letters whose row was edited, deleted or embedded since; returns how many."""
     cleared = 0
     with connection.cursor() as cursor:
         for names in TABLES.values():
-            cursor.execute(
-                f"""
-                UPDATE embeddings_deadletter AS letter SET state = 'cleared', updated_at = now()
-                WHERE letter.state IN ('open', 'discarded') AND letter.kind = %s AND NOT EXISTS (
-                    SELECT FROM {names.record} AS record
-                    LEFT JOIN {names.embedding} AS embedding ON embedding.{names.key} = record.id
-                        AND embedding.model_id = letter.model_id
-                        AND embedding.content_hash = record.content_hash
-                    WHERE record.id = letter.row_id AND record.content_hash = letter.content_hash
-                        AND embedding.model_id IS NULL)
-                """,
-                [names.kind.value],
-            )
+            statement = load(__file__, "clear_outdated_letters").format(**names.sql)
+            cursor.execute(statement, {"kind": names.kind.value})
             cleared += cursor.rowcount
     return cleared
 
 
-def _replay_into_run(kind: str, model_id: int, letters: Sequence[DeadLetter]) -> int:
-    """The run that embeds the rows of `letters`, with chunks for them."""
-    run = _open_run(kind, model_id, letters)
-    for letter in letters:
-        if letter.chunk_id:  # the row leaves the chunk in which it died
-            EmbeddingChunk.objects.filter(pk=letter.chunk_id, rows_dead__gt=0).update(
-                rows=F("rows") - 1, rows_dead=F("rows_dead") - 1
-            )
-        if letter.run_id and letter.run_id != run.pk:
-            EmbeddingRun.objects.filter(pk=letter.run_id, rows__gt=0).update(rows=F("rows") - 1)
-    joined = sum(letter.run_id != run.pk for letter in letters)
+def _detach(letter_ids: list[int]) -> None:
+    """Take the rows of letters out of the counts of the chunks and runs in which they died."""
+    with connection.cursor() as cursor:
+        # Chunks first, then runs: the order in which write_chunk locks them.
+        cursor.execute(
+            """
+            UPDATE embeddings_embeddingchunk AS chunk
+            SET rows = rows - least(dead, rows_dead), rows_dead = rows_dead - least(dead, rows_dead)
+            FROM (SELECT chunk_id, count(*) AS dead FROM embeddings_deadletter
+                  WHERE id = ANY (%s) GROUP BY chunk_id) AS letter
+            WHERE chunk.id = letter.chunk_id
+            """,
+            [letter_ids],
+        )
+        cursor.execute(
+            """
+            UPDATE embeddings_embeddingrun AS run SET rows = rows - least(dead, rows)
+            FROM (SELECT run_id, count(*) AS dead FROM embeddings_deadletter
+                  WHERE id = ANY (%s) GROUP BY run_id) AS letter
+            WHERE run.id = letter.run_id
+            """,
+            [letter_ids],
+        )
+
+
+def _append_to_run(kind: str, model_id: int, letters: Sequence[DeadLetter]) -> int:
+    """Give the rows of letters to the open run over their kind and model; returns the run's id."""
+    run = _open_run(kind, model_id, [letter.run_id for letter in letters if letter.run_id])
     if run.state == EmbeddingRun.State.PLANNED:
-        return run.pk  # its plan takes every pending row, these among them
-    _append_chunks(run, sorted({letter.row_id for letter in letters}))
-    EmbeddingRun.objects.filter(pk=run.pk).update(rows=F("rows") + joined)
+        return run.pk  # its plan will take every pending row, these among them
+    with connection.cursor() as cursor:
+        cursor.execute(
+            load(__file__, "append_isolated_chunks"),
+            {
+                "run": run.pk,
+                "ids": sorted({letter.row_id for letter in letters}),
+                "chunk_size": settings.EMBEDDING_CHUNK_SIZE,
+                "wave_size": settings.EMBEDDING_WAVE_SIZE,
+            },
+        )
     return run.pk
 
 
-def _open_run(kind: str, model_id: int, letters: Sequence[DeadLetter]) -> EmbeddingRun:
-    """The open run over `kind`, else the latest of the letters' own runs, reopened, else a new one. Locked."""
+def _open_run(kind: str, model_id: int, own_runs: Sequence[int]) -> EmbeddingRun:
+    """The open run, else the latest of `own_runs`, reopened, else a new one. Locked until the transaction ends."""
     runs = EmbeddingRun.objects.select_for_update().filter(kind=kind, model_id=model_id)
     while True:
         if found := runs.unfinished().first():
             return found
-        own = runs.filter(pk__in=[letter.run_id for letter in letters]).first()
+        own = runs.filter(pk__in=own_runs).first()
         try:
             with transaction.atomic():
                 if own is None:
@@ -199,29 +205,8 @@ def _open_run(kind: str, model_id: int, letters: Sequence[DeadLetter]) -> Embedd
                     )
                 own.state, own.finished_at = EmbeddingRun.State.RUNNING, None
                 own.save(update_fields=["state", "finished_at"])
-                # The caches are to hear of what it writes from now on, too.
+                # The caches must be invalidated for what the run writes from now on.
                 Invalidation.objects.filter(run=own).exclude(acknowledged_at=None).delete()
                 return own
         except IntegrityError:
-            continue  # another run was opened this moment: join it
-
-
-def _append_chunks(run: EmbeddingRun, row_ids: Sequence[int]) -> None:
-    last = run.chunks.aggregate(last=Max("number"))["last"]
-    first = 0 if last is None else last + 1
-    size, wave_size = settings.EMBEDDING_CHUNK_SIZE, settings.EMBEDDING_WAVE_SIZE
-    chunks = [
-        EmbeddingChunk(
-            run=run,
-            number=first + place,
-            wave=run.waves + place // wave_size,
-            row_ids=list(row_ids[start : start + size]),
-            rows=len(row_ids[start : start + size]),
-            octets=0,
-            # Suspect from the start: whatever they do to a process, it is not the worker's.
-            attempts=settings.EMBEDDING_SUSPECT_AFTER,
-        )
-        for place, start in enumerate(range(0, len(row_ids), size))
-    ]
-    EmbeddingChunk.objects.bulk_create(chunks)
-    EmbeddingRun.objects.filter(pk=run.pk).update(waves=chunks[-1].wave + 1)
+            continue  # another run was opened at this moment: join it

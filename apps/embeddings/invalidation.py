@@ -15,7 +15,7 @@ from apps.rpc.errors import RpcError
 logger = logging.getLogger(__name__)
 
 
-def leave_to_run(kind: str) -> bool:
+def defer_to_open_run(kind: str) -> bool:
     """Lets a run over `kind` that is going on tell the caches at its end of what else changed; whether there is one."""
     with transaction.atomic():
         going_on = EmbeddingRun.objects.filter(

@@ -1,30 +1,31 @@
-"""A model's life: added, filled while another one answers, active, kept for a rollback, retired."""
+"""The lifecycle of a model: added, filled while another one answers, active, kept for a rollback, retired."""
 
 import logging
 
 from django.db import connection, transaction
 from django.utils import timezone
+from psycopg.sql import SQL
 
 from apps.caching.services import invalidate_on_commit
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.index import build_index, drop_index, index_exists
-from apps.embeddings.kinds import TABLES
+from apps.embeddings.kinds import TABLES, KindTables
 from apps.embeddings.models import DeadLetter, EmbeddingModel, EmbeddingRun, Kind
 from apps.embeddings.registry import coverage
 from apps.embeddings.runs import cancel_run, request_run
 
 logger = logging.getLogger(__name__)
 
-DELETED_AT_ONCE = 10_000  # vectors in one transaction, so that neither locks nor WAL pile up
+DELETE_BATCH_SIZE = 10_000  # vectors in one transaction, which bounds locks and WAL
 
 
 def add_model(
     name: str, *, dimensions: int, weights: str = "main", windows: int = 8, template: int = 1
 ) -> tuple[EmbeddingModel, list[EmbeddingRun]]:
-    """Registers a model version, or takes a retired one back, and asks for the runs that fill it.
+    """Register a model version, or take a retired one back, and request the runs that fill it.
 
-    The active model goes on answering. Idempotent. Raises ModelStateError where the version is there with another
-    number of dimensions.
+    The active model answers until `activate` is called. Idempotent. Raises ModelStateError if the version is registered
+    with another number of dimensions.
     """
     with transaction.atomic():
         model, _ = EmbeddingModel.objects.select_for_update().get_or_create(
@@ -39,7 +40,7 @@ def add_model(
         )
         if model.dimensions != dimensions:
             raise ModelStateError(
-                f"{model} is registered with {model.dimensions} dimensions, not {dimensions}"
+                f"Cannot add {model} with {dimensions} dimensions: it is registered with {model.dimensions}."
             )
         if model.state == EmbeddingModel.State.RETIRED:
             model.state = EmbeddingModel.State.FILLING
@@ -48,11 +49,11 @@ def add_model(
 
 
 def missing_for_activation(model: EmbeddingModel) -> list[str]:
-    """What speaks against letting `model` answer, in words; empty where nothing does."""
+    """The reasons why `model` cannot be activated, for people; empty if there are none."""
     missing = []
     for kind in Kind.values:
         counts = coverage(model, kind)
-        if not counts.is_enough:
+        if not counts.is_sufficient:
             missing.append(f"{counts.pending:,} of {counts.rows:,} {kind}s have no current vector")
         if not index_exists(model, kind):
             missing.append(f"its index over {kind}s is not built")
@@ -60,21 +61,21 @@ def missing_for_activation(model: EmbeddingModel) -> list[str]:
 
 
 def activate(model: EmbeddingModel, *, force: bool = False) -> bool:
-    """Makes `model` answer queries from now on; the former one is kept current, for a rollback.
+    """Let `model` answer queries; the former one is kept current, for a rollback. Returns whether anything changed.
 
-    One transaction: every query sees the one or the other. Returns whether anything changed. Raises ModelStateError for
-    a retired model, and without `force` where vectors or an index are missing.
+    One transaction: each query uses one of the two models. Raises ModelStateError for a retired model, and without
+    `force` if vectors or an index are missing.
     """
     missing = [] if force or model.state == EmbeddingModel.State.ACTIVE else missing_for_activation(model)
     if missing:
-        raise ModelStateError(f"{model} cannot answer yet: {'; '.join(missing)}")
+        raise ModelStateError(f"Cannot activate {model}: {'; '.join(missing)}.")
     with transaction.atomic():
         locked = {each.pk: each for each in EmbeddingModel.objects.select_for_update().order_by("pk")}
         model = locked[model.pk]
         if model.state == EmbeddingModel.State.ACTIVE:
             return False
         if model.state == EmbeddingModel.State.RETIRED:
-            raise ModelStateError(f"{model} is retired: its vectors are gone, add it again")
+            raise ModelStateError(f"Cannot activate {model}: it is retired and has no vectors. Add it again.")
         EmbeddingModel.objects.filter(state=EmbeddingModel.State.ACTIVE).update(
             state=EmbeddingModel.State.FILLING
         )
@@ -85,9 +86,9 @@ def activate(model: EmbeddingModel, *, force: bool = False) -> bool:
 
 
 def rollback() -> EmbeddingModel:
-    """Lets the model that answered before answer again, at once; returns it.
+    """Let the model that answered before answer again, at once; returns it.
 
-    Its vectors were kept current and its index stands. Raises ModelStateError where there is none to go back to.
+    Its vectors were kept current and its indexes exist. Raises ModelStateError if there is no earlier model.
     """
     previous = (
         EmbeddingModel.objects.filter(state=EmbeddingModel.State.FILLING)
@@ -96,23 +97,20 @@ def rollback() -> EmbeddingModel:
         .first()
     )
     if previous is None:
-        raise ModelStateError(
-            "there is no model to go back to: none that answered before is still kept current"
-        )
+        raise ModelStateError("Cannot roll back: no model that answered before is still kept current.")
     activate(previous, force=True)
     return previous
 
 
 def retire(model: EmbeddingModel) -> int:
-    """Stops filling `model` and drops its indexes and vectors; returns the number of vectors deleted.
+    """Stop filling `model` and delete its indexes and vectors; returns the number of deleted vectors.
 
-    Goes on where an earlier call was interrupted. Must not run in a transaction. Raises ModelStateError for the
-    active model.
+    Continues an interrupted call. Must not run in a transaction. Raises ModelStateError for the active model.
     """
     with transaction.atomic():
         model = EmbeddingModel.objects.select_for_update().get(pk=model.pk)
         if model.state == EmbeddingModel.State.ACTIVE:
-            raise ModelStateError(f"{model} answers queries: activate another one first")
+            raise ModelStateError(f"Cannot retire {model}: it answers queries. Activate another model first.")
         model.state = EmbeddingModel.State.RETIRED
         model.save(update_fields=["state"])
     for run in EmbeddingRun.objects.unfinished().filter(model=model):
@@ -121,27 +119,27 @@ def retire(model: EmbeddingModel) -> int:
     deleted = 0
     for names in TABLES.values():
         drop_index(model, names.kind)
-        deleted += _delete_vectors(names.embedding, model)
-    logger.info("retired %s: %d vectors deleted", model, deleted)
+        deleted += _delete_vectors(names, model)
+    logger.info("Retired %s: deleted %d vectors", model, deleted)
     return deleted
 
 
-def prepare_serving(run_id: int) -> bool:
-    """Builds the indexes that the run's model lacks, and activates it where no model answers yet.
+def build_indexes(run_id: int) -> bool:
+    """Build the missing indexes of the run's model, and activate it if no model answers yet.
 
-    The index comes after the load: built at once it takes a small part of the time that row by row would take.
-    Only a kind of which (nearly) no row is pending gets its index. Returns False where another builder is still at
-    work, so that somebody must look again. Idempotent. Must not run in a transaction.
+    An index is built after the load, which takes a small part of the time that inserting row by row would take. Only a
+    kind with nearly no pending rows gets its index. Returns False while another caller builds one: then call again
+    later. Idempotent. Must not run in a transaction.
     """
     model = EmbeddingRun.objects.select_related("model").get(pk=run_id).model
     if model.state == EmbeddingModel.State.RETIRED:
         return True
     if EmbeddingModel.objects.active() is not None and all(index_exists(model, kind) for kind in Kind.values):
-        return True  # as after every run but the first; counting what is complete reads all rows
-    complete = [kind for kind in Kind.values if coverage(model, kind).is_enough]
+        return True  # after every run but the first; the coverage below reads all rows
+    complete = [kind for kind in Kind.values if coverage(model, kind).is_sufficient]
     for kind in complete:
         if build_index(model, kind):
-            logger.info("built the index of %s over %ss", model, kind)
+            logger.info("Built the index of %s over %ss", model, kind)
     ready = [kind for kind in complete if index_exists(model, kind)]
     if (
         len(ready) == len(Kind.values)
@@ -152,15 +150,15 @@ def prepare_serving(run_id: int) -> bool:
     return ready == complete
 
 
-def _delete_vectors(table: str, model: EmbeddingModel) -> int:
+def _delete_vectors(names: KindTables, model: EmbeddingModel) -> int:
+    statement = SQL(
+        "DELETE FROM {embedding} WHERE ctid = ANY (ARRAY("
+        "SELECT ctid FROM {embedding} WHERE model_id = %s LIMIT %s))"
+    ).format(**names.sql)
     deleted = 0
     with connection.cursor() as cursor:
         while True:
-            cursor.execute(
-                f"DELETE FROM {table} WHERE ctid = ANY (ARRAY("
-                f"SELECT ctid FROM {table} WHERE model_id = %s LIMIT {DELETED_AT_ONCE}))",
-                [model.pk],
-            )
+            cursor.execute(statement, [model.pk, DELETE_BATCH_SIZE])
             if not cursor.rowcount:
                 return deleted
             deleted += cursor.rowcount

@@ -29,7 +29,7 @@ def has_pending(kind: str, model: EmbeddingModel) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def plan_run(run_id: int) -> EmbeddingRun:
+def write_plan(run_id: int) -> EmbeddingRun:
     """Write the chunks of a planned run and set it running; a run past planning is returned as it is.
 
     One statement plans from one snapshot: rows that change later are pending for the next run. Rows of about equal
@@ -40,9 +40,9 @@ def plan_run(run_id: int) -> EmbeddingRun:
         run = EmbeddingRun.objects.select_for_update().select_related("model").get(pk=run_id)
         if run.state != EmbeddingRun.State.PLANNED:
             return run
-        run.rows, run.octets, run.waves = _write_chunks(run)
+        run.rows, run.bytes_total, run.waves = _write_chunks(run)
         run.state, run.started_at = EmbeddingRun.State.RUNNING, timezone.now()
-        run.save(update_fields=["rows", "octets", "waves", "state", "started_at"])
+        run.save(update_fields=["rows", "bytes_total", "waves", "state", "started_at"])
     return run
 
 

@@ -1,4 +1,4 @@
-"""What the ledger keeps, and for how long."""
+"""Deletion of old runs and dead letters."""
 
 import logging
 from dataclasses import dataclass
@@ -12,21 +12,23 @@ from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun, Inv
 
 logger = logging.getLogger(__name__)
 
-DELETED_AT_ONCE = 1_000  # rows in one transaction
+DELETE_BATCH_SIZE = 1_000  # rows in one transaction
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruningResult:
+    """Numbers of deleted rows."""
+
     chunks: int
     runs: int
     dead_letters: int
 
 
-def prune() -> Pruned:
-    """Deletes closed runs with their chunks, and dead letters that hold nothing any more, once they are old enough.
+def delete_expired() -> PruningResult:
+    """Delete old runs with their chunks, and old dead letters that were replayed or cleared.
 
-    Kept whatever their age: open runs, runs whose invalidation was not acknowledged, open and discarded letters, and
-    the runs of these, for a replay reopens them. In small transactions; idempotent.
+    Never deleted: open runs, runs whose invalidation was not acknowledged, open and discarded letters, and the runs of
+    these letters, which a replay reopens. In small transactions; idempotent.
     """
     now = timezone.now()
     letters = DeadLetter.objects.exclude(state__in=DeadLetter.HELD_STATES).filter(
@@ -38,18 +40,20 @@ def prune() -> Pruned:
         .exclude(Exists(Invalidation.objects.filter(run=OuterRef("pk"), acknowledged_at=None)))
         .exclude(Exists(DeadLetter.objects.held().filter(run=OuterRef("pk"))))
     )
-    pruned = Pruned(
+    result = PruningResult(
         dead_letters=_delete(letters),
         chunks=_delete(EmbeddingChunk.objects.filter(run__in=runs)),
         runs=_delete(runs),
     )
-    logger.info("pruned %s", pruned)
-    return pruned
+    logger.info(
+        "Deleted %d runs, %d chunks, %d dead letters", result.runs, result.chunks, result.dead_letters
+    )
+    return result
 
 
 def _delete(rows: QuerySet[DeadLetter] | QuerySet[EmbeddingChunk] | QuerySet[EmbeddingRun]) -> int:
     deleted = 0
-    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:DELETED_AT_ONCE]):
+    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:DELETE_BATCH_SIZE]):
         rows.model._default_manager.filter(pk__in=keys).delete()
         deleted += len(keys)
     return deleted

@@ -18,15 +18,15 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from apps.embeddings import hints, leases, ledger, planning, reading, runs
+from apps.embeddings import chunk_ledger, hints, leases, planning, reading, runs
+from apps.embeddings.chunk_ledger import EmbeddedText
 from apps.embeddings.client import EmbeddingClient
-from apps.embeddings.dead_letters import Failure
+from apps.embeddings.dead_letters import FailedText
 from apps.embeddings.errors import EmbeddingError, LeaseLostError
 from apps.embeddings.leases import Heartbeat, Lease
-from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingChunk, EmbeddingRun
 from apps.embeddings.reading import Text
-from apps.embeddings.vector_stream import Keyed, Unusable, Vector, VectorStream
+from apps.embeddings.vector_stream import KeyedText, MissingVector, Vector, VectorStream
 from apps.rpc.errors import PermanentRpcError, TransientRpcError
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class _Asked:
     heartbeat: Heartbeat
     wave: int
     texts: list[Text]
-    known: list[Embedded]
+    known: list[EmbeddedText]
 
 
 def pull_run(run: EmbeddingRun, client: EmbeddingClient, *, on_chunk: Callable[[], None]) -> None:
@@ -113,7 +113,7 @@ def pause_abandoned() -> int:
 
 
 def _take_over(run: EmbeddingRun, address: str) -> None:
-    planning.plan_run(run.pk)
+    planning.write_plan(run.pk)
     with transaction.atomic():  # nobody sends waves in between
         runs.resume_run(run.pk)
         EmbeddingRun.objects.filter(pk=run.pk).update(pulled_from=address)
@@ -160,7 +160,7 @@ class _Pull:
             with VectorStream(self._client, self._run.model, deadline=deadline) as stream:
                 while self._asked:
                     while asked is not None:
-                        texts = [Keyed(each.content_hash, each.text) for each in asked.texts]
+                        texts = [KeyedText(each.content_hash, each.text) for each in asked.texts]
                         stream.send(asked.lease.chunk_id, texts)
                         asked = self._ask(until)
                     results = stream.receive(on_wait=self._hold)
@@ -214,20 +214,20 @@ class _Pull:
         if lease is None:
             return None
         texts, known = reading.read_texts(lease)
-        vectors = reading.known_vectors(lease, list(known))
-        reused = [Embedded(key, known[key], vector, reused=True) for key, vector in vectors.items()]
+        vectors = reading.existing_vectors(lease, list(known))
+        reused = [EmbeddedText(key, known[key], vector, reused=True) for key, vector in vectors.items()]
         self._asked.append(_Asked(lease, Heartbeat(lease), wave, texts, reused))
         return self._asked[-1]
 
-    def _store(self, asked: _Asked, results: list[Vector | Unusable]) -> None:
+    def _store(self, asked: _Asked, results: list[Vector | MissingVector]) -> None:
         embedded, failures = list(asked.known), []
         for text, result in zip(asked.texts, results, strict=True):
-            if isinstance(result, Unusable):
-                failures.append(Failure(text, "pull", result.error, ""))
+            if isinstance(result, MissingVector):
+                failures.append(FailedText(text, "pull", result.error, ""))
             else:
-                embedded.append(Embedded(text.content_hash, text.row_ids, result))
+                embedded.append(EmbeddedText(text.content_hash, text.row_ids, result))
         try:
-            ledger.store_vectors(asked.lease, embedded, failures)
+            chunk_ledger.store_vectors(asked.lease, embedded, failures)
         except LeaseLostError as error:
             logger.info("%s", error)
         else:

@@ -56,7 +56,7 @@ def read_texts(lease: Lease) -> tuple[list[Text], dict[bytes, list[int]]]:
     return list(texts.values()), known
 
 
-def known_vectors(lease: Lease, hashes: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
+def existing_vectors(lease: Lease, hashes: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
     """A vector of the model, float32, for each of `hashes` that has one."""
     if not hashes:
         return {}

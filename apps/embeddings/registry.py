@@ -30,7 +30,7 @@ class Coverage:
         return 100 * self.current / self.rows if self.rows else 100.0
 
     @property
-    def is_enough(self) -> bool:
+    def is_sufficient(self) -> bool:
         """Whether so few rows are missing that the model may serve: the rest follows as edits do."""
         return self.pending <= (1 - float(settings.MODEL_COVERAGE)) * self.rows
 

@@ -1,4 +1,4 @@
-"""Runs: asking for one, stopping it for a while or for good, letting it go on. Each step is one compare-and-set."""
+"""Runs: request, pause, resume, cancel. Each step is a compare-and-set."""
 
 import random
 from datetime import datetime, timedelta
@@ -11,18 +11,18 @@ from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun,
 from apps.embeddings.planning import has_pending
 from apps.embeddings.registry import models_to_fill
 
-LONGEST_PAUSE = 600  # seconds after which a run that paused by itself tries again
+MAX_PAUSE = 600  # seconds until a run that was paused by an error is resumed
 
 
 def request_run(kind: str, model: EmbeddingModel, *, reason: str) -> tuple[EmbeddingRun, bool]:
-    """The open run of `model` over `kind`, and whether this call created it. Safe to run twice at once."""
+    """The open run of `model` over `kind`, and whether this call created it. Safe to call twice at once."""
     return EmbeddingRun.objects.unfinished().get_or_create(
         kind=kind, model=model, defaults={"reason": reason[:200]}
     )
 
 
 def request_due_runs(kind: str, *, reason: str) -> list[EmbeddingRun]:
-    """New runs over `kind` for every model that lacks current vectors and has no open run."""
+    """Create a run over `kind` for each model with pending rows and no open run; returns the new runs."""
     due = []
     for model in models_to_fill():
         if EmbeddingRun.objects.unfinished().filter(kind=kind, model=model).exists():
@@ -34,7 +34,7 @@ def request_due_runs(kind: str, *, reason: str) -> list[EmbeddingRun]:
 
 
 def pause_run(run_id: int, *, reason: str) -> bool:
-    """Stops a running run until somebody resumes it; whether it did. Nothing that was embedded is lost."""
+    """Pause a running run until somebody resumes it; returns whether it was running. No vector is lost."""
     return bool(
         EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING).update(
             state=EmbeddingRun.State.PAUSED, paused_because=reason[:500], resume_at=None
@@ -42,16 +42,16 @@ def pause_run(run_id: int, *, reason: str) -> bool:
     )
 
 
-def pause_for_a_while(run_id: int, *, reason: str) -> bool:
-    """Stops a running run for a reason that may pass; whether it did. The sweeper resumes it.
+def pause_with_backoff(run_id: int, *, reason: str) -> bool:
+    """Pause a running run after a temporary error; returns whether it was running. The sweeper resumes it.
 
-    Each further pause without a chunk written in between lasts longer: a random time up to 30 s, 60 s, 120 s …
+    The pause lasts a random time up to 30 s, and up to twice as long after each further pause without a written chunk.
     """
     run = EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING).first()
     if run is None:
         return False
-    longest = min(30 * 2**run.pauses, LONGEST_PAUSE)
-    seconds = random.uniform(longest / 2, longest)  # noqa: S311  spreads the retries, guards no secret
+    limit = min(30 * 2**run.pauses, MAX_PAUSE)
+    seconds = random.uniform(limit / 2, limit)  # noqa: S311  spreads the retries, guards no secret
     return bool(
         EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING, pauses=run.pauses).update(
             state=EmbeddingRun.State.PAUSED,
@@ -63,9 +63,9 @@ def pause_for_a_while(run_id: int, *, reason: str) -> bool:
 
 
 def resume_run(run_id: int) -> bool:
-    """Lets a paused run go on where it was, with the workers here; whether it did.
+    """Resume a paused run with the local workers; returns whether it was paused.
 
-    Waves of which something is left are sent again; what is embedded of them is not embedded again.
+    Unfinished waves are sent again; their embedded chunks are not embedded again.
     """
     with transaction.atomic():
         resumed = EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.PAUSED).update(
@@ -82,13 +82,13 @@ def resume_run(run_id: int) -> bool:
 
 
 def resume_due_runs(now: datetime) -> list[int]:
-    """Resumes the runs whose pause is over; returns them."""
+    """Resume the runs whose pause is over; returns their ids."""
     due = EmbeddingRun.objects.filter(state=EmbeddingRun.State.PAUSED, resume_at__lte=now)
     return [run_id for run_id in due.values_list("pk", flat=True) if resume_run(run_id)]
 
 
 def cancel_run(run_id: int) -> bool:
-    """Ends an open run for good; whether it did. What was written stays, the rest is pending for the next run."""
+    """Cancel an open run; returns whether it was open. Written vectors stay, other rows are pending again."""
     with transaction.atomic():
         cancelled = (
             EmbeddingRun.objects.unfinished()
@@ -101,10 +101,10 @@ def cancel_run(run_id: int) -> bool:
 
 
 def _drop_open_chunks(run_id: int) -> None:
-    """Ends the chunks that a cancelled run leaves, their packed vectors with them. Leases on them are lost."""
+    """End the unfinished chunks of a cancelled run and delete their vectors. Their leases are lost."""
     EmbeddingChunk.objects.filter(run_id=run_id).exclude(state__in=EmbeddingChunk.TERMINAL_STATES).update(
         state=EmbeddingChunk.State.FAILED,
-        error="the run was cancelled",
+        error="The run was cancelled.",
         lease=None,
         leased_until=None,
         embedded_ids=None,
@@ -113,12 +113,12 @@ def _drop_open_chunks(run_id: int) -> None:
     )
 
 
-def is_served(run: EmbeddingRun) -> bool:
-    """Whether what comes after a run is done too: the first index, and the caches' acknowledgement."""
+def is_published(run: EmbeddingRun) -> bool:
+    """Whether readers see the vectors of a closed run: the first index is built, the caches are invalidated."""
     if Invalidation.objects.filter(run=run, acknowledged_at=None).exists():
         return False
-    if run.state != EmbeddingRun.State.FINISHED or run.prepared_at is not None:
+    if run.state != EmbeddingRun.State.FINISHED or run.indexed_at is not None:
         return True
-    # Where another run builds the index, it is that one's to note it.
+    # Another open run of the model will build the index and record it.
     others_open = EmbeddingRun.objects.unfinished().filter(model=run.model).exists()
     return others_open or EmbeddingModel.objects.active() is not None

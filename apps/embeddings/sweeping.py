@@ -1,4 +1,4 @@
-"""What the ledger says is overdue: the messages that should have done it were lost, or their worker is gone."""
+"""The sweeper: recovers what lost messages and lost workers left undone, from the ledger."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,24 +14,26 @@ from apps.embeddings.runs import resume_due_runs
 
 
 @dataclass(frozen=True)
-class Overdue:
-    """Everything the sweeper should send again. Sending too much is harmless, every step is a compare-and-set."""
+class OverdueWork:
+    """Tasks to send again. Sending too many is harmless, since every step is a compare-and-set."""
 
     plan: list[int] = field(default_factory=list)  # runs
     embed: list[int] = field(default_factory=list)  # chunks
     write: list[tuple[int, int]] = field(default_factory=list)  # (run, wave)
     advance: list[int] = field(default_factory=list)  # runs that may send a wave, or finish
-    prepare: list[int] = field(default_factory=list)  # finished runs whose indexes nobody saw to
+    index: list[int] = field(default_factory=list)  # finished runs whose indexes were not checked
     invalidate: list[int] = field(default_factory=list)  # runs
 
     def __bool__(self) -> bool:
-        """Whether something was lost; that a run may be advanced is nothing unusual."""
-        return any((self.plan, self.embed, self.write, self.prepare, self.invalidate))
+        """Whether anything was lost. Runs to advance do not count: they are normal."""
+        return any((self.plan, self.embed, self.write, self.index, self.invalidate))
 
 
-def settle() -> None:
-    """Moves on what nobody works on: expired leases, chunks without attempts left, pulls that were killed, pauses that
-    are over, letters about rows that have changed since. Set-based or one short transaction each; safe to run twice at once.
+def recover() -> None:
+    """Release what nobody works on, in short transactions. Safe to call twice at once.
+
+    Leases that have expired, chunks without attempts left, pulls that were killed, pauses that are over, and letters
+    about rows that have changed since.
     """
     expire_leases()
     exhausted = EmbeddingChunk.objects.filter(
@@ -40,21 +42,21 @@ def settle() -> None:
         run__state=EmbeddingRun.State.RUNNING,
     )
     for chunk_id, error in exhausted.values_list("pk", "error"):
-        dead_letters.bury_chunk(
-            chunk_id, error=f"given up after {settings.EMBEDDING_ATTEMPTS} attempts, the last: {error}"
+        dead_letters.record_dead_letters_of_chunk(
+            chunk_id, error=f"Failed after {settings.EMBEDDING_ATTEMPTS} attempts. The last error: {error}"
         )
     pause_abandoned()
     resume_due_runs(timezone.now())
     dead_letters.clear_outdated()
 
 
-def find_overdue(*, queued: int) -> Overdue:
-    """Looks through the ledger and changes nothing. `queued` is the number of messages in the embed queue."""
+def find_overdue(*, queued: int) -> OverdueWork:
+    """Find overdue work in the ledger and change nothing. `queued`: number of messages in the embed queue."""
     late = timezone.now() - timedelta(seconds=settings.SWEEP_PATIENCE)
     running = EmbeddingRun.objects.filter(state=EmbeddingRun.State.RUNNING)
-    # What is embedded may be written while its run is paused.
+    # Vectors in the ledger may be written while the run is paused.
     writable = [EmbeddingRun.State.RUNNING, EmbeddingRun.State.PAUSED]
-    return Overdue(
+    return OverdueWork(
         plan=list(
             EmbeddingRun.objects.filter(state=EmbeddingRun.State.PLANNED, created_at__lt=late).values_list(
                 "pk", flat=True
@@ -70,9 +72,9 @@ def find_overdue(*, queued: int) -> Overdue:
             .distinct()
         ),
         advance=list(running.values_list("pk", flat=True)),
-        prepare=list(
+        index=list(
             EmbeddingRun.objects.filter(
-                state=EmbeddingRun.State.FINISHED, prepared_at=None, finished_at__lt=late
+                state=EmbeddingRun.State.FINISHED, indexed_at=None, finished_at__lt=late
             ).values_list("pk", flat=True)
         ),
         invalidate=list(
@@ -85,10 +87,10 @@ def find_overdue(*, queued: int) -> Overdue:
 
 
 def _lost_chunks(*, late: datetime, queued: int) -> list[int]:
-    """Chunks that were sent a while ago, that no worker began, and whose message is nowhere.
+    """Chunks that were sent a while ago, that no worker has leased, and whose message is lost.
 
-    Waiting in a long queue is no loss: only where the queue holds fewer messages than chunks wait is one missing.
-    Which one it is cannot be told from a message count; sending all that are late is harmless.
+    A chunk may wait in a long queue: a message is lost only if the queue has fewer messages than chunks wait. The count
+    does not tell which one, so all late chunks are sent again, which is harmless.
     """
     waiting = EmbeddingChunk.objects.filter(
         run__state=EmbeddingRun.State.RUNNING,
@@ -102,5 +104,5 @@ def _lost_chunks(*, late: datetime, queued: int) -> list[int]:
 
 
 def mark_sent(chunk_ids: list[int]) -> None:
-    """Notes that messages for these chunks are on their way again."""
+    """Record that messages for these chunks were sent now."""
     EmbeddingChunk.objects.filter(pk__in=chunk_ids).update(sent_at=timezone.now())

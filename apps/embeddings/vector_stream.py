@@ -23,7 +23,7 @@ QUOTE = 16  # characters in a row that an error has in common with its text when
 
 
 @dataclass(frozen=True)
-class Keyed:
+class KeyedText:
     """A text, named by the content hash of its rows."""
 
     key: bytes
@@ -31,7 +31,7 @@ class Keyed:
 
 
 @dataclass(frozen=True)
-class Unusable:
+class MissingVector:
     """Why a text has no vector."""
 
     error: str
@@ -50,7 +50,7 @@ class VectorStream:
     def __init__(self, client: EmbeddingClient, model: EmbeddingModel, *, deadline: float) -> None:
         self.address, self._model = client.address, model
         self._requests: SimpleQueue[embedding_pb2.EmbedStreamRequest | None] = SimpleQueue()
-        self._sent: SimpleQueue[tuple[int, Sequence[Keyed]]] = SimpleQueue()
+        self._sent: SimpleQueue[tuple[int, Sequence[KeyedText]]] = SimpleQueue()
         self._call = client.stub.EmbedStream(
             iter(self._requests.get, None), timeout=deadline, metadata=bearer(settings.PULL_TOKEN)
         )
@@ -67,7 +67,7 @@ class VectorStream:
         if error is not None:
             self._call.cancel()
 
-    def send(self, chunk: int, texts: Sequence[Keyed]) -> None:
+    def send(self, chunk: int, texts: Sequence[KeyedText]) -> None:
         self._sent.put((chunk, texts))
         self._requests.put(
             embedding_pb2.EmbedStreamRequest(
@@ -89,7 +89,7 @@ class VectorStream:
         else:
             self._answers.put(None)
 
-    def receive(self, on_wait: Callable[[], None] = lambda: None) -> list[Vector | Unusable]:
+    def receive(self, on_wait: Callable[[], None] = lambda: None) -> list[Vector | MissingVector]:
         """A vector of length 1, or why there is none, for each text of the chunk whose turn it is.
 
         `on_wait` is called every WAIT seconds until the answer is there. Raises TransientRpcError, or PermanentRpcError where the server answers something else than it was asked.
@@ -133,17 +133,17 @@ def check_server(client: EmbeddingClient, model: EmbeddingModel, *, deadline: fl
         stream.receive()
 
 
-def _result(output: embedding_pb2.Output, text: str, dimensions: int) -> Vector | Unusable:
+def _result(output: embedding_pb2.Output, text: str, dimensions: int) -> Vector | MissingVector:
     if output.WhichOneof("result") != "vector":
-        return Unusable(_unquoted(output.error, text) or "the server has no vector of this text")
+        return MissingVector(_unquoted(output.error, text) or "the server has no vector of this text")
     if len(output.vector) != 2 * dimensions:
-        return Unusable(f"the vector has {len(output.vector) / 2:g} dimensions, the model {dimensions}")
+        return MissingVector(f"the vector has {len(output.vector) / 2:g} dimensions, the model {dimensions}")
     vector = np.frombuffer(output.vector, "<f2").astype(np.float32)
     length = np.linalg.norm(vector)
     if not np.isfinite(length):
-        return Unusable("the vector is not finite")
+        return MissingVector("the vector is not finite")
     if length == 0:
-        return Unusable("the vector has no length")
+        return MissingVector("the vector has no length")
     return np.asarray(vector / length)
 
 

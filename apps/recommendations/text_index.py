@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from apps.caching.services import invalidate_on_commit
-from apps.embeddings import resting
-from apps.embeddings.invalidation import leave_to_run
+from apps.embeddings import throttling
+from apps.embeddings.invalidation import defer_to_open_run
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import Kind
 from apps.recommendations.models import CandidateText, PostingText, RecordText
@@ -77,7 +77,7 @@ def index_texts(kind: str, *, limit: int) -> Indexed:
                 cursor.execute(f"ANALYZE {text_table(kind)}")
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [text_table(kind)])
-    if rows and not leave_to_run(kind):
+    if rows and not defer_to_open_run(kind):
         invalidate_on_commit([names.namespace])
     return Indexed(rows, complete=rows < limit)
 
@@ -106,7 +106,9 @@ def _pending(names: KindTables, *, after: int, limit: int) -> list[int]:
 
 
 def _write_gently(names: KindTables, ids: list[int]) -> int:
-    return sum(_write(names, ids[start:stop]) for start, stop in resting.parts(len(ids), GENTLE_BATCH))
+    return sum(
+        _write(names, ids[start:stop]) for start, stop in throttling.throttled_slices(len(ids), GENTLE_BATCH)
+    )
 
 
 @transaction.atomic

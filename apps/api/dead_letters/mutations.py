@@ -6,7 +6,7 @@ from apps.api.access import require
 from apps.api.dead_letters.queries import selected
 from apps.api.dead_letters.types import DeadLetterFilterInput
 from apps.api.runs.types import EmbeddingRunNode
-from apps.embeddings import dead_letters, hints
+from apps.embeddings import dead_letters
 from apps.embeddings.models import EmbeddingRun
 
 CHANGE = "embeddings.change_deadletter"
@@ -28,7 +28,6 @@ class ReplayDeadLetters(graphene.Mutation):
     def mutate(_root: None, info: Any, filter: dict[str, Any]) -> "ReplayDeadLetters":  # noqa: A002  named by the schema
         require(info, CHANGE)
         replayed = dead_letters.replay(selected(filter))
-        hints.plan_soon(replayed.runs)
         return ReplayDeadLetters(
             rows=replayed.rows,
             retired=replayed.retired,

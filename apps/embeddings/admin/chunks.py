@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, FieldTextFilter
 from unfold.decorators import display
 
-from apps.embeddings.admin.figures import others
+from apps.embeddings.admin.formatting import others
 from apps.embeddings.models import EmbeddingChunk
 from apps.records.admin import ReadOnlyAdmin
 
@@ -34,10 +34,15 @@ class EmbeddingChunkAdmin(ReadOnlyAdmin):
     ordering = ["-run_id", "number"]
     sortable_by: list[str] = []
     fieldsets = [
-        (None, {"fields": [("run", "number", "wave"), ("state", "attempts"), "error"]}),
+        (None, {"fields": [("run", "number", "wave"), ("state", "attempts", "isolated"), "error"]}),
         (
             "Rows",
-            {"fields": [("rows", "octets"), ("rows_written", "rows_reused", "rows_skipped", "rows_dead")]},
+            {
+                "fields": [
+                    ("rows", "text_bytes"),
+                    ("rows_written", "rows_reused", "rows_skipped", "rows_dead"),
+                ]
+            },
         ),
         ("Work", {"fields": ["worker", "leased_until", ("sent_at", "embedded_at", "written_at")]}),
     ]

@@ -10,7 +10,6 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter,
 from unfold.decorators import display
 
 from apps.embeddings import dead_letters
-from apps.embeddings.hints import plan_soon
 from apps.embeddings.kinds import tables
 from apps.embeddings.models import DeadLetter
 from apps.records.admin import ReadOnlyAdmin, shows_list
@@ -46,7 +45,6 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         # Without the list's own annotations and deferrals: the service locks the rows.
         keys = list(letters.values_list("pk", flat=True))
         replayed = dead_letters.replay(DeadLetter.objects.filter(pk__in=keys))
-        plan_soon(replayed.runs)
         by = f" by run {', '.join(map(str, replayed.runs))}" if replayed.runs else ""
         self.message_user(request, f"{replayed.rows:,} rows are tried again{by}", messages.SUCCESS)
         if replayed.retired:

@@ -11,7 +11,7 @@ from unfold.decorators import action, display
 from unfold.views import ChangeList
 
 from apps.embeddings import lifecycle
-from apps.embeddings.admin.figures import coverage_bar
+from apps.embeddings.admin.formatting import coverage_bar
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.embeddings.registry import coverage_of

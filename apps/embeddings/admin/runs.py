@@ -17,7 +17,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.embeddings import runs
-from apps.embeddings.admin.figures import STATE_LABELS, duration_text, others, rate_text, run_bar
+from apps.embeddings.admin.formatting import STATE_LABELS, duration_text, others, rate_text, run_bar
 from apps.embeddings.hints import plan_soon, start_due_runs
 from apps.embeddings.models import EmbeddingChunk, EmbeddingRun, Kind
 from apps.records.admin import ReadOnlyAdmin

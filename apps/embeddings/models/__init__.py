@@ -1,3 +1,5 @@
+"""Models of the app: model versions, vectors, and the ledger of embedding."""
+
 from apps.embeddings.models.ledger import DeadLetter, EmbeddingChunk, EmbeddingRun, Invalidation
 from apps.embeddings.models.vectors import (
     CandidateEmbedding,

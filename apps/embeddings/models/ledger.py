@@ -1,4 +1,4 @@
-"""The ledger: what was planned, what was done, what failed for good, what the caches have yet to hear."""
+"""The ledger of embedding: runs, their chunks, dead letters, and invalidations that caches must acknowledge."""
 
 from typing import Any, Self
 
@@ -12,11 +12,14 @@ from apps.embeddings.models.vectors import EmbeddingModel, Kind
 
 
 class EmbeddingRunQuerySet(models.QuerySet["EmbeddingRun"]):
+    """Queries over runs."""
+
     def unfinished(self) -> Self:
+        """Runs that are planned, running or paused: at most one per kind and model."""
         return self.filter(state__in=EmbeddingRun.OPEN_STATES)
 
     def with_progress(self) -> Self:
-        """Runs whose progress is read along with them."""
+        """Runs with the sums of their chunks, so that `progress()` needs no further query."""
         chunks = EmbeddingChunk.objects.filter(run=OuterRef("pk")).order_by().values("run")
         sums = chunks.annotate(sums=JSONObject(**progress_sums())).values("sums")
         return self.annotate(progress_sums=Subquery(sums))
@@ -26,6 +29,8 @@ class EmbeddingRun(models.Model):
     """One pass of one model over one kind."""
 
     class State(models.TextChoices):
+        """States of a run; the first three are open."""
+
         PLANNED = "planned", "Planned"
         RUNNING = "running", "Running"
         PAUSED = "paused", "Paused"
@@ -37,31 +42,34 @@ class EmbeddingRun(models.Model):
     kind = models.CharField(max_length=9, choices=Kind)
     model = models.ForeignKey(EmbeddingModel, on_delete=models.CASCADE, related_name="runs")
     state = models.CharField(max_length=9, choices=State, default=State.PLANNED)
-    reason = models.CharField(max_length=200, blank=True, help_text="Who or what asked for the run")
+    reason = models.CharField(max_length=200, blank=True, help_text="Who or what requested the run")
     paused_because = models.CharField(max_length=500, blank=True)
     pauses = models.PositiveSmallIntegerField(default=0, help_text="Pauses since a chunk was last written")
     resume_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When a paused run goes on by itself; empty: when somebody resumes it",
+        help_text="When the sweeper resumes a paused run; empty: it stays paused until somebody resumes it",
     )
     pulled_from = models.CharField(
         max_length=200,
         blank=True,
-        help_text="The embedding server elsewhere whose vectors are taken; empty: the workers here embed",
+        help_text="Address of the other embedding server that supplies the vectors; empty: local workers embed",
     )
     rows = models.PositiveIntegerField(default=0)
-    octets = models.PositiveBigIntegerField(default=0)
+    bytes_total = models.PositiveBigIntegerField(
+        default=0, help_text="Length of the texts, as far as the model reads them"
+    )
     waves = models.PositiveIntegerField(default=0)
-    next_wave = models.PositiveIntegerField(default=0, help_text="The first wave that was not sent yet")
+    next_wave = models.PositiveIntegerField(default=0, help_text="The first wave that has not been sent")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     finishes = models.PositiveSmallIntegerField(
-        default=0, help_text="How often it was finished: once, and again after each replay that reopened it"
+        default=0,
+        help_text="How often the run was finished: once, and once more after each replay that reopened it",
     )
-    prepared_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the indexes were seen to, after the last chunk"
+    indexed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the indexes were checked or built, after the last chunk"
     )
 
     objects = EmbeddingRunQuerySet.as_manager()
@@ -81,28 +89,30 @@ class EmbeddingRun(models.Model):
 
     @property
     def is_open(self) -> bool:
+        """Whether the run is planned, running or paused."""
         return self.state in self.OPEN_STATES
 
     @property
     def is_paused_by_hand(self) -> bool:
-        """And so until somebody lets it go on."""
+        """Whether the run stays paused until somebody resumes it."""
         return self.state == self.State.PAUSED and self.resume_at is None
 
     def progress(self) -> "RunProgress":
+        """Sums over the chunks of the run."""
         return RunProgress(self)
 
 
 def progress_sums() -> dict[str, Sum]:
-    """What is summed over the chunks of a run."""
+    """Aggregates over the chunks of a run, by the name that RunProgress gives them."""
     done = Q(state__in=[EmbeddingChunk.State.EMBEDDED, EmbeddingChunk.State.WRITTEN])
     return {
         "embedded": Sum("rows", filter=done),
-        "octets": Sum("octets", filter=done),
+        "text_bytes": Sum("text_bytes", filter=done),
         "written": Sum("rows_written"),
         "reused": Sum("rows_reused"),
         "dead": Sum("rows_dead"),
         "skipped": Sum("rows_skipped"),
-        # Given up, and no dead letter says why.
+        # Rows of chunks that ended without vectors or dead letters: the run was cancelled.
         "failed": Sum(
             F("rows") - F("rows_dead") - F("rows_skipped"), filter=Q(state=EmbeddingChunk.State.FAILED)
         ),
@@ -110,7 +120,7 @@ def progress_sums() -> dict[str, Sum]:
 
 
 class RunProgress:
-    """Sums over a run's chunks, read in one query; in none where the run was read `with_progress`."""
+    """Sums over the chunks of a run, in one query, or none if the run was read `with_progress`."""
 
     def __init__(self, run: EmbeddingRun) -> None:
         sums: dict[str, Any]
@@ -120,9 +130,9 @@ class RunProgress:
         else:
             sums = run.chunks.aggregate(**progress_sums())
         self.total: int = run.rows
-        self.total_octets: int = run.octets
+        self.total_bytes: int = run.bytes_total
         self.embedded: int = sums["embedded"] or 0
-        self.octets: int = sums["octets"] or 0
+        self.embedded_bytes: int = sums["text_bytes"] or 0
         self.written: int = sums["written"] or 0
         self.reused: int = sums["reused"] or 0
         self.dead: int = sums["dead"] or 0
@@ -131,13 +141,16 @@ class RunProgress:
 
     @property
     def percent(self) -> float:
-        return 100 * self.octets / self.total_octets if self.total_octets else 100.0
+        """Embedded share of the text, in percent; 100 for a run without text."""
+        return 100 * self.embedded_bytes / self.total_bytes if self.total_bytes else 100.0
 
 
 class EmbeddingChunk(models.Model):
-    """The rows of one embed task. `vectors` stand here only between the embedding and the writing."""
+    """The rows of one embed task. `vectors` are stored here only from the embedding to the writing."""
 
     class State(models.TextChoices):
+        """States of a chunk; the last two are terminal."""
+
         PLANNED = "planned", "Planned"
         LEASED = "leased", "Being embedded"
         EMBEDDED = "embedded", "Embedded"
@@ -152,8 +165,14 @@ class EmbeddingChunk(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.PLANNED)
     row_ids = ArrayField(models.BigIntegerField())
     rows = models.PositiveIntegerField()
-    octets = models.PositiveBigIntegerField(help_text="Length of the texts, as far as the model reads them")
+    text_bytes = models.PositiveBigIntegerField(
+        help_text="Length of the texts, as far as the model reads them"
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
+    isolated = models.BooleanField(
+        default=False,
+        help_text="Encoded in a subprocess, because the chunk has cost workers or its rows were dead letters",
+    )
     lease = models.UUIDField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True)
@@ -167,8 +186,12 @@ class EmbeddingChunk(models.Model):
     vectors = ArrayField(HalfVectorField(), null=True, blank=True)
 
     rows_written = models.PositiveIntegerField(default=0)
-    rows_reused = models.PositiveIntegerField(default=0, help_text="Took the vector of an equal text")
-    rows_skipped = models.PositiveIntegerField(default=0, help_text="Edited or deleted meanwhile")
+    rows_reused = models.PositiveIntegerField(
+        default=0, help_text="Rows that share the vector of an equal text"
+    )
+    rows_skipped = models.PositiveIntegerField(
+        default=0, help_text="Rows edited or deleted while the chunk was embedded"
+    )
     rows_dead = models.PositiveIntegerField(default=0)
 
     class Meta:
@@ -186,23 +209,28 @@ class EmbeddingChunk(models.Model):
 
 
 class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
+    """Queries over dead letters."""
+
     def open(self) -> Self:
+        """Letters that wait for a decision."""
         return self.filter(state=DeadLetter.State.OPEN)
 
     def held(self) -> Self:
-        """Those whose row is not tried again by itself, and can be replayed."""
+        """Open and discarded letters: their rows are not embedded until they are edited or replayed."""
         return self.filter(state__in=DeadLetter.HELD_STATES)
 
 
 class DeadLetter(models.Model):
-    """A row that cannot be embedded, and why. Holds the row's key and never its text.
+    """A row that could not be embedded, and why. Holds the key of the row and never its text.
 
-    Bound to the content that failed: editing the row makes it pending again whatever this says.
+    A letter is about the content that failed: editing the row makes it pending again.
     """
 
     class State(models.TextChoices):
+        """States of a letter; the row of an open or discarded letter is held back."""
+
         OPEN = "open", "Open"
-        REPLAYED = "replayed", "Replayed"  # given back to the workers
+        REPLAYED = "replayed", "Replayed"  # the workers try the row again
         CLEARED = "cleared", "Cleared"  # the row was edited, deleted or embedded since
         DISCARDED = "discarded", "Discarded"  # somebody accepts that the row has no vector
 
@@ -250,12 +278,14 @@ class DeadLetter(models.Model):
 
 
 class Invalidation(models.Model):
-    """What the web tier's caches have yet to hear of a run: at least once, to every sidecar."""
+    """The invalidation of caches that a run owes: delivered at least once to every sidecar."""
 
     run = models.OneToOneField(EmbeddingRun, on_delete=models.CASCADE, related_name="invalidation")
     created_at = models.DateTimeField(auto_now_add=True)
     acknowledged_by = ArrayField(models.CharField(max_length=200), default=list, blank=True)
-    acknowledged_at = models.DateTimeField(null=True, blank=True, help_text="When the last sidecar answered")
+    acknowledged_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the last sidecar acknowledged it"
+    )
     attempts = models.PositiveIntegerField(default=0)
     error = models.CharField(max_length=500, blank=True)
 

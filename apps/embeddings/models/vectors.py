@@ -11,15 +11,17 @@ from apps.postings.models import Posting
 
 
 class Kind(models.TextChoices):
-    """What is embedded."""
+    """The kinds of rows that are embedded."""
 
     POSTING = "posting", "Postings"
     CANDIDATE = "candidate", "Candidates"
 
 
 class EmbeddingModelQuerySet(models.QuerySet["EmbeddingModel"]):
+    """Queries over model versions."""
+
     def active(self) -> "EmbeddingModel | None":
-        """The model that answers queries; None before the first load is complete."""
+        """The model that answers queries; None until the first model is complete."""
         return self.filter(state=EmbeddingModel.State.ACTIVE).first()
 
     def filled(self) -> Self:
@@ -28,13 +30,14 @@ class EmbeddingModelQuerySet(models.QuerySet["EmbeddingModel"]):
 
 
 class EmbeddingModel(models.Model):
-    """One version of one model. Vectors of two versions are never compared.
+    """One version of a model. Vectors of different versions are never compared.
 
-    One version serves both kinds, since a candidate's vector is compared with postings' vectors: a version for
-    each kind could only be mixed up.
+    One version serves both kinds, since the vector of a candidate is compared with those of postings.
     """
 
     class State(models.TextChoices):
+        """States of a model version; vectors of filling and active versions are kept current."""
+
         FILLING = "filling", "Filling"
         ACTIVE = "active", "Active"
         RETIRED = "retired", "Retired"
@@ -44,9 +47,9 @@ class EmbeddingModel(models.Model):
     template = models.PositiveSmallIntegerField(default=1, help_text="Version of the text template")
     windows = models.PositiveSmallIntegerField(
         default=8,
-        help_text="Longer texts are cut after so many model windows; 1 embeds the first window alone",
+        help_text="Texts are cut after this many model windows; 1 embeds the first window only",
     )
-    revision = models.CharField(max_length=120, help_text="Weights, text template and pooling together")
+    revision = models.CharField(max_length=120, help_text="Weights, text template and windows in one name")
     dimensions = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=7, choices=State, default=State.FILLING)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -80,20 +83,21 @@ class EmbeddingModel(models.Model):
 
     @staticmethod
     def revision_of(*, weights: str, windows: int, template: int = 1) -> str:
+        """The revision that names these settings."""
         return f"{weights}-t{template}-w{windows}"
 
 
 class Embedding(models.Model):
-    """One vector of one row: current while `content_hash` equals the row's."""
+    """One vector of one row: current while `content_hash` equals that of the row."""
 
-    # An index of subclasses begins with the model, and their primary key with the row: neither needs one of its own.
-    # PostgreSQL would look the model up for each vector: ledger.write_chunk locks it once for all of a chunk, and a
-    # trigger deletes the vectors of a model that goes.
+    # Neither key needs an index of its own: the primary key begins with the row, an index of the subclass with the
+    # model. No foreign key to the model, which would be checked for each vector: chunk_ledger.write_chunk locks the
+    # model once per chunk, and a trigger deletes the vectors of a deleted model.
     model = models.ForeignKey(
         EmbeddingModel, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
     content_hash = models.BinaryField()
-    # No dimensions: versions of several dimensions stand side by side; each HNSW index casts to its own.
+    # Without dimensions, since versions may differ in them; each HNSW index casts to its own.
     vector = HalfVectorField()
 
     class Meta:
@@ -104,6 +108,8 @@ class Embedding(models.Model):
 
 
 class PostingEmbedding(Embedding):
+    """The vector of a posting with one model."""
+
     pk = models.CompositePrimaryKey("posting_id", "model_id")
     posting = models.ForeignKey(
         Posting, on_delete=models.CASCADE, related_name="embeddings", db_index=False, db_constraint=False
@@ -119,6 +125,8 @@ class PostingEmbedding(Embedding):
 
 
 class CandidateEmbedding(Embedding):
+    """The vector of a candidate with one model."""
+
     pk = models.CompositePrimaryKey("candidate_id", "model_id")
     candidate = models.ForeignKey(
         Candidate, on_delete=models.CASCADE, related_name="embeddings", db_index=False, db_constraint=False

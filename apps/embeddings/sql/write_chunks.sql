@@ -29,12 +29,12 @@ numbered AS (
 ),
 written AS (
     INSERT INTO embeddings_embeddingchunk
-        (run_id, number, wave, state, row_ids, rows, octets, attempts, worker, error,
+        (run_id, number, wave, state, row_ids, rows, text_bytes, attempts, isolated, worker, error,
          rows_written, rows_reused, rows_skipped, rows_dead)
     SELECT %(run)s, number, number / %(wave)s, 'planned',
-           array_agg(id ORDER BY place), count(*), sum(bytes), 0, '', '', 0, 0, 0, 0
+           array_agg(id ORDER BY place), count(*), sum(bytes), 0, false, '', '', 0, 0, 0, 0
     FROM numbered
     GROUP BY number
-    RETURNING rows, octets, wave
+    RETURNING rows, text_bytes, wave
 )
-SELECT coalesce(sum(rows), 0), coalesce(sum(octets), 0), coalesce(max(wave) + 1, 0) FROM written
+SELECT coalesce(sum(rows), 0), coalesce(sum(text_bytes), 0), coalesce(max(wave) + 1, 0) FROM written

@@ -9,8 +9,8 @@ from django.test import Client
 from apps.candidates.inputs import CandidateInput
 from apps.candidates.models import Candidate
 from apps.candidates.services import upsert_candidates
-from apps.embeddings.dead_letters import Failure
-from apps.embeddings.ledger import finish_run, store_vectors, write_chunk
+from apps.embeddings.chunk_ledger import finish_run, store_vectors, write_chunk
+from apps.embeddings.dead_letters import FailedText
 from apps.embeddings.models import EmbeddingModel, EmbeddingRun
 from apps.embeddings.reading import read_texts
 from apps.postings.inputs import PostingInput
@@ -92,7 +92,9 @@ def embed_all_but_one(model: EmbeddingModel, number: int) -> EmbeddingRun:
         good = [
             each for each in embedded(lease) if each.content_hash not in {text.content_hash for text in bad}
         ]
-        store_vectors(lease, good, [Failure(text, "encode", "RuntimeError: odd", "line 7") for text in bad])
+        store_vectors(
+            lease, good, [FailedText(text, "encode", "RuntimeError: odd", "line 7") for text in bad]
+        )
         write_chunk(chunk.pk)
     assert finish_run(run.pk)
     return run

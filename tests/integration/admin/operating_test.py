@@ -11,7 +11,7 @@ from django.urls import reverse
 from apps.access.models import AccessToken
 from apps.access.services import user_of_token
 from apps.embeddings.models import DeadLetter, EmbeddingModel, EmbeddingRun
-from apps.embeddings.planning import plan_run
+from apps.embeddings.planning import write_plan
 from tests.integration.admin.conftest import fill, member_of
 
 LETTERS = reverse("admin:embeddings_deadletter_changelist")
@@ -46,7 +46,7 @@ def test_actions_discard_and_replay_dead_letters(operator: Client) -> None:
 def test_buttons_pause_resume_and_cancel_a_run(operator: Client) -> None:
     model = EmbeddingModel.objects.filled().exclude(state="active").first()
     assert model is not None
-    run = plan_run(EmbeddingRun.objects.create(kind="posting", model=model).pk)
+    run = write_plan(EmbeddingRun.objects.create(kind="posting", model=model).pk)
 
     def steer(verb: str) -> list[str]:
         url = reverse(f"admin:embeddings_embeddingrun_{verb}", args=[run.pk])

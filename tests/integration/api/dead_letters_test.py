@@ -79,7 +79,7 @@ def test_replaying_and_discarding(
 
 def test_runs_are_paused_resumed_and_cancelled(operator: Api, corpus: EmbeddingModel) -> None:
     run = EmbeddingRun.objects.create(kind="posting", model=corpus)
-    planning.plan_run(run.pk)
+    planning.write_plan(run.pk)
     change = "mutation {{ {0}EmbeddingRun(id: {1}) {{ run {{ state pausedBecause }} }} }}"
     paused = operator.data(change.format("pause", run.pk))["pauseEmbeddingRun"]["run"]
     assert (paused["state"], paused["pausedBecause"][:15]) == ("PAUSED", "paused by user-")

@@ -58,7 +58,7 @@ def reader(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> Api:
         index_texts(kind, limit=1_000)
     for number in range(8):
         run = EmbeddingRun.objects.create(kind="posting", model=corpus, state=EmbeddingRun.State.FINISHED)
-        EmbeddingChunk.objects.create(run=run, wave=0, number=0, row_ids=[1], rows=1, octets=1)
+        EmbeddingChunk.objects.create(run=run, wave=0, number=0, row_ids=[1], rows=1, text_bytes=1)
         DeadLetter.objects.create(
             kind="posting", row_id=number, model=corpus, content_hash=b"x", step="encode", error="not finite"
         )

@@ -204,7 +204,7 @@ def test_runs_and_dead_letters_page_in_a_fixed_number_of_statements(corpus: Embe
                 state="written",
                 row_ids=[1],
                 rows=5,
-                octets=1,
+                text_bytes=1,
                 rows_written=4,
                 rows_dead=1,
             )

@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from apps.embeddings import dead_letters, ledger, planning
-from apps.embeddings.dead_letters import Failure
+from apps.embeddings import chunk_ledger, dead_letters, planning
+from apps.embeddings.dead_letters import FailedText
 from apps.embeddings.models import DeadLetter, EmbeddingRun, Invalidation
 from apps.embeddings.reading import read_texts
 from apps.postings.models import Posting
@@ -41,17 +44,17 @@ def run() -> EmbeddingRun:
     lease = lease_of(run.chunks.get())
     texts, _ = read_texts(lease)
     good = [each for each in embedded(lease) if each.content_hash not in {t.content_hash for t in texts[:2]}]
-    ledger.store_vectors(
-        lease, good, [Failure(text, "encode", "ValueError: no", "frames") for text in texts[:2]]
+    chunk_ledger.store_vectors(
+        lease, good, [FailedText(text, "encode", "ValueError: no", "frames") for text in texts[:2]]
     )
-    ledger.write_chunk(lease.chunk_id)
-    assert ledger.finish_run(run.pk)
+    chunk_ledger.write_chunk(lease.chunk_id)
+    assert chunk_ledger.finish_run(run.pk)
     Invalidation.objects.update(acknowledged_at="2026-01-01T00:00:00Z")
     run.refresh_from_db()
     return run
 
 
-def test_replay_reopens_the_run_which_then_is_complete(run: EmbeddingRun) -> None:
+def test_replay_reopens_the_finished_run_until_its_rows_are_embedded(run: EmbeddingRun) -> None:
     assert (run.progress().written, run.progress().dead) == (8, 2)
     replayed = dead_letters.replay(DeadLetter.objects.all())
     assert (replayed.rows, replayed.runs, replayed.retired) == (2, [run.pk], 0)
@@ -62,10 +65,10 @@ def test_replay_reopens_the_run_which_then_is_complete(run: EmbeddingRun) -> Non
     assert planning.claim_waves(run.pk) == [1]
     chunk = run.chunks.get(wave=1)
     lease = lease_of(chunk)
-    assert lease.is_suspect  # encoded in a subprocess
-    ledger.store_vectors(lease, embedded(lease))
-    ledger.write_chunk(chunk.pk)
-    assert ledger.finish_run(run.pk)
+    assert (lease.isolated, lease.attempts) == (True, 1)
+    chunk_ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.write_chunk(chunk.pk)
+    assert chunk_ledger.finish_run(run.pk)
     run.refresh_from_db()
     progress = run.progress()
     assert (run.state, run.finishes) == ("finished", 2)
@@ -75,14 +78,36 @@ def test_replay_reopens_the_run_which_then_is_complete(run: EmbeddingRun) -> Non
     assert Invalidation.objects.get(run=run).acknowledged_at is None
 
 
+def test_replay_sends_its_hint_after_the_commit(
+    run: EmbeddingRun, no_broker: list[tuple[str, Any]], django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks() as callbacks:
+        dead_letters.replay(DeadLetter.objects.all())
+    assert no_broker == []
+    for send in callbacks:
+        send()
+    assert no_broker == [("workers.tasks.plan_run", [run.pk])]
+
+
+def test_replay_needs_as_many_statements_for_many_letters_as_for_one(run: EmbeddingRun) -> None:
+    counts = []
+    for some in (DeadLetter.objects.all()[:1], DeadLetter.objects.all()):
+        with CaptureQueriesContext(connection) as queries:
+            dead_letters.replay(DeadLetter.objects.filter(pk__in=[letter.pk for letter in some]))
+        counts.append(len(queries))
+        DeadLetter.objects.update(state="open")
+        EmbeddingRun.objects.update(state="finished", finished_at=timezone.now())
+    assert counts[0] == counts[1]
+
+
 def test_what_fails_again_is_a_letter_again(run: EmbeddingRun) -> None:
     dead_letters.replay(DeadLetter.objects.all())
     planning.claim_waves(run.pk)
     lease = lease_of(run.chunks.get(wave=1))
     texts, _ = read_texts(lease)
-    ledger.store_vectors(lease, [], [Failure(text, "encode", "still no", "") for text in texts])
-    ledger.write_chunk(lease.chunk_id)
-    assert ledger.finish_run(run.pk)
+    chunk_ledger.store_vectors(lease, [], [FailedText(text, "encode", "still no", "") for text in texts])
+    chunk_ledger.write_chunk(lease.chunk_id)
+    assert chunk_ledger.finish_run(run.pk)
     assert {letter.error for letter in DeadLetter.objects.open()} == {"still no"}
     assert run.progress().dead == 2
 
@@ -102,7 +127,7 @@ def test_rows_join_the_run_that_is_open(run: EmbeddingRun) -> None:
 def test_a_letter_whose_run_was_pruned_gets_a_new_run(run: EmbeddingRun) -> None:
     run.delete()
     [run_id] = dead_letters.replay(DeadLetter.objects.all()).runs
-    assert planning.plan_run(run_id).rows == 2
+    assert planning.write_plan(run_id).rows == 2
 
 
 def test_letters_of_a_retired_model_stay(run: EmbeddingRun) -> None:
@@ -152,7 +177,7 @@ def test_clearing_looks_at_what_the_row_is_now() -> None:
     model = make_model()
     lease = lease_of(planned_run(model).chunks.get())
     texts, _ = read_texts(lease)
-    ledger.store_vectors(lease, [], [Failure(text, "encode", "no", "") for text in texts])
+    chunk_ledger.store_vectors(lease, [], [FailedText(text, "encode", "no", "") for text in texts])
     assert dead_letters.clear_outdated() == 0
     Posting.objects.filter(pk=edited.pk).update(title="Better")
     Posting.objects.filter(pk=deleted.pk).delete()

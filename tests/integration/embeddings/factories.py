@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from apps.embeddings.chunk_ledger import EmbeddedText
 from apps.embeddings.leases import Lease, lease_chunk
-from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun, PostingEmbedding
-from apps.embeddings.planning import plan_run
+from apps.embeddings.planning import write_plan
 from apps.embeddings.reading import read_texts
 from apps.embeddings.runs import request_run
 from apps.postings.models import Posting
@@ -36,7 +36,7 @@ def make_postings(count: int, **changes: Any) -> list[Posting]:
 
 def planned_run(model: EmbeddingModel, kind: str = "posting") -> EmbeddingRun:
     run, _ = request_run(kind, model, reason="test")
-    return plan_run(run.pk)
+    return write_plan(run.pk)
 
 
 def lease_of(chunk: EmbeddingChunk) -> Lease:
@@ -45,11 +45,11 @@ def lease_of(chunk: EmbeddingChunk) -> Lease:
     return lease
 
 
-def embedded(lease: Lease, fill: float = 1.0) -> list[Embedded]:
+def embedded(lease: Lease, fill: float = 1.0) -> list[EmbeddedText]:
     """A vector for each text of the chunk, whose first number is the length of the text times `fill`."""
     texts, _ = read_texts(lease)
     return [
-        Embedded(text.content_hash, text.row_ids, np.array([len(text.text) * fill, 1, 2, 3], np.float32))
+        EmbeddedText(text.content_hash, text.row_ids, np.array([len(text.text) * fill, 1, 2, 3], np.float32))
         for text in texts
     ]
 

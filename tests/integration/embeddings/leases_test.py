@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.embeddings import ledger
+from apps.embeddings import chunk_ledger
 from apps.embeddings.errors import LeaseLostError
 from apps.embeddings.leases import free_leases_of, lease_chunk, release_lease, renew_lease
 from apps.embeddings.models import EmbeddingChunk, PostingEmbedding
@@ -65,12 +65,27 @@ def test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused(
     assert fast.attempts == 2
     with pytest.raises(LeaseLostError):
         renew_lease(slow)
-    ledger.store_vectors(fast, embedded(fast))
+    chunk_ledger.store_vectors(fast, embedded(fast))
     with pytest.raises(LeaseLostError):
-        ledger.store_vectors(slow, late)
-    ledger.write_chunk(chunk.pk)
+        chunk_ledger.store_vectors(slow, late)
+    chunk_ledger.write_chunk(chunk.pk)
     assert all(each.vector[0] < 100 for each in PostingEmbedding.objects.all())
     assert len(current_ids(model)) == 3
+
+
+def test_a_chunk_is_isolated_once_it_has_cost_too_many_workers(settings: Any) -> None:
+    settings.EMBEDDING_SUSPECT_AFTER = 1
+    make_postings(1)
+    chunk = planned_run(make_model()).chunks.get()
+    task_id = "6e5f7e9a-38a5-4b8f-9d55-0a3a2f9f2f10"
+    # A retry of the same task is the same attempt, so it changes nothing.
+    leases = [lease_chunk(chunk.pk, task_id=task_id, worker="x") for _ in range(3)]
+    assert [lease.isolated for lease in leases if lease] == [False] * 3
+    free_leases_of("x")
+    isolated = lease_of(chunk)
+    assert isolated.isolated
+    release_lease(isolated, error="database away")
+    assert lease_of(chunk).isolated
 
 
 def test_what_passes_costs_no_attempt_and_what_does_not_costs_one() -> None:

@@ -8,10 +8,10 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.embeddings import ledger, lifecycle, planning, registry, runs
+from apps.embeddings import chunk_ledger, lifecycle, planning, registry, runs
+from apps.embeddings.chunk_ledger import EmbeddedText
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.index import index_exists
-from apps.embeddings.ledger import Embedded
 from apps.embeddings.models import EmbeddingModel, EmbeddingRun, PostingEmbedding
 from apps.embeddings.reading import read_texts
 from apps.postings.models import Posting
@@ -34,10 +34,10 @@ def fill(model: EmbeddingModel) -> None:
     for chunk in run.chunks.all():
         lease = lease_of(chunk)
         texts, _ = read_texts(lease)
-        ledger.store_vectors(
+        chunk_ledger.store_vectors(
             lease,
             [
-                Embedded(
+                EmbeddedText(
                     text.content_hash,
                     text.row_ids,
                     np.eye(model.dimensions)[text.row_ids[0] % model.dimensions],
@@ -45,9 +45,9 @@ def fill(model: EmbeddingModel) -> None:
                 for text in texts
             ],
         )
-        ledger.write_chunk(chunk.pk)
-    assert ledger.finish_run(run.pk)
-    lifecycle.prepare_serving(run.pk)
+        chunk_ledger.write_chunk(chunk.pk)
+    assert chunk_ledger.finish_run(run.pk)
+    lifecycle.build_indexes(run.pk)
     runs.cancel_run(
         EmbeddingRun.objects.filter(model=model, kind="candidate").values_list("pk", flat=True).first() or 0
     )
@@ -139,10 +139,10 @@ def test_the_index_of_a_killed_build_is_built_again() -> None:
         )
     assert not index_exists(model, "posting")
     run, _ = runs.request_run("posting", model, reason="test")
-    lifecycle.prepare_serving(run.pk)
+    lifecycle.build_indexes(run.pk)
     assert index_exists(model, "posting")
     with CaptureQueriesContext(connection) as asked:
-        lifecycle.prepare_serving(run.pk)
+        lifecycle.build_indexes(run.pk)
     # Nothing lacks, so no row is counted.
     assert not [each for each in asked if "postings_posting" in each["sql"]]
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.embeddings import ledger, planning
+from apps.embeddings import chunk_ledger, planning
 from apps.embeddings.kinds import tables
 from apps.embeddings.models import EmbeddingChunk
 from apps.recommendations import text_index
@@ -105,7 +105,7 @@ def test_copies_of_a_text_stand_in_one_chunk_up_to_a_chunkful() -> None:
 def test_planning_twice_writes_chunks_once() -> None:
     make_postings(5)
     run = planned_run(make_model())
-    planning.plan_run(run.pk)
+    planning.write_plan(run.pk)
     assert run.chunks.count() == 1
 
 
@@ -114,7 +114,7 @@ def test_waves_are_claimed_in_order_and_only_so_many_are_in_flight() -> None:
     run = planned_run(make_model())
     assert planning.claim_waves(run.pk) == [0, 1]
     assert planning.claim_waves(run.pk) == []
-    for chunk_id in ledger.chunks_of_wave(run.pk, 0):
+    for chunk_id in chunk_ledger.chunks_of_wave(run.pk, 0):
         EmbeddingChunk.objects.filter(pk=chunk_id).update(state="written")
     assert planning.claim_waves(run.pk) == [2]
 

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun, Invalidation
-from apps.embeddings.pruning import prune
+from apps.embeddings.pruning import delete_expired
 from tests.integration.embeddings.factories import make_model, make_postings
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ def test_only_what_is_old_and_closed_goes() -> None:
         values = {"kind": "posting", "model": model, "state": "finished", "finished_at": long_ago} | changes
         made = EmbeddingRun.objects.create(**values)
         EmbeddingChunk.objects.create(
-            run=made, number=0, wave=0, row_ids=[1], rows=1, octets=1, state="written"
+            run=made, number=0, wave=0, row_ids=[1], rows=1, text_bytes=1, state="written"
         )
         return made
 
@@ -40,10 +40,10 @@ def test_only_what_is_old_and_closed_goes() -> None:
         )
     DeadLetter.objects.update(updated_at=long_ago)
 
-    pruned = prune()
+    pruned = delete_expired()
     assert (pruned.runs, pruned.chunks, pruned.dead_letters) == (2, 2, 2)
     kept = set(EmbeddingRun.objects.values_list("pk", flat=True))
     assert kept == {recent.pk, is_open.pk, unheard.pk, with_letter.pk}
     assert old.pk not in kept and heard.pk not in kept
     assert set(DeadLetter.objects.values_list("state", flat=True)) == {"open", "discarded"}
-    assert prune() == type(pruned)(0, 0, 0)
+    assert delete_expired() == type(pruned)(0, 0, 0)

@@ -11,7 +11,7 @@ from apps.embeddings.client import EmbeddingClient
 from apps.embeddings.leases import lease_chunk
 from apps.embeddings.models import EmbeddingChunk, EmbeddingModel, EmbeddingRun
 from apps.embeddings.pulling import PullError, pull_run
-from apps.embeddings.sweeping import settle
+from apps.embeddings.sweeping import recover
 from apps.rpc.client import Client
 from proto import embedding_pb2_grpc
 from tests.integration.embeddings.factories import lease_of, make_model, make_postings, planned_run
@@ -85,15 +85,15 @@ def test_a_run_that_nobody_pulls_any_more_is_paused_until_somebody_goes_on(
     run = planned_run(model)
     with pytest.raises(LeftError):
         pull_run(run, client, on_chunk=leave)
-    settle()
+    recover()
     run.refresh_from_db()
     assert run.state == EmbeddingRun.State.PAUSED
     assert run.paused_because == (
         f"the pull from {client.address} has ended: pull again, or resume to embed with the workers here"
     )
     # Pulled again it is left alone, also when all is answered and waits to be written.
-    pull_run(run, client, on_chunk=settle)
-    settle()
+    pull_run(run, client, on_chunk=recover)
+    recover()
     run.refresh_from_db()
     assert (run.state, states(run)) == (EmbeddingRun.State.RUNNING, ["embedded", "embedded"])
 

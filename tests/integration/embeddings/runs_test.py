@@ -3,11 +3,11 @@
 import pytest
 from django.utils import timezone
 
-from apps.embeddings import ledger, planning, runs
+from apps.embeddings import chunk_ledger, planning, runs
 from apps.embeddings.errors import LeaseLostError
 from apps.embeddings.leases import lease_chunk
 from apps.embeddings.models import EmbeddingChunk, EmbeddingRun
-from apps.embeddings.sweeping import settle
+from apps.embeddings.sweeping import recover
 from tests.integration.embeddings.concurrency import in_threads
 from tests.integration.embeddings.factories import (
     current_ids,
@@ -37,14 +37,14 @@ def test_a_paused_run_hands_out_nothing_and_goes_on_where_it_was() -> None:
     planning.claim_waves(run.pk)
     chunks = list(run.chunks.order_by("number"))
     lease = lease_of(chunks[0])
-    ledger.store_vectors(lease, embedded(lease))
-    ledger.write_chunk(chunks[0].pk)
+    chunk_ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.write_chunk(chunks[0].pk)
     assert runs.pause_run(run.pk, reason="no model")
     assert lease_chunk(chunks[1].pk, task_id=None, worker="x") is None
     assert planning.claim_waves(run.pk) == []
     assert runs.resume_run(run.pk)
     assert planning.claim_waves(run.pk) == [0, 1]
-    assert ledger.chunks_of_wave(run.pk, 0) == [chunks[1].pk]
+    assert chunk_ledger.chunks_of_wave(run.pk, 0) == [chunks[1].pk]
 
 
 def test_a_run_that_paused_by_itself_resumes_by_itself_and_waits_longer_each_time() -> None:
@@ -53,22 +53,22 @@ def test_a_run_that_paused_by_itself_resumes_by_itself_and_waits_longer_each_tim
     longest = []
     for _ in range(4):
         before = timezone.now()
-        assert runs.pause_for_a_while(run.pk, reason="no memory")
+        assert runs.pause_with_backoff(run.pk, reason="no memory")
         run.refresh_from_db()
         assert run.resume_at is not None
         longest.append((run.resume_at - before).total_seconds())
-        settle()
+        recover()
         run.refresh_from_db()
         assert (run.state, run.paused_because) == ("paused", "no memory")
         EmbeddingRun.objects.update(resume_at=timezone.now())
-        settle()
+        recover()
         run.refresh_from_db()
         assert (run.state, run.paused_because) == ("running", "")
     for seconds, bound in zip(longest, (30, 60, 120, 240), strict=True):
         assert bound / 2 <= seconds <= bound + 1
     lease = lease_of(run.chunks.get())
-    ledger.store_vectors(lease, embedded(lease))
-    ledger.write_chunk(lease.chunk_id)
+    chunk_ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.write_chunk(lease.chunk_id)
     run.refresh_from_db()
     assert run.pauses == 0
 
@@ -77,7 +77,7 @@ def test_a_run_paused_by_somebody_waits_for_somebody() -> None:
     make_postings(5)
     run = planned_run(make_model())
     runs.pause_run(run.pk, reason="maintenance")
-    settle()
+    recover()
     run.refresh_from_db()
     assert (run.state, run.resume_at) == ("paused", None)
 
@@ -88,14 +88,14 @@ def test_a_cancelled_run_keeps_what_it_wrote_and_drops_what_it_packed() -> None:
     run = planned_run(model)
     written, packed, leased, _ = [lease_of(chunk) for chunk in run.chunks.order_by("number")]
     for lease in (written, packed):
-        ledger.store_vectors(lease, embedded(lease))
-    ledger.write_chunk(written.chunk_id)
+        chunk_ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.write_chunk(written.chunk_id)
     late = embedded(leased)
     assert runs.cancel_run(run.pk)
     assert not runs.cancel_run(run.pk)
     with pytest.raises(LeaseLostError):
-        ledger.store_vectors(leased, late)
-    assert not ledger.write_chunk(packed.chunk_id)
+        chunk_ledger.store_vectors(leased, late)
+    assert not chunk_ledger.write_chunk(packed.chunk_id)
     assert not EmbeddingChunk.objects.exclude(vectors=None, embedded_ids=None).exists()
     assert len(current_ids(model)) == 10
     run.refresh_from_db()

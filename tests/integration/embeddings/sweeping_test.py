@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.embeddings import ledger, planning, runs
+from apps.embeddings import chunk_ledger, planning, runs
 from apps.embeddings.leases import expire_leases, lease_chunk
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun
-from apps.embeddings.sweeping import find_overdue, settle
+from apps.embeddings.sweeping import find_overdue, recover
 from apps.postings.models import Posting
 from tests.integration.embeddings.concurrency import in_threads
 from tests.integration.embeddings.factories import embedded, lease_of, make_model, make_postings, planned_run
@@ -28,7 +28,7 @@ def test_the_sweeper_finds_what_is_overdue(settings: Any) -> None:
     EmbeddingRun.objects.update(created_at=long_ago)
     assert find_overdue(queued=0).plan == [run.pk]
 
-    planning.plan_run(run.pk)
+    planning.write_plan(run.pk)
     planning.claim_waves(run.pk, now=long_ago)
     chunks = list(run.chunks.order_by("number"))
     # Four chunks wait, and four messages do: nothing is lost.
@@ -36,22 +36,22 @@ def test_the_sweeper_finds_what_is_overdue(settings: Any) -> None:
     assert find_overdue(queued=3).embed == [chunk.pk for chunk in chunks]
 
     lease = lease_of(chunks[0])
-    ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.store_vectors(lease, embedded(lease))
     EmbeddingChunk.objects.filter(pk=chunks[0].pk).update(embedded_at=long_ago)
     overdue = find_overdue(queued=3)
     assert (overdue.embed, overdue.write, overdue.advance) == ([], [(run.pk, 0)], [run.pk])
 
     dead = lease_of(chunks[1])
     EmbeddingChunk.objects.filter(pk=dead.chunk_id).update(leased_until=long_ago)
-    settle()
+    recover()
     assert chunks[1].pk in find_overdue(queued=0).embed  # its worker is gone
 
-    ledger.write_chunk(chunks[0].pk)
+    chunk_ledger.write_chunk(chunks[0].pk)
     EmbeddingRun.objects.update(state="finished", finished_at=long_ago)
     overdue = find_overdue(queued=0)
-    assert (overdue.prepare, overdue.invalidate) == ([run.pk], [run.pk])
-    ledger.mark_prepared(run.pk)
-    assert find_overdue(queued=0).prepare == []
+    assert (overdue.index, overdue.invalidate) == ([run.pk], [run.pk])
+    chunk_ledger.mark_indexed(run.pk)
+    assert find_overdue(queued=0).index == []
 
 
 def test_what_is_embedded_is_written_while_its_run_is_paused() -> None:
@@ -59,7 +59,7 @@ def test_what_is_embedded_is_written_while_its_run_is_paused() -> None:
     run = planned_run(make_model())
     lease = lease_of(run.chunks.get())
     runs.pause_run(run.pk, reason="maintenance")
-    ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.store_vectors(lease, embedded(lease))
     EmbeddingChunk.objects.update(embedded_at=timezone.now() - timedelta(minutes=5))
     assert find_overdue(queued=0).write == [(run.pk, 0)]
 
@@ -76,21 +76,21 @@ def test_a_chunk_that_costs_too_many_workers_is_given_up_and_its_rows_become_dea
     Posting.objects.filter(pk=deleted.pk).delete()
     suspect = []
     for _ in range(3):
-        suspect.append(lease_of(chunk).is_suspect)
+        suspect.append(lease_of(chunk).isolated)
         EmbeddingChunk.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
         expire_leases()
     assert suspect == [False, True, True]
     assert lease_chunk(chunk.pk, task_id=None, worker="x") is None
-    settle()
+    recover()
     chunk.refresh_from_db()
     assert (chunk.state, chunk.rows_dead, chunk.rows_skipped) == ("failed", 2, 1)
-    assert ledger.finish_run(run.pk)
+    assert chunk_ledger.finish_run(run.pk)
     letters = DeadLetter.objects.order_by("row_id")
     assert [(each.row_id, each.step, each.attempts) for each in letters] == [
         (first.pk, "chunk", 3),
         (second.pk, "chunk", 3),
     ]
-    assert letters[0].error == "given up after 3 attempts, the last: its worker did not come back"
+    assert letters[0].error == "Failed after 3 attempts. The last error: The worker was lost."
     assert not planning.has_pending("posting", model)
 
 
@@ -100,7 +100,7 @@ def test_of_many_sweepers_one_gives_a_chunk_up_and_one_resumes_a_run(settings: A
     make_postings(3)
     run = planned_run(make_model())
     EmbeddingChunk.objects.update(attempts=settings.EMBEDDING_ATTEMPTS, error="bug")
-    in_threads(4, settle)
+    in_threads(4, recover)
     assert DeadLetter.objects.open().count() == 3
     assert {chunk.state for chunk in run.chunks.all()} == {"failed"}
     EmbeddingRun.objects.update(state="paused", resume_at=timezone.now())

@@ -22,7 +22,7 @@ TASKS: list[tuple[Any, list[Any], str]] = [
     (tasks.index_texts, ["posting"], "control"),
     (tasks.embed_chunk, [1], "embed"),
     (tasks.write_wave, [1, 0], "write"),
-    (tasks.prepare_serving, [1], "control"),
+    (tasks.build_indexes_of_run, [1], "control"),
     (tasks.invalidate_run, [1], "control"),
     (tasks.sweep, [], "control"),
     (tasks.prune, [], "control"),

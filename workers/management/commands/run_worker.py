@@ -1,3 +1,5 @@
+"""The command that runs a Celery worker."""
+
 import logging
 import os
 from argparse import ArgumentParser
@@ -14,17 +16,19 @@ logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Runs a Celery worker: `embed` holds the model, `write` does the rest. Until SIGTERM or Ctrl-C."
-    requires_system_checks = ()  # they load all that serves HTTP
+    help = "Run a Celery worker until SIGTERM or Ctrl-C: `embed` encodes texts, `write` does everything else."
+    requires_system_checks = ("embeddings",)  # the other checks import the web tier
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("role", choices=["embed", "write"])
         parser.add_argument(
             "--name",
             default="",
-            help="worker name before the @, one for each worker of a host (default: the role)",
+            help="name of the worker, unique on its host (default: the role)",
         )
-        parser.add_argument("--concurrency", type=int, default=0, help="threads (default: by the hardware)")
+        parser.add_argument(
+            "--concurrency", type=int, default=0, help="number of threads (default: depends on the hardware)"
+        )
         parser.add_argument("--log-level", default="INFO")
 
     def handle(self, *args: Any, role: str, **options: Any) -> None:
@@ -37,12 +41,12 @@ class Command(BaseCommand):
             [
                 "worker",
                 f"--queues={options_of_role['queues']}",
-                # Threads: CUDA does not survive a fork, and a forked child per core would hold a model each.
+                # Threads, since CUDA does not survive a fork and each forked child would hold a copy of the model.
                 "--pool=threads",
                 f"--concurrency={concurrency}",
                 f"--hostname={name}@%h",
                 f"--loglevel={options['log_level']}",
-                # Workers tell each other nothing: what they share is the ledger. Flower needs only the heartbeats.
+                # Workers share the ledger and need no messages between them. Flower needs only the heartbeats.
                 "--without-mingle",
                 "--without-gossip",
             ]
@@ -50,10 +54,10 @@ class Command(BaseCommand):
 
 
 def _free_former_leases(sender: Any, **_: Any) -> None:
-    """What a worker of this name held when it was killed need not wait for its lease to run out."""
+    """Free the chunks that a killed worker of this name held, so that they need not wait for their leases."""
     freed = leases.free_leases_of(sender.hostname)
     if freed:
-        logger.warning("freed %d chunks that an earlier %s had in hand", freed, sender.hostname)
+        logger.warning("Freed %d chunks that an earlier %s had leased", freed, sender.hostname)
 
 
 def _embed() -> dict[str, Any]:
@@ -69,10 +73,10 @@ def _embed() -> dict[str, Any]:
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         if settings.EMBEDDING_CORES and hasattr(os, "sched_setaffinity"):  # Linux
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-settings.EMBEDDING_CORES :])
-    # One thread more than compute at a time: it reads the next chunk, or stores the last, while the others encode.
+    # One thread more than can encode at a time: it reads the next chunk, or stores the last one.
     return {"queues": "embed", "concurrency": hardware().slots + 1}
 
 
 def _write() -> dict[str, Any]:
-    # Two write waves, a third is free for control tasks while an index is being built.
+    # Two threads write, the third runs control tasks while an index is built.
     return {"queues": "write,control", "concurrency": 3}

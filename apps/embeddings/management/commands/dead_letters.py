@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
-from apps.embeddings import dead_letters, hints
+from apps.embeddings import dead_letters
 from apps.embeddings.models import DeadLetter, Kind
 from apps.embeddings.models.ledger import DeadLetterQuerySet
 
@@ -87,7 +87,6 @@ class Command(BaseCommand):
 
     def _replay(self, letters: DeadLetterQuerySet, _limit: int) -> None:
         replayed = dead_letters.replay(letters)
-        hints.plan_soon(replayed.runs)
         where = f" by {', '.join(f'run {run_id}' for run_id in replayed.runs)}" if replayed.runs else ""
         self.stdout.write(f"{replayed.rows:,} rows are tried again{where}")
         if replayed.retired:

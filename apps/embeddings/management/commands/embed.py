@@ -131,7 +131,7 @@ class Command(BaseCommand):
             _draw(bar, run, progress, before, time.monotonic() - started)
             if progress.embedded != seen:
                 seen, last_change = progress.embedded, time.monotonic()
-            if not run.is_open and runs.is_served(run):
+            if not run.is_open and runs.is_published(run):
                 break
             if run.is_paused_by_hand:
                 bar.close()
@@ -186,10 +186,10 @@ def _draw(
     bar: "tqdm[Any]", run: EmbeddingRun, progress: RunProgress, before: RunProgress, seconds: float
 ) -> None:
     """`before`: the progress `seconds` ago, when somebody began to watch; the run may be older, or have paused."""
-    bar.total, bar.n = max(progress.total_octets, 1), progress.octets
+    bar.total, bar.n = max(progress.total_bytes, 1), progress.embedded_bytes
     bar.set_description_str(str(run), refresh=False)
-    done = progress.octets - before.octets
-    left = seconds * (progress.total_octets - progress.octets) / done if done > 0 else None
+    done = progress.embedded_bytes - before.embedded_bytes
+    left = seconds * (progress.total_bytes - progress.embedded_bytes) / done if done > 0 else None
     if not run.is_open:
         tail = "building the index, telling the caches"
     elif run.state == EmbeddingRun.State.PAUSED:

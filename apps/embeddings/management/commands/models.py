@@ -84,7 +84,7 @@ class Command(BaseCommand):
         model = self._model(options["model"])
         if model.state == EmbeddingModel.State.FILLING:
             for kind in Kind.values:
-                if registry.coverage(model, kind).is_enough and build_index(model, kind):
+                if registry.coverage(model, kind).is_sufficient and build_index(model, kind):
                     self.stdout.write(f"built its index over {kind}s")
         if lifecycle.activate(model, force=options["force"]):
             self.stdout.write(

@@ -83,7 +83,7 @@ class Command(BaseCommand):
 
     def _wait_for_writer(self, run: EmbeddingRun, progress: "Progress") -> None:
         patience = time.monotonic() + SILENCE
-        while run.is_open or not runs.is_served(run):
+        while run.is_open or not runs.is_published(run):
             if run.state == EmbeddingRun.State.PAUSED:
                 raise PullError(f"{run} is paused: {run.paused_because}")
             if time.monotonic() > patience:

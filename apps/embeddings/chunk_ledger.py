@@ -1,4 +1,4 @@
-"""The ledger of embedded chunks: stored, written, finished. Every step is one compare-and-set: it may run twice."""
+"""Chunks in the ledger: vectors stored, vectors written, run finished. Each step is a compare-and-set: it may repeat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,22 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from apps.embeddings import dead_letters, packing, resting
-from apps.embeddings.dead_letters import Failure
+from apps.embeddings import dead_letters, packing, throttling
+from apps.embeddings.dead_letters import FailedText
 from apps.embeddings.errors import LeaseLostError
-from apps.embeddings.kinds import KindTables, tables
+from apps.embeddings.kinds import tables
 from apps.embeddings.leases import Lease
 from apps.embeddings.models import EmbeddingChunk, EmbeddingRun, Invalidation
 from apps.embeddings.packing import PackedVectors
+from apps.sql import load
 
-# Entering a live HNSW index takes a vector some milliseconds of a core.
-GENTLE_ROWS = 8
+# Rows in one throttled slice. The insertion of a vector into a live HNSW index takes milliseconds of a core.
+THROTTLED_ROWS = 8
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """Rows of one content and their vector. `reused`: the vector was there before this chunk was encoded."""
+class EmbeddedText:
+    """The rows with one content hash and their vector. `reused`: the vector existed before the chunk was encoded."""
 
     content_hash: bytes
     row_ids: list[int]
@@ -33,18 +34,18 @@ class Embedded:
     reused: bool = False
 
 
-def store_vectors(lease: Lease, embedded: Sequence[Embedded], failures: Sequence[Failure] = ()) -> None:
-    """Puts a chunk's vectors into the ledger and its failures among the dead letters, in one transaction.
+def store_vectors(lease: Lease, embedded: Sequence[EmbeddedText], failed: Sequence[FailedText] = ()) -> None:
+    """Store the vectors of a chunk in the ledger and its failed texts as dead letters, in one transaction.
 
-    Raises LeaseLostError, and then nothing is stored.
+    Raises LeaseLostError, and then stores nothing.
     """
     ids = [row_id for each in embedded for row_id in each.row_ids]
     hashes = [each.content_hash for each in embedded for _ in each.row_ids]
     repeated = np.repeat(np.arange(len(embedded)), [len(each.row_ids) for each in embedded])
     vectors = np.asarray([each.vector for each in embedded], np.float32).reshape(-1, lease.model.dimensions)
-    # A text is encoded for its first row; the others take its vector.
+    # A text is encoded for its first row; its other rows reuse the vector.
     reused = sum(len(each.row_ids) - (not each.reused) for each in embedded)
-    dead = sum(len(failure.text.row_ids) for failure in failures)
+    dead = sum(len(each.text.row_ids) for each in failed)
     with transaction.atomic(), packing.binary_cursor() as cursor:
         cursor.execute(
             """
@@ -66,17 +67,16 @@ def store_vectors(lease: Lease, embedded: Sequence[Embedded], failures: Sequence
             },
         )
         if not cursor.rowcount:
-            raise LeaseLostError(f"chunk {lease.chunk_id}: taken over while it was being embedded")
-        dead_letters.bury(lease, failures)
+            raise LeaseLostError(f"Lost the lease of chunk {lease.chunk_id}: another worker embeds it.")
+        dead_letters.record_dead_letters(lease, failed)
 
 
 def write_chunk(chunk_id: int) -> bool:
-    """Moves an embedded chunk's vectors to where queries find them, in one transaction; whether it did.
+    """Write the vectors of an embedded chunk to the rows, in one transaction; returns whether this call did.
 
-    The vectors go from the ledger to the side table inside PostgreSQL. A row is written only where its content
-    still is what was embedded; one that was edited or deleted meanwhile is counted as skipped. What the caches
-    must hear is recorded in the same transaction. With EMBEDDING_IDLE it rests
-    after each few rows, and holds the locks of the chunk meanwhile.
+    PostgreSQL moves the vectors from the ledger. A row gets its vector only if its content still is what was
+    embedded; rows that were edited or deleted are counted as skipped. The invalidation that the run owes is recorded
+    in the same transaction. With EMBEDDING_IDLE the work is throttled and holds the locks of the chunk for longer.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -94,11 +94,13 @@ def write_chunk(chunk_id: int) -> bool:
         if row is None:
             return False
         run_id, kind, model_id, ids = row
+        statement = load(__file__, "write_vectors").format(**tables(kind).sql)
         written = 0
         ids.sort()
-        for start, stop in resting.parts(len(ids), GENTLE_ROWS if settings.EMBEDDING_IDLE else len(ids)):
+        slice_size = THROTTLED_ROWS if settings.EMBEDDING_IDLE else len(ids)
+        for start, stop in throttling.throttled_slices(len(ids), slice_size):
             cursor.execute(
-                _write_statement(tables(kind)),
+                statement,
                 {"chunk": chunk_id, "model": model_id, "first": ids[start], "last": ids[stop - 1]},
             )
             written += cursor.rowcount
@@ -112,53 +114,28 @@ def write_chunk(chunk_id: int) -> bool:
             """,
             [written, written, chunk_id],
         )
-        EmbeddingRun.objects.filter(pk=run_id, pauses__gt=0).update(
-            pauses=0
-        )  # what it waited for has come back
+        # A chunk was written, so the next pause starts with the shortest backoff again.
+        EmbeddingRun.objects.filter(pk=run_id, pauses__gt=0).update(pauses=0)
         if written:
             Invalidation.objects.bulk_create([Invalidation(run_id=run_id)], ignore_conflicts=True)
     return True
 
 
-def _write_statement(names: KindTables) -> str:
-    # FOR KEY SHARE keeps a row from being deleted until the vector's foreign key stands. Ordered by key, so that
-    # two writers never wait for each other in a circle.
-    return f"""
-        INSERT INTO {names.embedding} AS target ({names.key}, model_id, content_hash, vector)
-        SELECT embedded.id, %(model)s, embedded.hash, embedded.vector
-        FROM embeddings_embeddingchunk AS chunk,
-             unnest(chunk.embedded_ids, chunk.embedded_hashes, chunk.vectors) AS embedded(id, hash, vector)
-        JOIN {names.record} AS record ON record.id = embedded.id AND record.content_hash = embedded.hash
-        WHERE chunk.id = %(chunk)s AND embedded.id BETWEEN %(first)s AND %(last)s
-        ORDER BY embedded.id
-        FOR KEY SHARE OF record
-        ON CONFLICT ({names.key}, model_id) DO UPDATE
-            SET content_hash = EXCLUDED.content_hash, vector = EXCLUDED.vector
-            WHERE target.content_hash <> EXCLUDED.content_hash
-    """
-
-
 def chunks_of_wave(run_id: int, wave: int) -> list[int]:
-    """Chunks of the wave that are not done, in the order of their numbers."""
-    return list(
-        EmbeddingChunk.objects.filter(run_id=run_id, wave=wave)
-        .exclude(state__in=EmbeddingChunk.TERMINAL_STATES)
-        .order_by("number")
-        .values_list("pk", flat=True)
-    )
+    """Ids of the wave's chunks that are not done, in the order of their numbers."""
+    chunks = EmbeddingChunk.objects.filter(run_id=run_id, wave=wave)
+    unfinished = chunks.exclude(state__in=EmbeddingChunk.TERMINAL_STATES)
+    return list(unfinished.order_by("number").values_list("pk", flat=True))
 
 
 def embedded_chunks(run_id: int, wave: int) -> list[int]:
-    """Chunks of the wave whose vectors wait to be written."""
-    return list(
-        EmbeddingChunk.objects.filter(run_id=run_id, wave=wave, state=EmbeddingChunk.State.EMBEDDED)
-        .order_by("number")
-        .values_list("pk", flat=True)
-    )
+    """Ids of the wave's chunks whose vectors must be written, in the order of their numbers."""
+    chunks = EmbeddingChunk.objects.filter(run_id=run_id, wave=wave, state=EmbeddingChunk.State.EMBEDDED)
+    return list(chunks.order_by("number").values_list("pk", flat=True))
 
 
 def finish_run(run_id: int) -> bool:
-    """Finishes a run whose chunks are all terminal; True for exactly one caller."""
+    """Finish a run whose chunks are all terminal; True for exactly one caller."""
     open_chunks = EmbeddingChunk.objects.filter(run_id=run_id).exclude(
         state__in=EmbeddingChunk.TERMINAL_STATES
     )
@@ -169,13 +146,13 @@ def finish_run(run_id: int) -> bool:
             state=EmbeddingRun.State.FINISHED,
             finished_at=timezone.now(),
             finishes=F("finishes") + 1,
-            prepared_at=None,
+            indexed_at=None,
         )
     )
 
 
-def mark_prepared(run_id: int) -> None:
-    """Notes that the indexes were seen to after the run."""
+def mark_indexed(run_id: int) -> None:
+    """Record that the indexes were checked or built after the run."""
     EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.FINISHED).update(
-        prepared_at=timezone.now()
+        indexed_at=timezone.now()
     )

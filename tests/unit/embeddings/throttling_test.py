@@ -4,15 +4,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from apps.embeddings import resting
+from apps.embeddings import throttling
 
 
 def test_between_two_parts_is_as_much_rest_as_the_one_before_took(monkeypatch: pytest.MonkeyPatch) -> None:
     now, rests = 0.0, list[float]()
     clock = SimpleNamespace(perf_counter=lambda: now, sleep=rests.append)
-    monkeypatch.setattr("apps.embeddings.resting.time", clock)
+    monkeypatch.setattr("apps.embeddings.throttling.time", clock)
     done = []
-    for part, work in zip(resting.parts(10, 4), (2.0, 5.0, 1.0), strict=True):
+    for part, work in zip(throttling.throttled_slices(10, 4), (2.0, 5.0, 1.0), strict=True):
         done.append(part)
         now += work
     assert done == [(0, 4), (4, 8), (8, 10)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from apps.embeddings import ledger, planning
-from apps.embeddings.dead_letters import Failure
+from apps.embeddings import chunk_ledger, planning
+from apps.embeddings.dead_letters import FailedText
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun, Invalidation, PostingEmbedding
 from apps.embeddings.reading import read_texts
 from apps.embeddings.registry import coverage
@@ -33,16 +33,16 @@ def test_writing_makes_rows_current_and_drops_the_packed_vectors() -> None:
     run = planned_run(model)
     chunk = run.chunks.get()
     lease = lease_of(chunk)
-    ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.store_vectors(lease, embedded(lease))
     assert current_ids(model) == set()
-    assert ledger.write_chunk(chunk.pk)
+    assert chunk_ledger.write_chunk(chunk.pk)
     assert current_ids(model) == {each.pk for each in postings}
     chunk.refresh_from_db()
     assert (chunk.state, chunk.rows_written, chunk.vectors, chunk.embedded_ids) == ("written", 3, None, None)
     assert Invalidation.objects.get().run == run
     found = PostingEmbedding.objects.get(posting=postings[1])
     assert found.vector[1:] == [1.0, 2.0, 3.0]
-    assert not ledger.write_chunk(chunk.pk)  # the body that runs twice
+    assert not chunk_ledger.write_chunk(chunk.pk)  # the body that runs twice
 
 
 def test_equal_texts_share_a_vector_and_a_new_twin_takes_the_old_one() -> None:
@@ -51,10 +51,10 @@ def test_equal_texts_share_a_vector_and_a_new_twin_takes_the_old_one() -> None:
     lease = lease_of(planned_run(model).chunks.get())
     texts, known = read_texts(lease)
     assert (len(texts), len(texts[0].row_ids), known) == (1, 4, {})
-    ledger.store_vectors(lease, embedded(lease))
-    ledger.write_chunk(lease.chunk_id)
+    chunk_ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.write_chunk(lease.chunk_id)
     assert EmbeddingChunk.objects.get().rows_reused == 3
-    ledger.finish_run(lease.run_id)
+    chunk_ledger.finish_run(lease.run_id)
 
     [twin] = Posting.objects.bulk_create([Posting(external_id="twin", title="Same", description="same")])
     lease = lease_of(planned_run(model).chunks.get())
@@ -67,15 +67,15 @@ def test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_tex
     settings: Any, monkeypatch: pytest.MonkeyPatch, *, idle: bool
 ) -> None:
     settings.EMBEDDING_IDLE = idle
-    monkeypatch.setattr(ledger, "GENTLE_ROWS", 2)
+    monkeypatch.setattr(chunk_ledger, "THROTTLED_ROWS", 2)
     edited, deleted, untouched = make_postings(3)
     model = make_model()
     lease = lease_of(planned_run(model).chunks.get())
-    ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.store_vectors(lease, embedded(lease))
     Posting.objects.filter(pk=edited.pk).update(title="Edited")
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM postings_posting WHERE id = %s", [deleted.pk])
-    assert ledger.write_chunk(lease.chunk_id)
+    assert chunk_ledger.write_chunk(lease.chunk_id)
     assert set(PostingEmbedding.objects.values_list("posting_id", flat=True)) == {untouched.pk}
     chunk = EmbeddingChunk.objects.get()
     assert (chunk.rows_written, chunk.rows_skipped) == (1, 2)
@@ -87,7 +87,7 @@ def test_a_model_cannot_go_while_its_vectors_are_written_and_takes_them_along_wh
     make_postings(2)
     model, other = make_model(), make_model(name="other")
     lease = lease_of(planned_run(model).chunks.get())
-    ledger.store_vectors(lease, embedded(lease))
+    chunk_ledger.store_vectors(lease, embedded(lease))
     [posting, _] = Posting.objects.all()
     PostingEmbedding.objects.create(posting=posting, model=other, content_hash=b"", vector=[1.0] * 4)
 
@@ -99,7 +99,7 @@ def test_a_model_cannot_go_while_its_vectors_are_written_and_takes_them_along_wh
 
     with ThreadPoolExecutor(1) as elsewhere:
         with transaction.atomic():
-            ledger.write_chunk(lease.chunk_id)
+            chunk_ledger.write_chunk(lease.chunk_id)
             with pytest.raises(OperationalError, match="lock timeout"):
                 elsewhere.submit(delete_model).result()
         EmbeddingRun.objects.all().delete()  # nothing else holds the model
@@ -111,14 +111,14 @@ def test_a_late_chunk_never_replaces_a_newer_vector() -> None:
     [posting] = make_postings(1)
     model = make_model()
     late = lease_of(planned_run(model).chunks.get())
-    ledger.store_vectors(late, embedded(late, fill=7))
+    chunk_ledger.store_vectors(late, embedded(late, fill=7))
     Posting.objects.update(title="New text")
     EmbeddingRun.objects.update(state="finished")
     newer = lease_of(planned_run(model).chunks.get())
-    ledger.store_vectors(newer, embedded(newer))
-    ledger.write_chunk(newer.chunk_id)
+    chunk_ledger.store_vectors(newer, embedded(newer))
+    chunk_ledger.write_chunk(newer.chunk_id)
     before = PostingEmbedding.objects.get(posting=posting).vector
-    ledger.write_chunk(late.chunk_id)
+    chunk_ledger.write_chunk(late.chunk_id)
     assert PostingEmbedding.objects.get(posting=posting).vector == before
     assert current_ids(model) == {posting.pk}
 
@@ -131,8 +131,8 @@ def test_a_failed_text_becomes_a_dead_letter_for_each_of_its_rows_and_is_not_pla
     texts, _ = read_texts(lease)
     bad = next(text for text in texts if len(text.row_ids) == 2)
     good = [each for each in embedded(lease) if each.content_hash != bad.content_hash]
-    ledger.store_vectors(lease, good, [Failure(bad, "encode", "ValueError: no", "trace")])
-    ledger.write_chunk(lease.chunk_id)
+    chunk_ledger.store_vectors(lease, good, [FailedText(bad, "encode", "ValueError: no", "trace")])
+    chunk_ledger.write_chunk(lease.chunk_id)
     letters = DeadLetter.objects.all()
     assert {letter.row_id for letter in letters} == {first.pk, second.pk}
     assert {(each.step, each.error, each.attempts, each.state) for each in letters} == {
@@ -150,10 +150,10 @@ def test_a_failed_text_becomes_a_dead_letter_for_each_of_its_rows_and_is_not_pla
 def test_of_many_finishers_one_finishes() -> None:
     make_postings(1)
     run = planned_run(make_model())
-    assert not ledger.finish_run(run.pk)
+    assert not chunk_ledger.finish_run(run.pk)
     EmbeddingChunk.objects.update(state="written")
-    assert in_threads(6, lambda: ledger.finish_run(run.pk)).count(True) == 1
-    assert not ledger.finish_run(run.pk)
+    assert in_threads(6, lambda: chunk_ledger.finish_run(run.pk)).count(True) == 1
+    assert not chunk_ledger.finish_run(run.pk)
 
 
 @at_once
@@ -161,8 +161,8 @@ def test_two_bodies_at_once_write_a_chunk_once() -> None:
     make_postings(10)
     model = make_model()
     lease = lease_of(planned_run(model).chunks.get())
-    ledger.store_vectors(lease, embedded(lease))
-    assert in_threads(4, lambda: ledger.write_chunk(lease.chunk_id)).count(True) == 1
+    chunk_ledger.store_vectors(lease, embedded(lease))
+    assert in_threads(4, lambda: chunk_ledger.write_chunk(lease.chunk_id)).count(True) == 1
     assert len(current_ids(model)) == 10
     assert EmbeddingChunk.objects.get().rows_written == 10
 
@@ -173,4 +173,4 @@ def test_vectors_that_halfvec_cannot_hold_are_refused_whole() -> None:
     vectors = embedded(lease)
     vectors[1].vector[0] = np.nan
     with pytest.raises(Exception, match="NaN"):
-        ledger.store_vectors(lease, vectors)
+        chunk_ledger.store_vectors(lease, vectors)
