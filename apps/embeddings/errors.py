@@ -1,10 +1,13 @@
+"""Errors of the app."""
+
+
 class EmbeddingError(Exception):
-    """What this app refuses, in words for the person who asked."""
+    """An error whose message is for people."""
 
 
 class LeaseLostError(EmbeddingError):
-    """Another worker took the chunk over, or the run was cancelled; this worker's result is not needed."""
+    """Another worker took the chunk, or the run was cancelled: the result is not needed."""
 
 
 class ModelStateError(EmbeddingError):
-    """A model cannot go to the state asked for; the message says what is missing."""
+    """A model cannot change to the requested state; the message says why."""

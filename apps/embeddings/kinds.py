@@ -12,7 +12,7 @@ from apps.records.models import Record
 
 @dataclass(frozen=True)
 class KindTables:
-    """Names for SQL. `title` and `body` are expressions over the record's columns."""
+    """Tables and columns of a kind. `title` and `body` are SQL expressions over the columns of the record."""
 
     kind: Kind
     model: type[Record]

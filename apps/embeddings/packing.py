@@ -1,7 +1,7 @@
-"""Many vectors as one PostgreSQL array of halfvec, in binary form.
+"""The vectors of a chunk as one PostgreSQL array of halfvec, in binary form.
 
-Written by numpy in one piece: a chunk of 500 × 384 takes about a millisecond, where one adapter call for each vector
-takes some thirty. Layout: PostgreSQL's array_recv (src/backend/utils/adt/arrayfuncs.c) with elements in the form of
+numpy writes the array in one piece: 500 × 384 numbers take about 1 ms, where one adapter call per vector takes 30 ms.
+Layout: PostgreSQL's array_recv (src/backend/utils/adt/arrayfuncs.c) with elements in the form of
 pgvector's halfvec_recv (src/halfvec.c): int16 dimensions, int16 zero, half floats, all big-endian.
 """
 
@@ -22,11 +22,12 @@ from psycopg.types import TypeInfo
 
 @dataclass(frozen=True)
 class PackedVectors:
-    """A parameter for a column of type halfvec[]. `vectors`: n × dimensions, finite, within half precision."""
+    """A parameter for a column of type halfvec[]. `vectors`: n × dimensions, finite, in the range of half floats."""
 
     vectors: npt.NDArray[np.floating[Any]]
 
     def to_binary(self, element_oid: int) -> bytes:
+        """The array in PostgreSQL's binary format; `element_oid` is the OID of halfvec."""
         count, dimensions = self.vectors.shape
         header = struct.pack(">iiiii", 1, 0, element_oid, count, 1)
         layout = np.dtype(
@@ -41,14 +42,14 @@ class PackedVectors:
 
 @contextmanager
 def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
-    """A cursor on Django's connection that takes PackedVectors (write `%b`). Raises as Django's own cursor does.
+    """A cursor on Django's connection that accepts PackedVectors (write `%b`). Raises Django's database errors.
 
-    Django's cursors put parameters into the text of the statement; this one sends them beside it, so in binary.
+    Django's cursors write parameters into the text of the statement; this one sends them separately, in binary.
     """
     connection.ensure_connection()
     raw = connection.connection
     with connection.wrap_database_errors:
-        _register(raw)  # before the cursor is made: it takes the adapters as they are then
+        _register(raw)  # before the cursor is created, which copies the adapters
         with psycopg.Cursor(raw) as cursor:
             yield cursor
 
@@ -56,7 +57,7 @@ def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
 def _register(raw: psycopg.Connection[Any]) -> None:
     info = TypeInfo.fetch(raw, "halfvec")
     if info is None:
-        raise RuntimeError("the database has no type halfvec: run `manage.py migrate`")
+        raise RuntimeError("The database has no type halfvec. Run `manage.py migrate`.")
     element_oid, array_oid = info.oid, info.array_oid
 
     class PackedVectorsDumper(Dumper):

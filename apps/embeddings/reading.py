@@ -1,4 +1,4 @@
-"""From the rows of a chunk to what must be encoded."""
+"""The texts of the rows of a chunk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from django.db import connection
+from psycopg.sql import SQL
 
 from apps.embeddings.kinds import tables
 from apps.embeddings.leases import Lease
 from apps.embeddings.models import EmbeddingModel
 from apps.embeddings.templates import input_text
+from apps.sql import load
 
 
 @dataclass(frozen=True)
 class Text:
-    """What is to be embedded for the rows of one content hash."""
+    """The text to embed, and the rows with its content hash."""
 
     content_hash: bytes
     text: str
@@ -23,25 +25,14 @@ class Text:
 
 
 def read_texts(lease: Lease) -> tuple[list[Text], dict[bytes, list[int]]]:
-    """(texts to encode, row ids by content hash for rows whose text already has a vector of the model).
+    """(texts to encode, row ids by content hash of rows whose text already has a vector of the model).
 
-    Text and hash of a row come from one snapshot. Rows that were deleted, or embedded by another run meanwhile,
-    are in neither. Equal texts are one Text.
+    Text and hash of a row come from one snapshot. Rows that were deleted, or embedded by another run, are left out.
+    Rows with equal texts share one Text.
     """
-    names = tables(lease.kind)
+    statement = load(__file__, "read_texts").format(**tables(lease.kind).sql)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT record.id, record.content_hash, {names.title}, skills_text, {names.body},
-                   EXISTS (SELECT FROM {names.embedding} AS twin
-                           WHERE twin.model_id = %(model)s AND twin.content_hash = record.content_hash)
-            FROM {names.record} AS record
-            LEFT JOIN {names.embedding} AS own ON own.{names.key} = record.id AND own.model_id = %(model)s
-            WHERE record.id = ANY (%(ids)s) AND own.content_hash IS DISTINCT FROM record.content_hash
-            ORDER BY record.id
-            """,
-            {"model": lease.model.pk, "ids": lease.row_ids},
-        )
+        cursor.execute(statement, {"model": lease.model.pk, "ids": lease.row_ids})
         texts: dict[bytes, Text] = {}
         known: dict[bytes, list[int]] = {}
         for row_id, raw_hash, title, skills, body, has_twin in cursor.fetchall():
@@ -57,25 +48,24 @@ def read_texts(lease: Lease) -> tuple[list[Text], dict[bytes, list[int]]]:
 
 
 def existing_vectors(lease: Lease, hashes: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
-    """A vector of the model, float32, for each of `hashes` that has one."""
+    """Existing vectors of the model by content hash, for those of `hashes` that have one."""
     if not hashes:
         return {}
-    names = tables(lease.kind)
+    statement = SQL(
+        "SELECT DISTINCT ON (content_hash) content_hash, vector::real[] FROM {embedding} "
+        "WHERE model_id = %s AND content_hash = ANY (%s)"
+    ).format(**tables(lease.kind).sql)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT DISTINCT ON (content_hash) content_hash, vector::real[] FROM {names.embedding} "
-            "WHERE model_id = %s AND content_hash = ANY (%s)",
-            [lease.model.pk, list(hashes)],
-        )
+        cursor.execute(statement, [lease.model.pk, list(hashes)])
         return {bytes(key): np.asarray(values, np.float32) for key, values in cursor.fetchall()}
 
 
 def row_text(kind: str, row_id: int, model: EmbeddingModel) -> str:
-    """The text that `model` embeds for a row; empty where the row is gone."""
-    names = tables(kind)
+    """The text that `model` embeds for a row; empty if the row was deleted."""
+    statement = SQL("SELECT {title}, skills_text, {body} FROM {record} WHERE id = %s").format(
+        **tables(kind).sql
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {names.title}, skills_text, {names.body} FROM {names.record} WHERE id = %s", [row_id]
-        )
+        cursor.execute(statement, [row_id])
         row = cursor.fetchone()
     return input_text(model.template, title=row[0], skills=row[1], body=row[2]) if row else ""

@@ -1,4 +1,4 @@
-"""Model versions: the first one from the settings, which are kept current, how complete each is."""
+"""Model versions: the first one, from the settings, those that are filled, and how complete each is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,17 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from psycopg.sql import SQL
 
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.kinds import tables
 from apps.embeddings.models import EmbeddingModel
+from apps.sql import load
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Rows of one kind: all, those with a current vector of the model, those that a dead letter holds for it."""
+    """Numbers of rows of one kind: all, with a current vector of the model, held back by a dead letter."""
 
     kind: str
     rows: int
@@ -23,20 +25,22 @@ class Coverage:
 
     @property
     def pending(self) -> int:
+        """Rows that the next run will embed."""
         return self.rows - self.current - self.dead
 
     @property
     def percent(self) -> float:
+        """Share of rows with a current vector, in percent; 100 if there are no rows."""
         return 100 * self.current / self.rows if self.rows else 100.0
 
     @property
     def is_sufficient(self) -> bool:
-        """Whether so few rows are missing that the model may serve: the rest follows as edits do."""
+        """Whether enough rows have vectors for the model to be activated (`settings.MODEL_COVERAGE`)."""
         return self.pending <= (1 - float(settings.MODEL_COVERAGE)) * self.rows
 
 
 def default_model() -> EmbeddingModel:
-    """The model version that the settings name, registered where it is new. Safe to run twice at once."""
+    """The model version of the settings, registered if it is new. Safe to call twice at once."""
     model, _ = EmbeddingModel.objects.get_or_create(
         name=settings.EMBEDDING_MODEL,
         revision=EmbeddingModel.revision_of(
@@ -52,12 +56,12 @@ def default_model() -> EmbeddingModel:
 
 
 def models_to_fill() -> list[EmbeddingModel]:
-    """Models whose vectors are to be kept current; the one of the settings where none is registered yet."""
+    """Models whose vectors are kept current; the model of the settings if none is registered."""
     return list(EmbeddingModel.objects.filled()) or [default_model()]
 
 
 def find_model(name: str) -> EmbeddingModel:
-    """The version called NAME or NAME@REVISION. Raises ModelStateError where none is, or several are."""
+    """The version called NAME or NAME@REVISION. Raises ModelStateError for none and for several."""
     wanted, _, revision = name.partition("@")
     found = EmbeddingModel.objects.filter(name=wanted)
     if revision:
@@ -67,47 +71,33 @@ def find_model(name: str) -> EmbeddingModel:
         return models[0]
     if models:
         versions = ", ".join(str(each) for each in found)
-        raise ModelStateError(f"{name} has several versions, name one: {versions}")
-    known = ", ".join(str(each) for each in EmbeddingModel.objects.all()) or "none yet"
-    raise ModelStateError(f"there is no model {name}; there are: {known}")
+        raise ModelStateError(f"Model {name} has several versions. Name one of {versions}.")
+    known = ", ".join(str(each) for each in EmbeddingModel.objects.all()) or "none"
+    raise ModelStateError(f"No model {name} is registered. Registered: {known}.")
 
 
 def coverage(model: EmbeddingModel, kind: str) -> Coverage:
-    """Counts over all rows of `kind`, one query."""
+    """Coverage of one model, in one query over all rows of `kind`."""
     return coverage_of([model], kind)[model.pk]
 
 
 def coverage_of(models: Sequence[EmbeddingModel], kind: str) -> dict[int, Coverage]:
-    """Coverage of each model, by primary key; one query, which reads the rows once for each model."""
-    return _coverage("SELECT unnest(%(models)s::bigint[])", kind, {"models": [model.pk for model in models]})
+    """Coverage of each model, by primary key, in one query that reads the rows once for each model."""
+    return _coverage(
+        SQL("SELECT unnest(%(models)s::bigint[])"), kind, {"models": [model.pk for model in models]}
+    )
 
 
 def active_coverage(kind: str) -> Coverage | None:
-    """Coverage of the model that answers, None before there is one; one query."""
-    active = "SELECT id FROM embeddings_embeddingmodel WHERE state = %(state)s"
+    """Coverage of the active model, in one query; None if no model is active."""
+    active = SQL("SELECT id FROM embeddings_embeddingmodel WHERE state = %(state)s")
     return next(iter(_coverage(active, kind, {"state": EmbeddingModel.State.ACTIVE.value}).values()), None)
 
 
-def _coverage(models: str, kind: str, parameters: dict[str, Any]) -> dict[int, Coverage]:
-    """`models`: SQL that selects their primary keys."""
+def _coverage(models: SQL, kind: str, parameters: dict[str, Any]) -> dict[int, Coverage]:
+    """Coverage by primary key of the models that the query `models` selects."""
     names = tables(kind)
+    statement = load(__file__, "coverage").format(**names.sql, models=models)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH held AS (
-                SELECT DISTINCT model_id, row_id, content_hash FROM embeddings_deadletter
-                WHERE kind = %(kind)s AND state IN ('open', 'discarded')
-            )
-            SELECT model.id, count(record.id), count(embedding.model_id),
-                   count(held.row_id) FILTER (WHERE embedding.model_id IS NULL)
-            FROM ({models}) AS model(id)
-            LEFT JOIN {names.record} AS record ON true
-            LEFT JOIN {names.embedding} AS embedding ON embedding.{names.key} = record.id
-                AND embedding.model_id = model.id AND embedding.content_hash = record.content_hash
-            LEFT JOIN held ON held.row_id = record.id AND held.model_id = model.id
-                AND held.content_hash = record.content_hash
-            GROUP BY model.id
-            """,
-            {"kind": names.kind.value, **parameters},
-        )
+        cursor.execute(statement, {"kind": names.kind.value, **parameters})
         return {pk: Coverage(names.kind.value, *counts) for pk, *counts in cursor.fetchall()}

@@ -1,14 +1,14 @@
-"""The text that is embedded for a row. Its version is part of a model's revision: to change it, add a number.
+"""Templates of the text that is embedded for a row. To change one, add a version: it is part of a model's revision.
 
-Version 1: title, then skills, then text, where each is present:
+Version 1: title, skills and text, as far as they are present:
 
     Nurse, intensive care
     Skills: Patient care, Triage, Ventilator management
 
     We are looking for …
 
-The title stands first because a model that truncates reads the beginning, and because a searcher's query is most like
-it; the skills come before the text for the same reason.
+Title and skills come first, because a model that truncates reads the beginning, and because queries are similar to
+them.
 """
 
 from collections.abc import Callable
@@ -25,5 +25,5 @@ TEMPLATES: dict[int, Template] = {1: _title_skills_text}
 
 
 def input_text(template: int, *, title: str, skills: str, body: str) -> str:
-    """The text to embed. Pure; equal parts give equal text. Raises KeyError for an unknown template."""
+    """The text to embed. Pure: equal parts give equal texts. Raises KeyError for an unknown template."""
     return TEMPLATES[template](title, skills, body)

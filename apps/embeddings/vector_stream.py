@@ -1,4 +1,4 @@
-"""The calling end of EmbedStream: the vectors of an embedding server elsewhere, checked."""
+"""The client of EmbedStream: validated vectors from another embedding server."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -14,17 +14,17 @@ from django.conf import settings
 
 from apps.embeddings.client import EmbeddingClient
 from apps.embeddings.models import EmbeddingModel
+from apps.embeddings.quotes import without_quotes
 from apps.rpc.credentials import bearer
 from apps.rpc.errors import PermanentRpcError, TransientRpcError, translate
 from proto import embedding_pb2
 
-WAIT = 0.5  # seconds
-QUOTE = 16  # characters in a row that an error has in common with its text when it quotes it
+POLL = 0.5  # seconds
 
 
 @dataclass(frozen=True)
 class KeyedText:
-    """A text, named by the content hash of its rows."""
+    """A text and its key, the content hash of its rows."""
 
     key: bytes
     text: str
@@ -32,7 +32,7 @@ class KeyedText:
 
 @dataclass(frozen=True)
 class MissingVector:
-    """Why a text has no vector."""
+    """The reason why a text has no vector. It does not quote the text."""
 
     error: str
 
@@ -41,10 +41,10 @@ Vector = npt.NDArray[np.floating[Any]]
 
 
 class VectorStream:
-    """One call. Chunks go in, and their vectors come out in the same order; the call ends at its deadline.
+    """One streaming call: chunks are sent, and their vectors are received in the same order, until the deadline.
 
-    Use it as a context manager, from one thread, and bound how many chunks are under way: what is sent and not
-    answered is held in memory here.
+    Use it as a context manager and from one thread. Bound the number of chunks that are sent and not yet received: they
+    are held in memory.
     """
 
     def __init__(self, client: EmbeddingClient, model: EmbeddingModel, *, deadline: float) -> None:
@@ -54,8 +54,8 @@ class VectorStream:
         self._call = client.stub.EmbedStream(
             iter(self._requests.get, None), timeout=deadline, metadata=bearer(settings.PULL_TOKEN)
         )
-        self._answers: SimpleQueue[embedding_pb2.EmbedStreamResponse | grpc.RpcError | None] = SimpleQueue()
-        threading.Thread(target=self._read, name="answers", daemon=True).start()
+        self._responses: SimpleQueue[embedding_pb2.EmbedStreamResponse | grpc.RpcError | None] = SimpleQueue()
+        threading.Thread(target=self._read, name="responses", daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +68,7 @@ class VectorStream:
             self._call.cancel()
 
     def send(self, chunk: int, texts: Sequence[KeyedText]) -> None:
+        """Send a chunk; `receive` returns its vectors."""
         self._sent.put((chunk, texts))
         self._requests.put(
             embedding_pb2.EmbedStreamRequest(
@@ -82,52 +83,53 @@ class VectorStream:
 
     def _read(self) -> None:
         try:
-            for answer in self._call:
-                self._answers.put(answer)
+            for response in self._call:
+                self._responses.put(response)
         except grpc.RpcError as error:
-            self._answers.put(error)
+            self._responses.put(error)
         else:
-            self._answers.put(None)
+            self._responses.put(None)
 
     def receive(self, on_wait: Callable[[], None] = lambda: None) -> list[Vector | MissingVector]:
-        """A vector of length 1, or why there is none, for each text of the chunk whose turn it is.
+        """A vector of length 1, or why there is none, for each text of the next chunk.
 
-        `on_wait` is called every WAIT seconds until the answer is there. Raises TransientRpcError, or PermanentRpcError where the server answers something else than it was asked.
+        Calls `on_wait` every POLL seconds until the response arrives. Raises TransientRpcError, or PermanentRpcError if
+        the response does not belong to the request.
         """
         chunk, texts = self._sent.get()
         call = f"EmbedStream to {self.address}"
         while True:
             try:
-                answer = self._answers.get(timeout=WAIT)
+                response = self._responses.get(timeout=POLL)
                 break
             except Empty:
                 on_wait()
-        if isinstance(answer, grpc.RpcError):
-            raise translate(answer, call=call) from answer
-        if answer is None:
-            raise TransientRpcError(f"{call}: the stream ended before chunk {chunk} was answered")
-        made_by, wanted = answer.model, self._model
+        if isinstance(response, grpc.RpcError):
+            raise translate(response, call=call) from response
+        if response is None:
+            raise TransientRpcError(f"{call}: the stream ended before chunk {chunk} was received")
+        made_by, wanted = response.model, self._model
         if (made_by.name, made_by.revision, made_by.dimensions) != (
             wanted.name,
             wanted.revision,
             wanted.dimensions,
         ):
             raise PermanentRpcError(
-                f"{call}: the vectors are of {made_by.name}@{made_by.revision} with {made_by.dimensions} dimensions, "
-                f"not of {wanted} with {wanted.dimensions}"
+                f"{call}: the vectors are of {made_by.name}@{made_by.revision} with {made_by.dimensions} "
+                f"dimensions, not of {wanted} with {wanted.dimensions}"
             )
-        if answer.chunk != chunk or [each.key for each in answer.outputs] != [each.key for each in texts]:
-            raise PermanentRpcError(f"{call}: chunk {chunk} was answered with other texts than it was sent")
-        if answer.format != embedding_pb2.VECTOR_FORMAT_FLOAT16:
-            raise PermanentRpcError(f"{call}: the vectors are not in the format that was asked for")
+        if response.chunk != chunk or [each.key for each in response.outputs] != [each.key for each in texts]:
+            raise PermanentRpcError(f"{call}: the response to chunk {chunk} is about other texts")
+        if response.format != embedding_pb2.VECTOR_FORMAT_FLOAT16:
+            raise PermanentRpcError(f"{call}: the vectors are not float16, which was requested")
         return [
             _result(output, each.text, wanted.dimensions)
-            for output, each in zip(answer.outputs, texts, strict=True)
+            for output, each in zip(response.outputs, texts, strict=True)
         ]
 
 
 def check_server(client: EmbeddingClient, model: EmbeddingModel, *, deadline: float) -> None:
-    """Asks the server for no vector at all: raises as VectorStream.receive where it would not give any."""
+    """Send an empty chunk to find out whether the server serves the model. Raises as VectorStream.receive does."""
     with VectorStream(client, model, deadline=deadline) as stream:
         stream.send(0, [])
         stream.receive()
@@ -135,7 +137,7 @@ def check_server(client: EmbeddingClient, model: EmbeddingModel, *, deadline: fl
 
 def _result(output: embedding_pb2.Output, text: str, dimensions: int) -> Vector | MissingVector:
     if output.WhichOneof("result") != "vector":
-        return MissingVector(_unquoted(output.error, text) or "the server has no vector of this text")
+        return MissingVector(without_quotes(output.error, of=text) or "the server has no vector of this text")
     if len(output.vector) != 2 * dimensions:
         return MissingVector(f"the vector has {len(output.vector) / 2:g} dimensions, the model {dimensions}")
     vector = np.frombuffer(output.vector, "<f2").astype(np.float32)
@@ -145,9 +147,3 @@ def _result(output: embedding_pb2.Output, text: str, dimensions: int) -> Vector 
     if length == 0:
         return MissingVector("the vector has no length")
     return np.asarray(vector / length)
-
-
-def _unquoted(error: str, text: str) -> str:
-    """An error of a server that others wrote, without what it may quote."""
-    stretches = (error[start : start + QUOTE] for start in range(max(len(error) - QUOTE + 1, 1)))
-    return "an error that quotes the text" if any(each in text for each in stretches if each) else error

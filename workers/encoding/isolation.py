@@ -3,17 +3,15 @@
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import numpy as np
 
+from apps.embeddings.quotes import without_quotes
 from workers.encoding.encoder import Vectors
 from workers.encoding.errors import EncoderBrokenError, EncoderError
 
 # Every working encoder can encode it.
 CANARY = "warm-up"
-# Characters that an error message shares with a text from which on it counts as quoting the text.
-QUOTE = 16
 
 
 @dataclass(frozen=True)
@@ -107,16 +105,6 @@ class _Search:
     def _blame(self, index: int, failure: Exception) -> None:
         error = without_quotes(_message(failure), of=self._texts[index])
         self.bad.append(BadText(index, error, _frames(failure)))
-
-
-def without_quotes(message: str, *, of: str) -> str:
-    """`message` with every longer stretch of the text `of` left out: it may be somebody's résumé."""
-    message = message[:1_000]
-    while True:
-        match = SequenceMatcher(None, message, of, autojunk=False).find_longest_match()
-        if match.size < min(QUOTE, max(len(of), 1)):
-            return message
-        message = f"{message[: match.a]}…{message[match.a + match.size :]}"
 
 
 def _check_encoder(encode: Encode, first: BadText) -> None:

@@ -122,7 +122,7 @@ def test_what_cannot_be_used_becomes_a_dead_letter_and_the_rest_goes_on(
         {"row_id": 2, "step": "pull", "error": "the vector is not finite"},
         {"row_id": 3, "step": "pull", "error": "the vector has no length"},
         {"row_id": 4, "step": "pull", "error": "the server has no vector of this text"},
-        {"row_id": 5, "step": "pull", "error": "an error that quotes the text"},
+        {"row_id": 5, "step": "pull", "error": "cannot embed …"},
     ]
     [fine] = stack.sql(
         "SELECT p.content_hash = e.content_hash AS current FROM postings_posting p "

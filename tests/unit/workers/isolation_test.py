@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from workers.encoding.batches import plan_batches
 from workers.encoding.errors import EncoderBrokenError, TransientEncoderError
-from workers.encoding.isolation import encode_isolating, without_quotes
+from workers.encoding.isolation import encode_isolating
 
 DIMENSIONS = 3
 
@@ -99,13 +99,6 @@ def test_the_error_and_the_traceback_of_a_bad_text_do_not_quote_it() -> None:
     assert bad.error == "ValueError: bad text: …"
     assert "secret" not in bad.traceback
     assert "encode" in bad.traceback
-
-
-def test_a_message_that_quotes_a_text_keeps_all_but_the_quote() -> None:
-    text = "I was born in Bergen, and I have driven a tram for eleven years."
-    message = "token 7 of 'I have driven a tram for eleven' is out of range"
-    assert without_quotes(message, of=text) == "token 7 of '…' is out of range"
-    assert without_quotes("index 9 is out of range", of=text) == "index 9 is out of range"
 
 
 def test_a_transient_error_of_the_encoder_is_raised_and_no_text_is_blamed() -> None:
