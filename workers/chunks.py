@@ -33,8 +33,8 @@ def version_of(model: EmbeddingModel) -> ModelVersion:
 def process(lease: Lease) -> None:
     """Embed a leased chunk and record in the ledger what happened.
 
-    Raises temporary errors, with the lease still held for a retry: TransientEncoderError, and Django's OperationalError
-    and InterfaceError.
+    Raises temporary errors, with the lease still held for a retry: TransientEncoderError, and Django's
+    OperationalError and InterfaceError.
     """
     try:
         _embed(lease)
@@ -58,7 +58,8 @@ def process(lease: Lease) -> None:
 def pause_after_last_retry(chunk_id: int, lease: Lease | None, *, error: str) -> None:
     """After the last retry of a temporary error, release the chunk and pause its run with a backoff.
 
-    If the database is the part that is unavailable, nothing is recorded; the sweeper recovers the chunk later.
+    If the database is the part that is unavailable, nothing is recorded; the sweeper recovers the chunk
+    later.
     """
     try:
         if lease is not None:

@@ -17,8 +17,8 @@ task_routes = {
 }
 task_create_missing_queues = False  # a misspelled queue is an error, and not a queue that nobody reads
 
-# A message is acknowledged when the work is done, so that another worker takes over from one that was killed. Every
-# task may run twice.
+# A message is acknowledged when the work is done, so that another worker takes over from one that was killed.
+# Every task may run twice.
 task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1  # no chunk waits in a busy worker
@@ -26,8 +26,8 @@ worker_soft_shutdown_timeout = 20.0  # seconds to finish current chunks at SIGTE
 # Threads cannot be cancelled. A task continues when the broker is lost; its redelivery is harmless.
 worker_cancel_long_running_tasks_on_connection_loss = False
 
-# Redis delivers a message again if it is not acknowledged for this long: far longer than any chunk takes, and longer
-# than any countdown. The sweeper, which works from the ledger, is much faster.
+# Redis delivers a message again if it is not acknowledged for this long: far longer than any chunk takes, and
+# longer than any countdown. The sweeper, which works from the ledger, is much faster.
 VISIBILITY_TIMEOUT = 3600  # seconds
 broker_transport_options = {
     "visibility_timeout": VISIBILITY_TIMEOUT,

@@ -99,9 +99,9 @@ def build_indexes_of_run(run_id: int) -> None:
 def invalidate_run(run_id: int) -> None:
     """Invalidate the caches through every sidecar: the last task of a run.
 
-    Popular responses are warmed first. The warmer sends this task again when it has finished. The countdown sends it at
-    the deadline, in case the warmer or its message is lost, so that no worker thread waits for the warmer.
-    What no sidecar acknowledges stays recorded for the sweeper.
+    Popular responses are warmed first. The warmer sends this task again when it has finished. The countdown
+    sends it at the deadline, in case the warmer or its message is lost, so that no worker thread waits for
+    the warmer. What no sidecar acknowledges stays recorded for the sweeper.
     """
     wait = invalidation.request_warming(run_id)
     if wait:

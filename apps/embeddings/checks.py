@@ -13,9 +13,9 @@ def check_attempts(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            f"EMBEDDING_SUSPECT_AFTER ({settings.EMBEDDING_SUSPECT_AFTER}) is not less than EMBEDDING_ATTEMPTS "
-            f"({settings.EMBEDDING_ATTEMPTS}): a text that crashes the encoder would make dead letters of all rows "
-            "of its chunk.",
+            f"EMBEDDING_SUSPECT_AFTER ({settings.EMBEDDING_SUSPECT_AFTER}) is not less than "
+            f"EMBEDDING_ATTEMPTS ({settings.EMBEDDING_ATTEMPTS}): a text that crashes the encoder would make "
+            "dead letters of all rows of its chunk.",
             hint="Leave at least one attempt in which the chunk is encoded in a subprocess.",
             id="embeddings.E001",
         )

@@ -1,4 +1,4 @@
-"""Chunks in the ledger: vectors stored, vectors written, run finished. Each step is a compare-and-set: it may repeat."""
+"""Chunks in the ledger: store vectors, write vectors, finish the run. Each step may run twice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ THROTTLED_ROWS = 8
 
 @dataclass(frozen=True)
 class EmbeddedText:
-    """The rows with one content hash and their vector. `reused`: the vector existed before the chunk was encoded."""
+    """The rows with one content hash and their vector. `reused`: the vector existed before this chunk."""
 
     content_hash: bytes
     row_ids: list[int]
@@ -75,8 +75,9 @@ def write_chunk(chunk_id: int) -> bool:
     """Write the vectors of an embedded chunk to the rows, in one transaction; returns whether this call did.
 
     PostgreSQL moves the vectors from the ledger. A row gets its vector only if its content still is what was
-    embedded; rows that were edited or deleted are counted as skipped. The invalidation that the run owes is recorded
-    in the same transaction. With EMBEDDING_IDLE the work is throttled and holds the locks of the chunk for longer.
+    embedded; rows that were edited or deleted are counted as skipped. The invalidation that the run owes is
+    recorded in the same transaction. With EMBEDDING_IDLE the work is throttled and holds the locks of the
+    chunk for longer.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(

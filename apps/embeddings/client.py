@@ -23,8 +23,8 @@ def embedding_server() -> EmbeddingClient:
 def query_vector(text: str, model: EmbeddingModel) -> list[float]:
     """The vector of a search text with `model`, cached by text.
 
-    Raises TransientRpcError or CircuitOpenError if the server is unavailable, slow or busy, and PermanentRpcError if it
-    cannot serve the model.
+    Raises TransientRpcError or CircuitOpenError if the server is unavailable, slow or busy, and
+    PermanentRpcError if it cannot serve the model.
     """
     return two_level_cache.get_or_compute(
         "query_vector",

@@ -1,7 +1,8 @@
 """Dead letters: rows that cannot be embedded, and the ways out of that state.
 
-A letter is about the content that failed. It is open until the row is edited, deleted or embedded (cleared), somebody
-gives the row back to the workers (replayed), or somebody accepts that the row has no vector (discarded).
+A letter is about the content that failed. It is open until the row is edited, deleted or embedded (cleared),
+somebody gives the row back to the workers (replayed), or somebody accepts that the row has no vector
+(discarded).
 """
 
 from collections.abc import Sequence
@@ -105,9 +106,10 @@ def record_dead_letters_of_chunk(chunk_id: int, *, error: str) -> int:
 def replay(letters: DeadLetterQuerySet) -> ReplayResult:
     """Give the rows of open and discarded letters back to the workers, which encode them in a subprocess.
 
-    The rows join the open run over their kind and model; if there is none, their own run is reopened. The workers are
-    told after the commit; if the message is lost, the sweeper finds the runs. The number of statements does not grow
-    with the number of letters. Safe to call twice at once: each letter is replayed by one caller.
+    The rows join the open run over their kind and model; if there is none, their own run is reopened. The
+    workers are told after the commit; if the message is lost, the sweeper finds the runs. The number of
+    statements does not grow with the number of letters. Safe to call twice at once: each letter is replayed
+    by one caller.
     """
     locked = list(
         letters.held()
@@ -132,7 +134,7 @@ def replay(letters: DeadLetterQuerySet) -> ReplayResult:
 
 
 def discard(letters: DeadLetterQuerySet) -> int:
-    """Accept that the rows of open letters have no vector until they are edited; returns the number of letters."""
+    """Accept that the rows of open letters have no vector until they are edited; returns how many."""
     return letters.open().update(state=DeadLetter.State.DISCARDED)
 
 
@@ -191,7 +193,7 @@ def _append_to_run(kind: str, model_id: int, letters: Sequence[DeadLetter]) -> i
 
 
 def _open_run(kind: str, model_id: int, own_runs: Sequence[int]) -> EmbeddingRun:
-    """The open run, else the latest of `own_runs`, reopened, else a new one. Locked until the transaction ends."""
+    """The open run, else the latest of `own_runs`, reopened, else a new one. Locked in this transaction."""
     runs = EmbeddingRun.objects.select_for_update().filter(kind=kind, model_id=model_id)
     while True:
         if found := runs.unfinished().first():

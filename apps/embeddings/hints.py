@@ -1,6 +1,7 @@
-"""Hints to the workers: messages to look at the ledger now. If one is lost, the schedule finds the work later.
+"""Hints to the workers: messages to look at the ledger now. If one is lost, the schedule finds the work.
 
-So an edit waits for the broker for a second at most, and does not wait at all for some seconds after a failure.
+So an edit waits for the broker for a second at most, and does not wait at all for some seconds after a
+failure.
 """
 
 import logging
@@ -33,7 +34,7 @@ def embed_soon(kind: str) -> None:
 
 
 def start_due_runs(kinds: Sequence[str], *, reason: str) -> list[EmbeddingRun]:
-    """Request a run for each kind and model with pending rows and no open run; they start after the commit."""
+    """Request a run for each kind and model with pending rows and no open run; starts after the commit."""
     runs = [run for kind in kinds for run in request_due_runs(kind, reason=reason)]
     plan_soon(run.pk for run in runs)
     return runs
@@ -64,7 +65,8 @@ def _send(task: str, **options: Any) -> None:
                 breaker,
                 pools.producers[_connection()].acquire(block=True, timeout=BROKER_TIMEOUT) as producer,
             ):
-                # Without ignore_result, Celery would first subscribe to the result and retry that for 20 seconds.
+                # Without ignore_result, Celery would first subscribe to the result and retry that for 20
+                # seconds.
                 current_app.send_task(task, producer=producer, retry=False, ignore_result=True, **options)
         except OperationalError as error:
             logger.warning("Cannot send %s, the schedule will find the work: %s", task, error)

@@ -28,12 +28,13 @@ def index_exists(model: EmbeddingModel, kind: str) -> bool:
 def build_index(model: EmbeddingModel, kind: str) -> bool:
     """Build the index if it is missing or invalid; returns whether this call built it.
 
-    Does not block writes. Idempotent: returns at once while another caller builds the index. Must not run in a
-    transaction.
+    Does not block writes. Idempotent: returns at once while another caller builds the index. Must not run in
+    a transaction.
     """
     name, names = index_name(model, kind), tables(kind)
     with connection.cursor() as cursor:
-        # Not the blocking form: a session that waits holds a snapshot, and the builder would wait for that to end.
+        # Not the blocking form: a session that waits holds a snapshot, and the builder would wait for that to
+        # end.
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [name])
         if not cursor.fetchone()[0]:
             return False

@@ -1,4 +1,4 @@
-"""Telling the web tier's caches of a run: at least once to every sidecar."""
+"""The invalidation of caches after a run, delivered at least once to every sidecar."""
 
 import logging
 import re
@@ -16,12 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 def defer_to_open_run(kind: str) -> bool:
-    """Lets a run over `kind` that is going on tell the caches at its end of what else changed; whether there is one."""
+    """Let the open run over `kind` invalidate for other changes, too, at its end; returns whether one is open.
+
+    A paused run does not count, since nobody knows when it ends.
+    """
     with transaction.atomic():
-        going_on = EmbeddingRun.objects.filter(
+        open_runs = EmbeddingRun.objects.filter(
             kind=kind, state__in=(EmbeddingRun.State.PLANNED, EmbeddingRun.State.RUNNING)
         )
-        run = going_on.select_for_update().first()  # so that it does not end meanwhile
+        run = open_runs.select_for_update().first()  # locked, so that it does not end now
         if run is None:
             return False
         Invalidation.objects.bulk_create([Invalidation(run=run)], ignore_conflicts=True)
@@ -31,8 +34,8 @@ def defer_to_open_run(kind: str) -> bool:
 def request_warming(run_id: int) -> float:
     """Ask the sidecars to warm popular responses ahead of the run's invalidation. Idempotent.
 
-    Returns how long to wait, in seconds, before `deliver`: 0 once the warmers have finished, if none listens, or if
-    there is nothing to deliver. A sidecar that cannot be reached is logged and not waited for.
+    Returns how long to wait, in seconds, before `deliver`: 0 once the warmers have finished, if none listens,
+    or if there is nothing to deliver. A sidecar that cannot be reached is logged and not waited for.
     """
     record = _undelivered(run_id)
     if record is None:
@@ -55,10 +58,10 @@ def run_of(name: str) -> int | None:
 
 
 def deliver(run_id: int) -> None:
-    """Calls every sidecar that has not acknowledged the run, and records who did.
+    """Call every sidecar that has not acknowledged the run's invalidation, and record those that do.
 
-    Nothing to do where the run wrote nothing. Raises the last RpcError where a sidecar could not be told; those
-    that could are recorded, so that the next delivery calls only the others.
+    Does nothing if the run wrote nothing. Raises the last RpcError if a call failed; the next delivery calls
+    only the sidecars that have not acknowledged.
     """
     record = _undelivered(run_id)
     if record is None:
@@ -69,7 +72,7 @@ def deliver(run_id: int) -> None:
         if address in acknowledged:
             continue
         try:
-            answer = client.invalidate(
+            acknowledgement = client.invalidate(
                 address,
                 _namespaces(record),
                 run_id=_name(record),
@@ -79,7 +82,12 @@ def deliver(run_id: int) -> None:
             failed = error
         else:
             acknowledged.add(address)
-            logger.info("%s acknowledged run %d, %d web processes heard", address, run_id, answer.reached)
+            logger.info(
+                "%s acknowledged run %d and reached %d web processes",
+                address,
+                run_id,
+                acknowledgement.reached,
+            )
     _record(record, acknowledged, failed)
     if failed is not None:
         raise failed
@@ -95,7 +103,7 @@ def _namespaces(record: Invalidation) -> list[str]:
 
 
 def _name(record: Invalidation) -> str:
-    return f"run-{record.run_id}-{record.pk}"  # a run that was reopened has a new record
+    return f"run-{record.run_id}-{record.pk}"  # a reopened run has a new record
 
 
 def _record(record: Invalidation, acknowledged: set[str], failed: RpcError | None) -> None:

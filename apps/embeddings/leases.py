@@ -35,17 +35,18 @@ def lease_chunk(
 ) -> Lease | None:
     """Take the chunk for `settings.EMBEDDING_LEASE` seconds and count the attempt, before any work is done.
 
-    A retry of the task that holds the lease takes it again, as the same attempt. A chunk whose attempts have reached
-    `settings.EMBEDDING_SUSPECT_AFTER` is isolated from then on. Chunks of a pulled run are leased only with the address
-    in `pulled_from`. Returns None if there is nothing to do: the chunk is done, another worker holds it, its attempts
-    are used up, or its run is not running.
+    A retry of the task that holds the lease takes it again, as the same attempt. A chunk whose attempts have
+    reached `settings.EMBEDDING_SUSPECT_AFTER` is isolated from then on. Chunks of a pulled run are leased
+    only with the address in `pulled_from`. Returns None if there is nothing to do: the chunk is done, another
+    worker holds it, its attempts are used up, or its run is not running.
     """
     token, now = UUID(task_id) if task_id else uuid4(), timezone.now()
     mine_or_expired = Q(lease=token) | Q(leased_until__lt=now)
     free = Q(state=EmbeddingChunk.State.PLANNED) | mine_or_expired & Q(state=EmbeddingChunk.State.LEASED)
     left = Q(attempts__lt=settings.EMBEDDING_ATTEMPTS) | Q(lease=token)
-    # A subquery about the run and not `run__state`: with that, Django would move all conditions into a subquery over
-    # the chunks, which PostgreSQL does not check again after it has waited for the lock of another worker.
+    # A subquery about the run and not `run__state`: with that, Django would move all conditions into a
+    # subquery over the chunks, which PostgreSQL does not check again after it has waited for the lock of
+    # another worker.
     running = EmbeddingRun.objects.filter(state=EmbeddingRun.State.RUNNING, pulled_from=pulled_from)
     taken = EmbeddingChunk.objects.filter(free, left, pk=chunk_id, run_id__in=running.values("pk")).update(
         state=EmbeddingChunk.State.LEASED,

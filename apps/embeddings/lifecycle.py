@@ -24,8 +24,8 @@ def add_model(
 ) -> tuple[EmbeddingModel, list[EmbeddingRun]]:
     """Register a model version, or take a retired one back, and request the runs that fill it.
 
-    The active model answers until `activate` is called. Idempotent. Raises ModelStateError if the version is registered
-    with another number of dimensions.
+    The active model answers until `activate` is called. Idempotent. Raises ModelStateError if the version is
+    registered with another number of dimensions.
     """
     with transaction.atomic():
         model, _ = EmbeddingModel.objects.select_for_update().get_or_create(
@@ -61,10 +61,10 @@ def missing_for_activation(model: EmbeddingModel) -> list[str]:
 
 
 def activate(model: EmbeddingModel, *, force: bool = False) -> bool:
-    """Let `model` answer queries; the former one is kept current, for a rollback. Returns whether anything changed.
+    """Let `model` answer queries and keep the former one current, for a rollback; returns whether it changed.
 
-    One transaction: each query uses one of the two models. Raises ModelStateError for a retired model, and without
-    `force` if vectors or an index are missing.
+    One transaction: each query uses one of the two models. Raises ModelStateError for a retired model, and
+    without `force` if vectors or an index are missing.
     """
     missing = [] if force or model.state == EmbeddingModel.State.ACTIVE else missing_for_activation(model)
     if missing:
@@ -127,9 +127,9 @@ def retire(model: EmbeddingModel) -> int:
 def build_indexes(run_id: int) -> bool:
     """Build the missing indexes of the run's model, and activate it if no model answers yet.
 
-    An index is built after the load, which takes a small part of the time that inserting row by row would take. Only a
-    kind with nearly no pending rows gets its index. Returns False while another caller builds one: then call again
-    later. Idempotent. Must not run in a transaction.
+    An index is built after the load, which takes a small part of the time that inserting row by row would
+    take. Only a kind with nearly no pending rows gets its index. Returns False while another caller builds
+    one: then call again later. Idempotent. Must not run in a transaction.
     """
     model = EmbeddingRun.objects.select_related("model").get(pk=run_id).model
     if model.state == EmbeddingModel.State.RETIRED:

@@ -1,7 +1,7 @@
 """The vectors of a chunk as one PostgreSQL array of halfvec, in binary form.
 
-numpy writes the array in one piece: 500 × 384 numbers take about 1 ms, where one adapter call per vector takes 30 ms.
-Layout: PostgreSQL's array_recv (src/backend/utils/adt/arrayfuncs.c) with elements in the form of
+numpy writes the array in one piece: 500 × 384 numbers take about 1 ms, where one adapter call per vector
+takes 30 ms. Layout: PostgreSQL's array_recv (src/backend/utils/adt/arrayfuncs.c) with elements in the form of
 pgvector's halfvec_recv (src/halfvec.c): int16 dimensions, int16 zero, half floats, all big-endian.
 """
 
@@ -22,7 +22,7 @@ from psycopg.types import TypeInfo
 
 @dataclass(frozen=True)
 class PackedVectors:
-    """A parameter for a column of type halfvec[]. `vectors`: n × dimensions, finite, in the range of half floats."""
+    """A parameter for a column of type halfvec[]. `vectors`: n × dimensions, finite, in half-float range."""
 
     vectors: npt.NDArray[np.floating[Any]]
 
@@ -42,9 +42,10 @@ class PackedVectors:
 
 @contextmanager
 def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
-    """A cursor on Django's connection that accepts PackedVectors (write `%b`). Raises Django's database errors.
+    """A cursor on Django's connection that accepts PackedVectors (as `%b`). Raises Django's database errors.
 
-    Django's cursors write parameters into the text of the statement; this one sends them separately, in binary.
+    Django's cursors write parameters into the text of the statement; this one sends them separately, in
+    binary.
     """
     connection.ensure_connection()
     raw = connection.connection

@@ -13,10 +13,11 @@ from apps.sql import load
 
 # About the bytes of one model window. A longer text costs no more than the windows that are read of it.
 WINDOW_BYTES = 1_500
-# A chunk of long texts holds fewer rows, at most this many windows a row on average, so that it takes seconds.
+# A chunk of long texts holds fewer rows, at most this many windows a row on average, so that it takes
+# seconds.
 CHUNK_WINDOWS = 2
-# A small run is cut into smaller chunks, so that all slots of the workers end at about the same time. No chunk is
-# smaller than one batch of a CPU.
+# A small run is cut into smaller chunks, so that all slots of the workers end at about the same time. No
+# chunk is smaller than one batch of a CPU.
 MIN_CHUNKS = 16
 MIN_CHUNK_WINDOWS = 16
 
@@ -32,9 +33,9 @@ def has_pending(kind: str, model: EmbeddingModel) -> bool:
 def write_plan(run_id: int) -> EmbeddingRun:
     """Write the chunks of a planned run and set it running; a run past planning is returned as it is.
 
-    One statement plans from one snapshot: rows that change later are pending for the next run. Rows of about equal
-    length share a chunk, which avoids padding. The longest come first, which keeps the workers busy to the end.
-    Duplicates share a chunk, which encodes them once.
+    One statement plans from one snapshot: rows that change later are pending for the next run. Rows of about
+    equal length share a chunk, which avoids padding. The longest come first, which keeps the workers busy to
+    the end. Duplicates share a chunk, which encodes them once.
     """
     with transaction.atomic():
         run = EmbeddingRun.objects.select_for_update().select_related("model").get(pk=run_id)
@@ -76,7 +77,7 @@ def _parameters(kind: str, model: EmbeddingModel) -> dict[str, str | int]:
 
 
 def claim_waves(run_id: int, *, now: datetime | None = None) -> list[int]:
-    """Claim the waves to send now, so that enough are in flight; returns their numbers. Each has one claimer."""
+    """Claim the waves to send now, so that enough are in flight; returns their numbers. One caller gets each."""
     claimed: list[int] = []
     with connection.cursor() as cursor:
         while True:

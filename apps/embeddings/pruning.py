@@ -27,8 +27,8 @@ class PruningResult:
 def delete_expired() -> PruningResult:
     """Delete old runs with their chunks, and old dead letters that were replayed or cleared.
 
-    Never deleted: open runs, runs whose invalidation was not acknowledged, open and discarded letters, and the runs of
-    these letters, which a replay reopens. In small transactions; idempotent.
+    Never deleted: open runs, runs whose invalidation was not acknowledged, open and discarded letters, and
+    the runs of these letters, which a replay reopens. In small transactions; idempotent.
     """
     now = timezone.now()
     letters = DeadLetter.objects.exclude(state__in=DeadLetter.HELD_STATES).filter(

@@ -27,8 +27,8 @@ class Text:
 def read_texts(lease: Lease) -> tuple[list[Text], dict[bytes, list[int]]]:
     """(texts to encode, row ids by content hash of rows whose text already has a vector of the model).
 
-    Text and hash of a row come from one snapshot. Rows that were deleted, or embedded by another run, are left out.
-    Rows with equal texts share one Text.
+    Text and hash of a row come from one snapshot. Rows that were deleted, or embedded by another run, are
+    left out. Rows with equal texts share one Text.
     """
     statement = load(__file__, "read_texts").format(**tables(lease.kind).sql)
     with connection.cursor() as cursor:

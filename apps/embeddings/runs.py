@@ -45,7 +45,8 @@ def pause_run(run_id: int, *, reason: str) -> bool:
 def pause_with_backoff(run_id: int, *, reason: str) -> bool:
     """Pause a running run after a temporary error; returns whether it was running. The sweeper resumes it.
 
-    The pause lasts a random time up to 30 s, and up to twice as long after each further pause without a written chunk.
+    The pause lasts a random time up to 30 s, and up to twice as long after each further pause without a
+    written chunk.
     """
     run = EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING).first()
     if run is None:
@@ -114,7 +115,7 @@ def _drop_open_chunks(run_id: int) -> None:
 
 
 def is_published(run: EmbeddingRun) -> bool:
-    """Whether readers see the vectors of a closed run: the first index is built, the caches are invalidated."""
+    """Whether readers see the vectors of a closed run: index built, caches invalidated."""
     if Invalidation.objects.filter(run=run, acknowledged_at=None).exists():
         return False
     if run.state != EmbeddingRun.State.FINISHED or run.indexed_at is not None:

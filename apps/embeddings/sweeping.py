@@ -32,8 +32,8 @@ class OverdueWork:
 def recover() -> None:
     """Release what nobody works on, in short transactions. Safe to call twice at once.
 
-    Leases that have expired, chunks without attempts left, pulls that were killed, pauses that are over, and letters
-    about rows that have changed since.
+    Leases that have expired, chunks without attempts left, pulls that were killed, pauses that are over, and
+    letters about rows that have changed since.
     """
     expire_leases()
     exhausted = EmbeddingChunk.objects.filter(
@@ -89,8 +89,8 @@ def find_overdue(*, queued: int) -> OverdueWork:
 def _lost_chunks(*, late: datetime, queued: int) -> list[int]:
     """Chunks that were sent a while ago, that no worker has leased, and whose message is lost.
 
-    A chunk may wait in a long queue: a message is lost only if the queue has fewer messages than chunks wait. The count
-    does not tell which one, so all late chunks are sent again, which is harmless.
+    A chunk may wait in a long queue: a message is lost only if the queue has fewer messages than chunks wait.
+    The count does not tell which one, so all late chunks are sent again, which is harmless.
     """
     waiting = EmbeddingChunk.objects.filter(
         run__state=EmbeddingRun.State.RUNNING,

@@ -1,4 +1,4 @@
-"""Templates of the text that is embedded for a row. To change one, add a version: it is part of a model's revision.
+"""Templates of the embedded text. To change one, add a version, which is part of a model's revision.
 
 Version 1: title, skills and text, as far as they are present:
 
@@ -7,8 +7,8 @@ Version 1: title, skills and text, as far as they are present:
 
     We are looking for …
 
-Title and skills come first, because a model that truncates reads the beginning, and because queries are similar to
-them.
+Title and skills come first, because a model that truncates reads the beginning, and because queries are
+similar to them.
 """
 
 from collections.abc import Callable

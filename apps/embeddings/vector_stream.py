@@ -41,10 +41,10 @@ Vector = npt.NDArray[np.floating[Any]]
 
 
 class VectorStream:
-    """One streaming call: chunks are sent, and their vectors are received in the same order, until the deadline.
+    """One streaming call: chunks are sent, and their vectors received in the same order, until the deadline.
 
-    Use it as a context manager and from one thread. Bound the number of chunks that are sent and not yet received: they
-    are held in memory.
+    Use it as a context manager and from one thread. Bound the number of chunks that are sent and not yet
+    received: they are held in memory.
     """
 
     def __init__(self, client: EmbeddingClient, model: EmbeddingModel, *, deadline: float) -> None:
@@ -93,8 +93,8 @@ class VectorStream:
     def receive(self, on_wait: Callable[[], None] = lambda: None) -> list[Vector | MissingVector]:
         """A vector of length 1, or why there is none, for each text of the next chunk.
 
-        Calls `on_wait` every POLL seconds until the response arrives. Raises TransientRpcError, or PermanentRpcError if
-        the response does not belong to the request.
+        Calls `on_wait` every POLL seconds until the response arrives. Raises TransientRpcError, or
+        PermanentRpcError if the response does not belong to the request.
         """
         chunk, texts = self._sent.get()
         call = f"EmbedStream to {self.address}"
@@ -129,7 +129,7 @@ class VectorStream:
 
 
 def check_server(client: EmbeddingClient, model: EmbeddingModel, *, deadline: float) -> None:
-    """Send an empty chunk to find out whether the server serves the model. Raises as VectorStream.receive does."""
+    """Send an empty chunk to test whether the server serves the model. Raises as VectorStream.receive does."""
     with VectorStream(client, model, deadline=deadline) as stream:
         stream.send(0, [])
         stream.receive()

@@ -1,4 +1,4 @@
-"""The console of whoever runs the embedding: models, runs, chunks, dead letters; and each record with its vector."""
+"""Admin pages of models, runs, chunks and dead letters, and the state of the vector of each record."""
 
 from apps.embeddings.admin import chunks, dead_letters, models, records, runs
 

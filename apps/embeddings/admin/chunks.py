@@ -1,4 +1,4 @@
-"""Chunks of runs. A run may have thousands: they have a list of their own, filtered by run."""
+"""Admin pages of chunks. A run may have thousands, so they have a list of their own, filtered by run."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -6,13 +6,15 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, FieldTextFilter
 from unfold.decorators import display
 
-from apps.embeddings.admin.formatting import others
+from apps.embeddings.admin.formatting import nonzero_counts
 from apps.embeddings.models import EmbeddingChunk
 from apps.records.admin import ReadOnlyAdmin
 
 
 @admin.register(EmbeddingChunk)
 class EmbeddingChunkAdmin(ReadOnlyAdmin):
+    """Chunks, read-only."""
+
     list_display = [
         "__str__",
         "wave",
@@ -49,13 +51,14 @@ class EmbeddingChunkAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EmbeddingChunk]:
         chunks: QuerySet[EmbeddingChunk] = super().get_queryset(request)
-        # Megabytes between embedding and writing.
+        # The vectors of a chunk take megabytes until they are written.
         return chunks.defer("row_ids", "embedded_ids", "embedded_hashes", "vectors").select_related("run")
 
     @display(description="Written", header=True)
     def rows_done(self, chunk: EmbeddingChunk) -> list[str]:
+        """Rows written, and how the nonzero_counts ended."""
         counts = {"reused": chunk.rows_reused, "skipped": chunk.rows_skipped, "dead": chunk.rows_dead}
-        return [f"{chunk.rows_written:,}", others(counts)]
+        return [f"{chunk.rows_written:,}", nonzero_counts(counts)]
 
     @display(
         description="State",
@@ -68,4 +71,5 @@ class EmbeddingChunkAdmin(ReadOnlyAdmin):
         },
     )
     def state_badge(self, chunk: EmbeddingChunk) -> tuple[str, str]:
+        """The state with its color."""
         return chunk.state, chunk.get_state_display()

@@ -1,4 +1,4 @@
-"""Figures as the pages show them."""
+"""Numbers, bars and durations as the admin pages show them."""
 
 from datetime import timedelta
 
@@ -19,11 +19,12 @@ STATE_LABELS = {
 
 
 def bar(percent: float, text: str) -> SafeString:
-    """A bar filled to `percent`, and what it means."""
+    """A bar filled to `percent`, with a text."""
     return render_to_string("embeddings/bar.html", {"percent": f"{percent:.1f}", "text": text})
 
 
 def coverage_bar(coverage: Coverage) -> SafeString:
+    """The share of rows with a current vector."""
     parts = [f"{coverage.current:,} of {coverage.rows:,} current"]
     if coverage.pending:
         parts.append(f"{coverage.pending:,} pending")
@@ -33,20 +34,20 @@ def coverage_bar(coverage: Coverage) -> SafeString:
 
 
 def run_bar(run: EmbeddingRun) -> SafeString:
-    """How much of its text a run has embedded."""
+    """The share of its text that a run has embedded."""
     if run.state == EmbeddingRun.State.PLANNED:
-        return bar(0, "not planned out yet")
+        return bar(0, "not planned yet")
     progress = run.progress()
     return bar(progress.percent, f"{progress.embedded:,} of {progress.total:,} rows")
 
 
-def others(counts: dict[str, int]) -> str:
-    """The counts that are not zero, with their names."""
+def nonzero_counts(counts: dict[str, int]) -> str:
+    """The counts other than zero, with their names."""
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def duration_text(duration: timedelta) -> str:
-    """1 h 02 min, 3 min 05 s, or 4.2 s, in one piece."""
+    """A duration such as 1 h 02 min, 3 min 05 s or 4.2 s, without line breaks."""
     seconds = duration.total_seconds()
     if seconds < 60:
         return f"{seconds:.1f}{NBSP}s"
@@ -57,5 +58,6 @@ def duration_text(duration: timedelta) -> str:
 
 
 def rate_text(rows: int, duration: timedelta) -> str:
+    """Rows per second; empty for no duration."""
     seconds = duration.total_seconds()
     return f"{rows / seconds:,.0f}{NBSP}rows/s" if seconds > 0 else ""

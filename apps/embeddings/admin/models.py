@@ -1,4 +1,4 @@
-"""Versions of models: which one answers, and how complete each is."""
+"""Admin pages of model versions."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +19,7 @@ from apps.records.admin import ReadOnlyAdmin
 
 
 def read_coverage(models: Iterable[Any]) -> None:
-    """Gives each model its `coverage` by kind: one statement a kind, since each reads the whole table."""
+    """Set `coverage` of each model, by kind. One statement per kind, since each reads the whole table."""
     rows = list(models)
     by_kind = {kind: coverage_of(rows, kind) for kind in Kind}
     for model in rows:
@@ -27,6 +27,8 @@ def read_coverage(models: Iterable[Any]) -> None:
 
 
 class CoverageChangeList(ChangeList):
+    """A list whose models have their coverage."""
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         models: list[Any] = list(self.result_list)  # type: ignore[has-type]  # set by super()
@@ -36,6 +38,8 @@ class CoverageChangeList(ChangeList):
 
 @admin.register(EmbeddingModel)
 class EmbeddingModelAdmin(ReadOnlyAdmin):
+    """Model versions with the actions activate and roll back."""
+
     list_display = ["name", "revision", "state_badge", "dimensions", "postings", "candidates", "activated_at"]
     fields = [
         ("name", "revision"),
@@ -51,6 +55,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
 
     @action(description="Activate", icon="check", permissions=["operate"])
     def activate(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Let the model answer queries."""
         model = EmbeddingModel.objects.get(pk=object_id)
         try:
             changed = lifecycle.activate(model)
@@ -58,14 +63,15 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
             self.message_user(request, str(error), messages.ERROR)
         else:
             self.message_user(
-                request, f"{model} answers {'from now on' if changed else 'already'}", messages.SUCCESS
+                request, f"{model} answers {'from now on' if changed else 'already'}.", messages.SUCCESS
             )
         return redirect("admin:embeddings_embeddingmodel_change", object_id)
 
-    @action(description="Roll back to the model before", icon="undo", permissions=["operate"])
+    @action(description="Roll back to the former model", icon="undo", permissions=["operate"])
     def rollback(self, request: HttpRequest) -> HttpResponse:
+        """Let the model that answered before answer again."""
         try:
-            self.message_user(request, f"{lifecycle.rollback()} answers again", messages.SUCCESS)
+            self.message_user(request, f"{lifecycle.rollback()} answers again.", messages.SUCCESS)
         except ModelStateError as error:
             self.message_user(request, str(error), messages.ERROR)
         return redirect("admin:embeddings_embeddingmodel_changelist")
@@ -89,12 +95,15 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         },
     )
     def state_badge(self, model: EmbeddingModel) -> tuple[str, str]:
+        """The state with its color."""
         return model.state, model.get_state_display()
 
     @admin.display(description="Postings")
     def postings(self, model: Any) -> SafeString:
+        """Coverage of postings."""
         return coverage_bar(model.coverage[Kind.POSTING])
 
     @admin.display(description="Candidates")
     def candidates(self, model: Any) -> SafeString:
+        """Coverage of candidates."""
         return coverage_bar(model.coverage[Kind.CANDIDATE])

@@ -1,4 +1,4 @@
-"""Postings and candidates with what this app knows of each row: whether its vector is current."""
+"""Admin pages of postings and candidates with the state of their vectors."""
 
 from typing import Any, ClassVar
 
@@ -26,6 +26,8 @@ CURRENT, PENDING, DEAD = "current", "pending", "dead letter"
 
 
 class VectorFilter(DropdownFilter):
+    """A filter by the state of the vector."""
+
     title = "vector"
     parameter_name = "vector"
 
@@ -37,7 +39,7 @@ class VectorFilter(DropdownFilter):
 
 
 class EmbeddedRecordAdmin(RecordAdmin):
-    """Adds the state of the vector that queries use, and has an edited row embedded soon."""
+    """Shows the state of the active model's vector, and has edited rows embedded soon."""
 
     kind: ClassVar[Kind]
     embeddings: ClassVar[Any]  # the model of the kind's vectors
@@ -67,6 +69,7 @@ class EmbeddedRecordAdmin(RecordAdmin):
 
     @display(description="Vector", label={CURRENT: "success", PENDING: "warning", DEAD: "danger"})
     def vector(self, record: Any) -> str:
+        """The state of the vector with its color."""
         return str(record.vector_state)
 
     def after_edit(self, record: Any) -> None:
@@ -76,11 +79,15 @@ class EmbeddedRecordAdmin(RecordAdmin):
 
 @admin.register(Posting)
 class EmbeddedPostingAdmin(EmbeddedRecordAdmin, PostingAdmin):
+    """Postings with the state of their vectors."""
+
     kind = Kind.POSTING
     embeddings = PostingEmbedding
 
 
 @admin.register(Candidate)
 class EmbeddedCandidateAdmin(EmbeddedRecordAdmin, CandidateAdmin):
+    """Candidates with the state of their vectors."""
+
     kind = Kind.CANDIDATE
     embeddings = CandidateEmbedding

@@ -24,8 +24,8 @@ STORAGE = """
         ALTER COLUMN embedded_hashes SET STORAGE EXTERNAL,
         ALTER COLUMN embedded_ids SET STORAGE EXTERNAL
 """
-# Each chunk is updated four times, and its vectors come and go. By default, PostgreSQL would vacuum only when a fifth
-# of the table is dead.
+# Each chunk is updated four times, and its vectors come and go. By default, PostgreSQL would vacuum only
+# when a fifth of the table is dead.
 VACUUM = """
     ALTER TABLE embeddings_embeddingchunk SET (
         autovacuum_vacuum_scale_factor = 0.02, toast.autovacuum_vacuum_scale_factor = 0.02, fillfactor = 70)
@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
                     "windows",
                     models.PositiveSmallIntegerField(
                         default=8,
-                        help_text="Texts are cut after this many model windows; 1 embeds the first window only",
+                        help_text="Texts are cut after this many model windows; 1 embeds only the first",
                     ),
                 ),
                 (
@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
                     "resume_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When the sweeper resumes a paused run; empty: it stays paused until somebody resumes it",
+                        help_text="When the sweeper resumes a paused run; empty: when somebody does",
                         null=True,
                     ),
                 ),
@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                     "pulled_from",
                     models.CharField(
                         blank=True,
-                        help_text="Address of the other embedding server that supplies the vectors; empty: local workers embed",
+                        help_text="Embedding server that supplies the vectors; empty: local workers embed",
                         max_length=200,
                     ),
                 ),
@@ -188,7 +188,7 @@ class Migration(migrations.Migration):
                     "finishes",
                     models.PositiveSmallIntegerField(
                         default=0,
-                        help_text="How often the run was finished: once, and once more after each replay that reopened it",
+                        help_text="How often it was finished: once, and once more after each replay",
                     ),
                 ),
                 (
@@ -253,7 +253,7 @@ class Migration(migrations.Migration):
                     "isolated",
                     models.BooleanField(
                         default=False,
-                        help_text="Encoded in a subprocess, because the chunk has cost workers or its rows were dead letters",
+                        help_text="Encoded in a subprocess: it has cost workers, or its rows were dead letters",
                     ),
                 ),
                 ("lease", models.UUIDField(blank=True, null=True)),

@@ -1,4 +1,4 @@
-"""The ledger of embedding: runs, their chunks, dead letters, and invalidations that caches must acknowledge."""
+"""The ledger of embedding: runs, chunks, dead letters, and invalidations of caches."""
 
 from typing import Any, Self
 
@@ -48,12 +48,12 @@ class EmbeddingRun(models.Model):
     resume_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When the sweeper resumes a paused run; empty: it stays paused until somebody resumes it",
+        help_text="When the sweeper resumes a paused run; empty: when somebody does",
     )
     pulled_from = models.CharField(
         max_length=200,
         blank=True,
-        help_text="Address of the other embedding server that supplies the vectors; empty: local workers embed",
+        help_text="Embedding server that supplies the vectors; empty: local workers embed",
     )
     rows = models.PositiveIntegerField(default=0)
     bytes_total = models.PositiveBigIntegerField(
@@ -66,7 +66,7 @@ class EmbeddingRun(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     finishes = models.PositiveSmallIntegerField(
         default=0,
-        help_text="How often the run was finished: once, and once more after each replay that reopened it",
+        help_text="How often it was finished: once, and once more after each replay",
     )
     indexed_at = models.DateTimeField(
         null=True, blank=True, help_text="When the indexes were checked or built, after the last chunk"
@@ -171,7 +171,7 @@ class EmbeddingChunk(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     isolated = models.BooleanField(
         default=False,
-        help_text="Encoded in a subprocess, because the chunk has cost workers or its rows were dead letters",
+        help_text="Encoded in a subprocess: it has cost workers, or its rows were dead letters",
     )
     lease = models.UUIDField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)

@@ -47,7 +47,7 @@ class EmbeddingModel(models.Model):
     template = models.PositiveSmallIntegerField(default=1, help_text="Version of the text template")
     windows = models.PositiveSmallIntegerField(
         default=8,
-        help_text="Texts are cut after this many model windows; 1 embeds the first window only",
+        help_text="Texts are cut after this many model windows; 1 embeds only the first",
     )
     revision = models.CharField(max_length=120, help_text="Weights, text template and windows in one name")
     dimensions = models.PositiveSmallIntegerField()
@@ -90,9 +90,10 @@ class EmbeddingModel(models.Model):
 class Embedding(models.Model):
     """One vector of one row: current while `content_hash` equals that of the row."""
 
-    # Neither key needs an index of its own: the primary key begins with the row, an index of the subclass with the
-    # model. No foreign key to the model, which would be checked for each vector: chunk_ledger.write_chunk locks the
-    # model once per chunk, and a trigger deletes the vectors of a deleted model.
+    # Neither key needs an index of its own: the primary key begins with the row, an index of the subclass
+    # with the model. No foreign key to the model, which would be checked for each vector:
+    # chunk_ledger.write_chunk locks the model once per chunk, and a trigger deletes the vectors of a deleted
+    # model.
     model = models.ForeignKey(
         EmbeddingModel, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )

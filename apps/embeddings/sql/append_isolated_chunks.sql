@@ -1,13 +1,15 @@
--- Append chunks for these rows to a run that is planned already, in new waves at its end, and count the rows there.
--- The chunks are isolated: their rows were dead letters.
--- Plan: the last chunk by the index on (run, number), one insert for all chunks, the run by primary key.
+-- Append chunks for these rows to a run that is planned already, in new waves at its end, and count the rows
+-- there. The chunks are isolated: their rows were dead letters. Plan: the last chunk by the index on (run,
+-- number), one insert for all chunks, the run by primary key.
 WITH run AS (
     SELECT run.id, run.waves,
-           (SELECT coalesce(max(number) + 1, 0) FROM embeddings_embeddingchunk WHERE run_id = run.id) AS chunks
+           (SELECT coalesce(max(number) + 1, 0)
+            FROM embeddings_embeddingchunk WHERE run_id = run.id) AS chunks
     FROM embeddings_embeddingrun AS run WHERE run.id = %(run)s
 ),
 placed AS (
-    SELECT id, (row_number() OVER (ORDER BY id) - 1) / %(chunk_size)s AS place FROM unnest(%(ids)s::bigint[]) AS id
+    SELECT id, (row_number() OVER (ORDER BY id) - 1) / %(chunk_size)s AS place
+    FROM unnest(%(ids)s::bigint[]) AS id
 ),
 appended AS (
     INSERT INTO embeddings_embeddingchunk

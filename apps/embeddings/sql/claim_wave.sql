@@ -1,6 +1,6 @@
--- Claim the next wave of a running run for this caller, mark its chunks as sent and return its number; no row if enough
--- waves are in flight or none is left. The row lock on the run makes two callers claim one after the other.
--- Plan: the run by primary key, its chunks by the index on (run, wave).
+-- Claim the next wave of a running run for this caller, mark its chunks as sent and return its number; no row
+-- if enough waves are in flight or none is left. The row lock on the run makes two callers claim one after
+-- the other. Plan: the run by primary key, its chunks by the index on (run, wave).
 WITH run AS (
     SELECT id, next_wave FROM embeddings_embeddingrun
     WHERE id = %(run)s AND state = 'running' AND pulled_from = '' AND next_wave < waves FOR UPDATE

@@ -1,5 +1,5 @@
--- Clear the held letters of one kind whose row was edited, deleted or embedded since.
--- Plan: the partial index of held letters, then one index lookup in the records and one in the vectors per letter.
+-- Clear the held letters of one kind whose row was edited, deleted or embedded since. Plan: the partial index
+-- of held letters, then one index lookup in the records and one in the vectors per letter.
 UPDATE embeddings_deadletter AS letter SET state = 'cleared', updated_at = now()
 WHERE letter.state IN ('open', 'discarded') AND letter.kind = %(kind)s AND NOT EXISTS (
     SELECT FROM {record} AS record

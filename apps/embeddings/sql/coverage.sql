@@ -1,6 +1,6 @@
--- Count for each model all rows of one kind, those with a current vector, and those without one that a dead letter
--- holds back. `models` selects the ids of the models.
--- Plan: the rows are read once for each model, from indexes that contain the content hash.
+-- Count for each model all rows of one kind, those with a current vector, and those without one that a dead
+-- letter holds back. `models` selects the ids of the models. Plan: the rows are read once for each model,
+-- from indexes that contain the content hash.
 WITH held AS (
     SELECT DISTINCT model_id, row_id, content_hash FROM embeddings_deadletter
     WHERE kind = %(kind)s AND state IN ('open', 'discarded')

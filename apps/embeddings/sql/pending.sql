@@ -1,5 +1,6 @@
--- Ids of the rows of one kind that a model has no current vector of and that no dead letter holds. Two anti-joins:
--- of the many rows that are current, they read only indexes (the content hash of record and vector stands in them).
+-- Ids of the rows of one kind that a model has no current vector of and that no dead letter holds. Two
+-- anti-joins: of the many rows that are current, they read only indexes (the content hash of record and
+-- vector stands in them).
 SELECT record.id FROM {record} AS record
 WHERE NOT EXISTS (
     SELECT FROM {embedding} AS embedding

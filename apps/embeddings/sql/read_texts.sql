@@ -1,6 +1,6 @@
--- The rows of a chunk that are there and have no current vector: id, content hash and the parts of the text, from one
--- snapshot, and whether another row with the same text has a vector already.
--- Plan: one index lookup per row in the records and in the vectors, and one in the index on (model, content hash).
+-- The rows of a chunk that are there and have no current vector: id, content hash and the parts of the text,
+-- from one snapshot, and whether another row with the same text has a vector already. Plan: one index lookup
+-- per row in the records and in the vectors, and one in the index on (model, content hash).
 SELECT record.id, record.content_hash, {title}, skills_text, {body},
        EXISTS (SELECT FROM {embedding} AS twin
                WHERE twin.model_id = %(model)s AND twin.content_hash = record.content_hash)

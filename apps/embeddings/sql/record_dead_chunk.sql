@@ -1,6 +1,6 @@
--- Open a dead letter for each row of a chunk that is there and has no current vector. An open letter about an earlier
--- content of the row is replaced.
--- Plan: one index lookup in the records and one in the vectors per row.
+-- Open a dead letter for each row of a chunk that is there and has no current vector. An open letter about an
+-- earlier content of the row is replaced. Plan: one index lookup in the records and one in the vectors per
+-- row.
 INSERT INTO embeddings_deadletter (kind, row_id, model_id, run_id, chunk_id, content_hash, step, error,
                                    traceback, attempts, state, created_at, updated_at)
 SELECT %(kind)s, record.id, %(model)s, %(run)s, %(chunk)s, record.content_hash, 'chunk', %(error)s,

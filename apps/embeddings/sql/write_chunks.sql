@@ -1,8 +1,8 @@
--- Write the chunks of a run and return their rows, bytes and waves. The rows are sorted by length, the longest first,
--- and numbered in that order; each chunk takes the rows up to a number of rows and of bytes. Duplicates are placed with
--- their first occurrence, so that they share a chunk (up to one chunk's worth of rows).
--- Plan: the pending ids from indexes, then one join to the records and three sorts of what is pending, in memory or on
--- disk; octet_length reads no TOASTed text.
+-- Write the chunks of a run and return their rows, bytes and waves. The rows are sorted by length, the
+-- longest first, and numbered in that order; each chunk takes the rows up to a number of rows and of bytes.
+-- Duplicates are placed with their first occurrence, so that they share a chunk (up to one chunk's worth of
+-- rows). Plan: the pending ids from indexes, then one join to the records and three sorts of what is pending,
+-- in memory or on disk; octet_length reads no TOASTed text.
 WITH missing AS MATERIALIZED ({pending}),
 pending AS (
     SELECT id, record.content_hash, least({text_bytes}, %(max_text_bytes)s) AS bytes

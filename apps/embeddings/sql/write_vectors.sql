@@ -1,7 +1,7 @@
--- Move vectors of a chunk from the ledger to the vectors of its kind, for the row ids from `first` to `last`. A row
--- gets its vector only if its content still is what was embedded. FOR KEY SHARE keeps a row from being deleted until
--- the foreign key of its vector is stored. The order by key keeps two writers from waiting for each other.
--- Plan: the chunk by primary key, then one index lookup per row and one upsert per vector.
+-- Move vectors of a chunk from the ledger to the vectors of its kind, for the row ids from `first` to `last`.
+-- A row gets its vector only if its content still is what was embedded. FOR KEY SHARE keeps a row from being
+-- deleted until the foreign key of its vector is stored. The order by key keeps two writers from waiting for
+-- each other. Plan: the chunk by primary key, then one index lookup per row and one upsert per vector.
 INSERT INTO {embedding} AS target ({key}, model_id, content_hash, vector)
 SELECT embedded.id, %(model)s, embedded.hash, embedded.vector
 FROM embeddings_embeddingchunk AS chunk,

@@ -89,7 +89,7 @@ def test_a_run_that_nobody_pulls_any_more_is_paused_until_somebody_goes_on(
     run.refresh_from_db()
     assert run.state == EmbeddingRun.State.PAUSED
     assert run.paused_because == (
-        f"the pull from {client.address} has ended: pull again, or resume to embed with the workers here"
+        f"The pull from {client.address} ended early: pull again, or resume with the local workers."
     )
     # Pulled again it is left alone, also when all is answered and waits to be written.
     pull_run(run, client, on_chunk=recover)
@@ -149,14 +149,14 @@ def test_two_pulls_of_one_run_do_not_mix(model: EmbeddingModel, client: Embeddin
         thread.join(20)
 
     pull_run(run, client, on_chunk=at_once)
-    assert refused == [f"another pull of {run} is under way"]
+    assert refused == [f"Cannot pull {run}: another process pulls it."]
     assert states(run) == ["embedded"]
 
 
 def test_a_server_that_stays_away_pauses_the_run_and_costs_no_attempt(
     model: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulling, "ATTEMPTS", 2)
+    monkeypatch.setattr(pulling, "MAX_FAILURES", 2)
     make_postings(10)
     run = planned_run(model)
     gone: EmbeddingClient = Client("127.0.0.1:1", embedding_pb2_grpc.EmbeddingServiceStub)
@@ -187,7 +187,7 @@ def test_a_run_that_somebody_pauses_is_left_to_them(model: EmbeddingModel, clien
     def pause() -> None:
         runs.pause_run(run.pk, reason="by hand")
 
-    with pytest.raises(PullError, match="was paused, or taken over, by somebody else"):
+    with pytest.raises(PullError, match="was paused or taken over by somebody else"):
         pull_run(run, client, on_chunk=pause)
     run.refresh_from_db()
     assert (run.state, run.paused_because) == ("paused", "by hand")

@@ -41,12 +41,14 @@ class Command(BaseCommand):
             [
                 "worker",
                 f"--queues={options_of_role['queues']}",
-                # Threads, since CUDA does not survive a fork and each forked child would hold a copy of the model.
+                # Threads, since CUDA does not survive a fork and each forked child would hold a copy of the
+                # model.
                 "--pool=threads",
                 f"--concurrency={concurrency}",
                 f"--hostname={name}@%h",
                 f"--loglevel={options['log_level']}",
-                # Workers share the ledger and need no messages between them. Flower needs only the heartbeats.
+                # Workers share the ledger and need no messages between them. Flower needs only the
+                # heartbeats.
                 "--without-mingle",
                 "--without-gossip",
             ]
@@ -61,8 +63,9 @@ def _free_former_leases(sender: Any, **_: Any) -> None:
 
 
 def _embed() -> dict[str, Any]:
-    # Torch on a CPU prepares each multiplication for its very shape and keeps a thousand of them. Batches of documents
-    # hardly ever have the shape of an earlier one: kept, they are memory that grows for hours and gains nothing.
+    # Torch on a CPU prepares each multiplication for its very shape and keeps a thousand of them. Batches of
+    # documents hardly ever have the shape of an earlier one: kept, they are memory that grows for hours and
+    # gains nothing.
     for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(cache, "64")
     from workers.encoding.loaded import hardware

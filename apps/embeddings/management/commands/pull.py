@@ -1,4 +1,4 @@
-"""Taking vectors from an embedding server elsewhere, for teams that embed there."""
+"""The command that pulls vectors from another embedding server."""
 
 import sys
 import time
@@ -19,19 +19,21 @@ from apps.rpc.client import Client
 from apps.rpc.errors import RpcError
 from proto import embedding_pb2_grpc
 
-SILENCE = 30  # seconds without progress before the person is told what to look at
+SILENCE = 30  # seconds without progress until a warning
 
 
 class Command(BaseCommand):
     help = (
-        "Takes the vectors of what is pending from an embedding server elsewhere, in place of the embed workers here. "
-        "It must serve the same model version. Run it again to go on where it was interrupted; `embed` goes on with "
-        "the workers here."
+        "Pull the vectors of pending rows from another embedding server, instead of embedding with the local "
+        "workers. The server must serve the same model version. An interrupted pull continues when it is started "
+        "again, or with the local workers by `embed --resume`."
     )
     requires_system_checks = ()  # they load all that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("address", help="host:port of the other server; PULL_TOKEN is the token it wants")
+        parser.add_argument(
+            "address", help="host:port of the other server; PULL_TOKEN holds the token for it"
+        )
         parser.add_argument("--kind", choices=Kind.values, action="append", help="default: both")
         parser.add_argument(
             "--model", metavar="NAME[@REVISION]", help="default: the active one, else the newest"
@@ -39,7 +41,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, address: str, kind: list[str] | None, **options: Any) -> None:
         if not is_address(address):
-            raise CommandError(f"address {address!r}: host:port is needed, such as embedding.example:50051")
+            raise CommandError(
+                f"address {address!r} is not of the form host:port, such as embedding.example:50051"
+            )
         model = self._model(options["model"])
         client: EmbeddingClient = Client(address, embedding_pb2_grpc.EmbeddingServiceStub)
         try:
@@ -50,7 +54,7 @@ class Command(BaseCommand):
         finally:
             client.close()
         if failed:
-            raise CommandError(f"{failed:,} rows have no current vector; see the dead letters")
+            raise CommandError(f"{failed:,} rows have no current vector. See the dead letters.")
 
     def _model(self, name: str | None) -> EmbeddingModel:
         filled = EmbeddingModel.objects.filled()
@@ -59,25 +63,25 @@ class Command(BaseCommand):
         wanted, _, revision = name.partition("@")
         found = filled.filter(name=wanted, **({"revision": revision} if revision else {})).first()
         if found is None:
-            known = ", ".join(str(each) for each in filled) or "none yet"
-            raise CommandError(f"--model {name}: no such model is kept current; there are: {known}")
+            known = ", ".join(str(each) for each in filled) or "none"
+            raise CommandError(f"--model {name}: no such model is filled or active. Models: {known}.")
         return found
 
     def _pull(self, kind: str, model: EmbeddingModel, client: EmbeddingClient) -> int:
-        """Pulls what is pending of a kind; returns the number of rows that have no vector after it."""
+        """Pull the vectors of a kind; returns the number of rows that have none afterwards."""
         run = EmbeddingRun.objects.unfinished().filter(kind=kind, model=model).first()
         if run is None and planning.has_pending(kind, model):
             run, _ = runs.request_run(kind, model, reason=f"pull from {client.address}")
         if run is None:
-            self.stdout.write(f"{Kind(kind).label}: nothing is pending")
+            self.stdout.write(f"{Kind(kind).label}: nothing is pending.")
             return 0
         started, progress = time.monotonic(), Progress(run)
         pull_run(run, client, on_chunk=progress.show)
         self._wait_for_writer(run, progress)
         done = run.progress()
         self.stdout.write(
-            f"{run}: {run.get_state_display().lower()}: {done.written:,} rows written, {done.dead:,} dead letters, "
-            f"{done.skipped:,} edited or deleted meanwhile in {time.monotonic() - started:,.1f} s"
+            f"{run}: {run.get_state_display().lower()}: {done.written:,} rows written, "
+            f"{done.dead:,} dead letters, {done.skipped:,} edited or deleted in the meantime in {time.monotonic() - started:,.1f} s"
         )
         return done.dead + done.failed
 
@@ -89,7 +93,8 @@ class Command(BaseCommand):
             if time.monotonic() > patience:
                 patience = float("inf")
                 self.stderr.write(
-                    f"{run}: all is pulled, but not all written and told to the caches: do a write worker and the sidecar run?"
+                    f"{run} is pulled, but not written or not invalidated. "
+                    "Check that a write worker and the sidecar run."
                 )
             time.sleep(POLL)
             progress.show()
@@ -98,7 +103,7 @@ class Command(BaseCommand):
 
 
 class Progress:
-    """A bar on a terminal, nothing in a log."""
+    """A progress bar, only on a terminal."""
 
     def __init__(self, run: EmbeddingRun) -> None:
         self._run = run
@@ -107,6 +112,7 @@ class Progress:
         )
 
     def show(self) -> None:
+        """Update the bar from the ledger."""
         if self._bar.disable:
             return
         done = self._run.progress()
@@ -114,4 +120,5 @@ class Progress:
         self._bar.update(done.embedded - self._bar.n)
 
     def close(self) -> None:
+        """Remove the bar."""
         self._bar.close()
