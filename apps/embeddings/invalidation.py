@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def defer_to_open_run(kind: str) -> bool:
-    """Let the open run over `kind` invalidate for other changes, too, at its end; returns whether one is open.
+    """Let the open run over `kind` invalidate for other changes, too; returns whether one is open.
 
     A paused run does not count, since nobody knows when it ends.
     """

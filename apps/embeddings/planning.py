@@ -77,7 +77,7 @@ def _parameters(kind: str, model: EmbeddingModel) -> dict[str, str | int]:
 
 
 def claim_waves(run_id: int, *, now: datetime | None = None) -> list[int]:
-    """Claim the waves to send now, so that enough are in flight; returns their numbers. One caller gets each."""
+    """Claim the waves to send, so that enough are in flight; returns their numbers. One caller gets each."""
     claimed: list[int] = []
     with connection.cursor() as cursor:
         while True:

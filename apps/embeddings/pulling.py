@@ -101,7 +101,7 @@ def pause_abandoned() -> int:
         cursor.execute(
             """
             UPDATE embeddings_embeddingrun AS run SET state = 'paused', resume_at = NULL, paused_because =
-                'The pull from ' || pulled_from || ' ended early: pull again, or resume with the local workers.'
+                'The pull from ' || pulled_from || ' ended early. Pull again, or resume with local workers.'
             WHERE state = 'running' AND pulled_from <> '' AND EXISTS (
                 SELECT FROM embeddings_embeddingchunk
                 WHERE run_id = run.id AND state IN ('planned', 'leased'))
@@ -241,7 +241,7 @@ class _Pull:
             hints.write_soon(self._run.pk, chunk.wave)
 
     def _back_off(self, error: TransientRpcError) -> None:
-        """Wait before the next stream, with exponential backoff and full jitter. Raises PullError at the end."""
+        """Wait before the next stream: exponential backoff with full jitter. Raises PullError at the end."""
         self._failures += 1
         if self._failures >= MAX_FAILURES:
             raise PullError(f"{MAX_FAILURES} attempts failed in a row, the last with {error}") from error

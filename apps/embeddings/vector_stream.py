@@ -129,7 +129,7 @@ class VectorStream:
 
 
 def check_server(client: EmbeddingClient, model: EmbeddingModel, *, deadline: float) -> None:
-    """Send an empty chunk to test whether the server serves the model. Raises as VectorStream.receive does."""
+    """Send an empty chunk to test whether the server serves the model. Raises as `receive` does."""
     with VectorStream(client, model, deadline=deadline) as stream:
         stream.send(0, [])
         stream.receive()

@@ -253,7 +253,7 @@ class Migration(migrations.Migration):
                     "isolated",
                     models.BooleanField(
                         default=False,
-                        help_text="Encoded in a subprocess: it has cost workers, or its rows were dead letters",
+                        help_text="Encoded in a subprocess: it cost workers, or its rows were dead letters",
                     ),
                 ),
                 ("lease", models.UUIDField(blank=True, null=True)),

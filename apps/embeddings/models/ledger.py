@@ -171,7 +171,7 @@ class EmbeddingChunk(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     isolated = models.BooleanField(
         default=False,
-        help_text="Encoded in a subprocess: it has cost workers, or its rows were dead letters",
+        help_text="Encoded in a subprocess: it cost workers, or its rows were dead letters",
     )
     lease = models.UUIDField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)

@@ -89,7 +89,7 @@ def test_a_run_that_nobody_pulls_any_more_is_paused_until_somebody_goes_on(
     run.refresh_from_db()
     assert run.state == EmbeddingRun.State.PAUSED
     assert run.paused_because == (
-        f"The pull from {client.address} ended early: pull again, or resume with the local workers."
+        f"The pull from {client.address} ended early. Pull again, or resume with local workers."
     )
     # Pulled again it is left alone, also when all is answered and waits to be written.
     pull_run(run, client, on_chunk=recover)

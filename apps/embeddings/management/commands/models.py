@@ -59,7 +59,8 @@ class Command(BaseCommand):
                 index = "index built" if index_exists(model, kind) else "no index yet"
                 self.stdout.write(
                     f"    {kind + 's:':12} {counts.current:,} of {counts.rows:,} rows "
-                    f"({counts.percent:.1f} %), {counts.pending:,} pending, {counts.dead:,} dead letters, {index}"
+                    f"({counts.percent:.1f} %), {counts.pending:,} pending, "
+                    f"{counts.dead:,} dead letters, {index}"
                 )
 
     def _add(self, options: dict[str, Any]) -> None:
@@ -92,8 +93,8 @@ class Command(BaseCommand):
                     self.stdout.write(f"Built its index over {kind}s.")
         if lifecycle.activate(model, force=options["force"]):
             self.stdout.write(
-                f"{model} answers from now on. Undo that with `models rollback`, or delete the former model with "
-                "`models retire`."
+                f"{model} answers from now on. Undo that with `models rollback`, or delete the former "
+                "model with `models retire`."
             )
         else:
             self.stdout.write(f"{model} answers already.")

@@ -25,8 +25,8 @@ SILENCE = 30  # seconds without progress until a warning
 class Command(BaseCommand):
     help = (
         "Pull the vectors of pending rows from another embedding server, instead of embedding with the local "
-        "workers. The server must serve the same model version. An interrupted pull continues when it is started "
-        "again, or with the local workers by `embed --resume`."
+        "workers. The server must serve the same model version. An interrupted pull continues when it "
+        "is started again, or with the local workers by `embed --resume`."
     )
     requires_system_checks = ()  # they load all that serves HTTP
 
@@ -81,7 +81,8 @@ class Command(BaseCommand):
         done = run.progress()
         self.stdout.write(
             f"{run}: {run.get_state_display().lower()}: {done.written:,} rows written, "
-            f"{done.dead:,} dead letters, {done.skipped:,} edited or deleted in the meantime in {time.monotonic() - started:,.1f} s"
+            f"{done.dead:,} dead letters, {done.skipped:,} edited or deleted in the meantime "
+            f"in {time.monotonic() - started:,.1f} s"
         )
         return done.dead + done.failed
 
