@@ -17,9 +17,9 @@ class Command(migrate.Command):
         if unknown:
             raise CommandError(
                 "Cannot migrate this database: some of its migrations are not in this version of jobrec "
-                f"({', '.join(unknown[:3])} …). A development version before 0.1.0 made it, or a later one. Use "
-                "that version, or import your files into a new database: set another DATABASE_URL, or move the "
-                "folder .data away if you use `make run`."
+                f"({', '.join(unknown[:3])} …). A development version before 0.1.0 made it, or a later "
+                "version. Use that version, or import your files into a new database: set another "
+                "DATABASE_URL, or move the folder .data away if you use `make run`."
             )
         super().handle(*args, **options)
 
