@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from apps.api.enums import FORM_ENUMS, enum_value
 from apps.api.errors import bad_field, bad_input
 from apps.records.inputs import RecordInput
-from apps.skills.services import NAME_LENGTH
+from apps.skills.services import MAX_NAME_LENGTH
 
 MAX_NAMES = 200  # in one argument
 
@@ -83,7 +83,7 @@ def checked_names(names: Sequence[str] | None, *, argument: str, max_names: int 
             bound=max_names,
         )
     checked = (
-        checked_text(name, argument=f"{argument}[{index}]", max_characters=NAME_LENGTH)
+        checked_text(name, argument=f"{argument}[{index}]", max_characters=MAX_NAME_LENGTH)
         for index, name in enumerate(given)
     )
     return [name for name in checked if name]

@@ -1,4 +1,4 @@
-"""Candidates: personal data. The page is registered by apps.embeddings, which adds each row's vector."""
+"""Admin pages of candidates. apps.embeddings registers them and adds vectors."""
 
 from typing import Any
 
@@ -17,10 +17,14 @@ from apps.records.admin_filters import SourceFilter
 
 
 class CandidateForm(RecordForm):
+    """The form of a candidate."""
+
     input_class = CandidateInput
 
 
 class CandidateSkillInline(TabularInline):
+    """The skills on the page of a candidate."""
+
     model = CandidateSkill
     autocomplete_fields = ["skill"]
     fields = ["skill", "origin"]
@@ -34,7 +38,7 @@ class CandidateSkillInline(TabularInline):
 
 
 class CandidateAdmin(RecordAdmin):
-    """The list holds no more of a person than it takes to find the row; the résumé is on the page alone."""
+    """Pages of candidates. The list shows no more personal data than it takes to find a row."""
 
     form = CandidateForm
     namespace = "candidates"
@@ -48,13 +52,13 @@ class CandidateAdmin(RecordAdmin):
         SourceFilter,
     ]
     search_fields = ["headline", "external_id__exact"]
-    search_help_text = "Words of the headline, or the whole external id"
+    search_help_text = "Part of the headline, or the whole external id"
     sortable_by: list[str] = []
     fieldsets = [
         (None, {"fields": ["headline", "looking_for", "resume"]}),
         ("Place", {"fields": [("city", "region", "country"), "remote"]}),
         ("Experience", {"fields": [("experience_years", "english_level"), "language"]}),
-        ("Salary expected", {"fields": ["salary_min", ("salary_currency", "salary_period")]}),
+        ("Expected salary", {"fields": ["salary_min", ("salary_currency", "salary_period")]}),
         ("Origin", {"fields": [("source", "external_id"), "user", ("created_at", "updated_at")]}),
     ]
 
@@ -70,4 +74,5 @@ class CandidateAdmin(RecordAdmin):
 
     @admin.display(description="Skills")
     def skill_count(self, candidate: Any) -> int:
+        """Return how many skills the candidate has."""
         return int(candidate.skills_counted)

@@ -1,4 +1,4 @@
-"""Filters over candidates, for GraphQL and commands alike."""
+"""Filters over candidates, for GraphQL and commands."""
 
 import django_filters as filters
 from django.db.models import Q, QuerySet
@@ -9,10 +9,10 @@ from apps.records.models import EnglishLevel
 
 
 class CandidateFilterSet(RecordFilterSet):
-    """Candidates who have at least what is asked for."""
+    """Keep candidates with at least the given experience, English and skills."""
 
     experience_years = filters.NumberFilter(
-        "experience_years", "gte", help_text="At least so many years of experience"
+        "experience_years", "gte", help_text="At least this many years of experience"
     )
     english_level = filters.TypedChoiceFilter(
         field_name="english_level",
@@ -24,7 +24,7 @@ class CandidateFilterSet(RecordFilterSet):
     salary_max = filters.NumberFilter(
         method="expects_at_most",
         min_value=0,
-        help_text="Expects at most so much a year in `salaryCurrency`, or says nothing about it",
+        help_text="Expects at most this much a year in `salaryCurrency`, or states no salary",
     )
 
     class Meta:
@@ -34,6 +34,7 @@ class CandidateFilterSet(RecordFilterSet):
     def expects_at_most(
         self, candidates: QuerySet[Candidate], name: str, value: float
     ) -> QuerySet[Candidate]:
+        """Keep candidates who expect at most `value` a year, or state no salary."""
         return candidates.filter(
             Q(salary_per_year__lte=value, salary_currency=self.currency()) | Q(salary_per_year=None)
         )

@@ -1,3 +1,5 @@
+"""The validated input of a candidate."""
+
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -8,7 +10,7 @@ from apps.records.inputs import RecordInput, Text, clean
 
 
 class CandidateInput(RecordInput):
-    """A candidate as an import or a program writes it. `salary_min` is what is expected."""
+    """A candidate, as an import, GraphQL or the admin passes it. `salary_min` is the expected salary."""
 
     text_fields: ClassVar[tuple[str, ...]] = ("headline", "looking_for", "resume")
 
@@ -17,7 +19,7 @@ class CandidateInput(RecordInput):
     looking_for: Text = ""
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _is_not_empty(self) -> Self:
         if not (self.headline or self.resume or self.looking_for or self.skills):
             raise PydanticCustomError(
                 NAMES_FIELDS, "empty: a candidate needs a headline, a resume, `looking_for` or skills"

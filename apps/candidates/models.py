@@ -1,3 +1,5 @@
+"""Tables of candidates and their skills."""
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F
@@ -7,7 +9,7 @@ from apps.skills.models import Skill, SkillUse
 
 
 class Candidate(Record):
-    """`salary_min` is what the candidate expects; `remote` says that remote work is wanted."""
+    """A person who seeks a job. `salary_min` is the expected salary; `remote` means wanting remote work."""
 
     headline = models.CharField(max_length=500, blank=True)
     resume = models.TextField("résumé", blank=True, default="", help_text="Markdown")
@@ -53,11 +55,13 @@ class Candidate(Record):
 
 
 class CandidateSkill(SkillUse):
+    """A skill of a candidate."""
+
     candidate = models.ForeignKey(
         Candidate,
         on_delete=models.CASCADE,
         related_name="skill_uses",
-        db_index=False,  # the unique constraint's index begins with it
+        db_index=False,  # the index of the unique constraint begins with this column
         db_constraint=False,
     )
 

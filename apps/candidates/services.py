@@ -1,4 +1,4 @@
-"""Writing candidates."""
+"""Write candidates."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from apps.caching.services import invalidate_on_commit
 from apps.candidates.inputs import CandidateInput
 from apps.candidates.models import Candidate, CandidateSkill
 from apps.records.services import rows_with_skills, sync_found_skills
-from apps.records.upsert import RecordTable, Upserted
+from apps.records.upsert import RecordTable, UpsertResult
 from apps.skills.finder import SkillFinder
 
 COLUMNS = [name for name in CandidateInput.model_fields if name != "skills"]
@@ -20,11 +20,11 @@ def upsert_candidates(
     *,
     found: Sequence[list[int]] | None = None,
     finder: SkillFinder | None = None,
-) -> Upserted:
-    """Writes candidates by source and external id, whole rows, in one transaction; equal rows are not touched.
+) -> UpsertResult:
+    """Insert or replace candidates by source and external id in one transaction; do not touch equal rows.
 
-    Unlisted skills are created as needed, skills named in the text are found. The caches that show candidates are
-    invalidated after the commit. No key may occur twice in `inputs`.
+    Creates unlisted skills as needed. `found` and `finder` are those of `rows_with_skills`. Invalidates the
+    cached candidates after the commit. No two inputs may have the same key.
     """
     with transaction.atomic():
         upserted = TABLE.upsert(rows_with_skills(inputs, found=found, finder=finder))
@@ -34,7 +34,7 @@ def upsert_candidates(
 
 
 def after_edit(candidate: Candidate) -> None:
-    """What follows an edit by hand: skills named in the text are found, and the caches hear of it after the commit."""
+    """Find the skills of a candidate edited by hand; invalidate the cached candidate after the commit."""
     text = "\n".join(getattr(candidate, name) for name in CandidateInput.text_fields)
     sync_found_skills(candidate, candidate.skill_uses, text=text)
     invalidate_on_commit(["candidates"], [candidate.pk])

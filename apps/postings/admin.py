@@ -1,4 +1,4 @@
-"""Postings and companies. The page of postings is registered by apps.embeddings, which adds each row's vector."""
+"""Admin pages of postings and companies. apps.embeddings registers the one of postings and adds vectors."""
 
 from typing import Any
 
@@ -20,10 +20,14 @@ from apps.records.admin_filters import IndexedValuesFilter, SourceFilter
 
 
 class PostingForm(RecordForm):
+    """The form of a posting."""
+
     input_class = PostingInput
 
 
 class PostingSkillInline(TabularInline):
+    """The skills on the page of a posting."""
+
     model = PostingSkill
     autocomplete_fields = ["skill"]
     fields = ["skill", "origin"]
@@ -37,12 +41,16 @@ class PostingSkillInline(TabularInline):
 
 
 class JobFamilyFilter(IndexedValuesFilter):
+    """Filter by job family."""
+
     title = "job family"
     parameter_name = "job_family"
     any_case = True
 
 
 class PostingAdmin(RecordAdmin):
+    """Pages of postings."""
+
     form = PostingForm
     namespace = "postings"
     deferred = ("description", "skills_text")
@@ -59,8 +67,8 @@ class PostingAdmin(RecordAdmin):
         ("published_at", RangeDateFilter),
     ]
     search_fields = ["title", "company__name", "external_id__exact"]
-    search_help_text = "Words of the title or the company, or the whole external id"
-    # Of the index `posting_newest_first`; sorting by another column would read the whole table.
+    search_help_text = "Part of the title or company, or the whole external id"
+    # The order of the index `posting_newest_first`; sorting by another column would read the whole table.
     ordering = [F("published_at").desc(nulls_last=True), "-id"]
     sortable_by = ["published_at"]
     actions = ["open_selected", "close_selected"]
@@ -68,7 +76,7 @@ class PostingAdmin(RecordAdmin):
         (None, {"fields": [("title", "company"), "description"]}),
         ("Terms", {"fields": [("employment_type", "job_family"), "status", "published_at", "closes_at"]}),
         ("Place", {"fields": [("city", "region", "country"), "remote"]}),
-        ("Asked for", {"fields": [("experience_years", "english_level"), "language"]}),
+        ("Required", {"fields": [("experience_years", "english_level"), "language"]}),
         ("Salary", {"fields": [("salary_min", "salary_max"), ("salary_currency", "salary_period")]}),
         ("Origin", {"fields": [("source", "external_id"), ("created_at", "updated_at")]}),
     ]
@@ -82,16 +90,19 @@ class PostingAdmin(RecordAdmin):
         label={Posting.Status.OPEN: "success", Posting.Status.CLOSED: "default", "past": "warning"},
     )
     def status_badge(self, posting: Posting) -> tuple[str, str]:
+        """Return the color key and the label of the status."""
         if posting.status == Posting.Status.OPEN and not posting.is_open:
             return "past", "Past its closing date"
         return posting.status, posting.get_status_display()
 
     @admin.action(description="Open the selected postings", permissions=["change"])
     def open_selected(self, request: HttpRequest, queryset: QuerySet[Posting]) -> None:
+        """Open the selected postings."""
         self._set_status(request, queryset, Posting.Status.OPEN)
 
     @admin.action(description="Close the selected postings", permissions=["change"])
     def close_selected(self, request: HttpRequest, queryset: QuerySet[Posting]) -> None:
+        """Close the selected postings."""
         self._set_status(request, queryset, Posting.Status.CLOSED)
 
     def _set_status(self, request: HttpRequest, queryset: QuerySet[Posting], status: Posting.Status) -> None:
@@ -111,6 +122,8 @@ class PostingAdmin(RecordAdmin):
 
 @admin.register(Company)
 class CompanyAdmin(ModelAdmin):
+    """Pages of companies."""
+
     list_display = ["name", "posting_count"]
     search_fields = ["name"]
     list_per_page = 50
@@ -125,15 +138,16 @@ class CompanyAdmin(ModelAdmin):
 
     @admin.display(description="Postings")
     def posting_count(self, company: Any) -> int:
+        """Return how many postings the company has."""
         return int(company.postings_counted)
 
     def save_model(self, request: HttpRequest, obj: Company, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if change:
-            invalidate_on_commit(["postings"])  # they show its name
+            invalidate_on_commit(["postings"])  # cached postings show the name
 
     def has_delete_permission(self, request: HttpRequest, obj: Company | None = None) -> bool:
-        """Of companies without postings, one by one: the page that confirms it would list every posting."""
+        """Allow deleting a company without postings from its own page."""
         if obj is None or obj.postings.exists():
             return False
         return bool(super().has_delete_permission(request, obj))

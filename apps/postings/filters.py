@@ -1,4 +1,4 @@
-"""Filters over postings, for GraphQL and commands alike."""
+"""Filters over postings, for GraphQL and commands."""
 
 import django_filters as filters
 from django.db.models import Q, QuerySet
@@ -9,7 +9,7 @@ from apps.records.models import EnglishLevel
 
 
 class PostingFilterSet(RecordFilterSet):
-    """Postings a person with these properties could take."""
+    """Keep postings that a person with these properties could take."""
 
     company = filters.CharFilter(
         method=in_any_case("company__name"), help_text="Name of the company, in any case"
@@ -17,16 +17,16 @@ class PostingFilterSet(RecordFilterSet):
     job_family = filters.CharFilter(method=in_any_case("job_family"), help_text="Job family, in any case")
     employment_type = filters.ChoiceFilter(choices=EmploymentType.choices, help_text="Employment type")
     experience_years = filters.NumberFilter(
-        method="asks_at_most", help_text="Asks for at most so many years of experience, or for none"
+        method="requires_at_most", help_text="Requires at most this many years of experience, or none"
     )
     english_level = filters.TypedChoiceFilter(
         choices=EnglishLevel.choices,
         coerce=int,
-        method="asks_at_most",
-        help_text="Asks for at most this level of English, or for none",
+        method="requires_at_most",
+        help_text="Requires at most this level of English, or none",
     )
     salary_min = filters.NumberFilter(
-        method="pays_at_least", min_value=0, help_text="Pays at least so much a year, in `salaryCurrency`"
+        method="pays_at_least", min_value=0, help_text="Pays at least this much a year, in `salaryCurrency`"
     )
     published_since = filters.IsoDateTimeFilter(
         "published_at", "gte", help_text="Published at this time or later"
@@ -37,11 +37,14 @@ class PostingFilterSet(RecordFilterSet):
         model = Posting
         fields: list[str] = []
 
-    def asks_at_most(self, postings: QuerySet[Posting], name: str, value: float) -> QuerySet[Posting]:
+    def requires_at_most(self, postings: QuerySet[Posting], name: str, value: float) -> QuerySet[Posting]:
+        """Keep postings that require at most `value`, or nothing."""
         return postings.filter(Q(**{f"{name}__lte": value}) | Q(**{name: None}))
 
     def pays_at_least(self, postings: QuerySet[Posting], name: str, value: float) -> QuerySet[Posting]:
+        """Keep postings that pay at least `value` a year."""
         return postings.filter(salary_per_year__gte=value, salary_currency=self.currency())
 
     def is_open(self, postings: PostingQuerySet, name: str, value: bool) -> QuerySet[Posting]:
+        """Keep open postings, or all."""
         return postings.open() if value else postings

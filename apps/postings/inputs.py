@@ -1,3 +1,5 @@
+"""The validated input of a posting."""
+
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
@@ -10,7 +12,7 @@ from apps.records.inputs import Moment, Money, Name, RecordInput, Text, clean
 
 
 class PostingInput(RecordInput):
-    """A posting as an import or a program writes it."""
+    """A posting, as an import, GraphQL or the admin passes it."""
 
     text_fields: ClassVar[tuple[str, ...]] = ("title", "description")
 
@@ -26,11 +28,11 @@ class PostingInput(RecordInput):
 
     @field_validator("salary_max")
     @classmethod
-    def _salary_is_a_range(cls, most: Decimal | None, info: ValidationInfo) -> Decimal | None:
-        least = info.data.get("salary_min")
-        if least is not None and most is not None and most < least:
+    def _salary_is_a_range(cls, maximum: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        minimum = info.data.get("salary_min")
+        if minimum is not None and maximum is not None and maximum < minimum:
             raise PydanticCustomError(
                 NAMES_FIELDS,
-                f"`salary_max` {most.normalize():f} is less than `salary_min` {least.normalize():f}",
+                f"`salary_max` {maximum.normalize():f} is less than `salary_min` {minimum.normalize():f}",
             )
-        return most
+        return maximum

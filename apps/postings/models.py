@@ -1,3 +1,5 @@
+"""Tables of companies, postings and the skills of postings."""
+
 from datetime import datetime
 from typing import Self
 
@@ -11,6 +13,8 @@ from apps.skills.models import Skill, SkillUse
 
 
 class Company(models.Model):
+    """A company that publishes postings."""
+
     name = models.CharField(max_length=200, unique=True)
 
     class Meta:
@@ -23,6 +27,8 @@ class Company(models.Model):
 
 
 class EmploymentType(models.TextChoices):
+    """The kind of contract that a posting offers."""
+
     FULL_TIME = "full_time", "Full time"
     PART_TIME = "part_time", "Part time"
     CONTRACT = "contract", "Contract"
@@ -31,14 +37,20 @@ class EmploymentType(models.TextChoices):
 
 
 class PostingQuerySet(models.QuerySet["Posting"]):
+    """Queries over postings."""
+
     def open(self, at: datetime | None = None) -> Self:
-        """Postings one can apply to at the moment `at` (now): not closed, and not past their closing date."""
+        """Keep postings that take applications at the moment `at` (default: now)."""
         moment = at or timezone.now()
         return self.filter(Q(closes_at=None) | Q(closes_at__gt=moment), status=Posting.Status.OPEN)
 
 
 class Posting(Record):
+    """A job posting."""
+
     class Status(models.TextChoices):
+        """Whether the posting takes applications."""
+
         OPEN = "open", "Open"
         CLOSED = "closed", "Closed"
 
@@ -93,15 +105,18 @@ class Posting(Record):
 
     @property
     def is_open(self) -> bool:
+        """True while the posting takes applications."""
         return self.status == self.Status.OPEN and (self.closes_at is None or self.closes_at > timezone.now())
 
 
 class PostingSkill(SkillUse):
+    """A skill of a posting."""
+
     posting = models.ForeignKey(
         Posting,
         on_delete=models.CASCADE,
         related_name="skill_uses",
-        db_index=False,  # the unique constraint's index begins with it
+        db_index=False,  # the index of the unique constraint begins with this column
         db_constraint=False,
     )
 

@@ -1,4 +1,4 @@
-"""Writing postings."""
+"""Write postings."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from apps.caching.services import invalidate_on_commit
 from apps.postings.inputs import PostingInput
 from apps.postings.models import Company, Posting, PostingSkill
 from apps.records.services import rows_with_skills, sync_found_skills
-from apps.records.upsert import RecordTable, Upserted
+from apps.records.upsert import RecordTable, UpsertResult
 from apps.skills.finder import SkillFinder
 
 COLUMNS = [name for name in PostingInput.model_fields if name not in {"company", "skills"}] + ["company_id"]
@@ -21,11 +21,11 @@ def upsert_postings(
     *,
     found: Sequence[list[int]] | None = None,
     finder: SkillFinder | None = None,
-) -> Upserted:
-    """Writes postings by source and external id, whole rows, in one transaction; equal rows are not touched.
+) -> UpsertResult:
+    """Insert or replace postings by source and external id in one transaction; do not touch equal rows.
 
-    Companies and unlisted skills are created as needed, skills named in the text are found. The caches that show
-    postings are invalidated after the commit. No key may occur twice in `inputs`.
+    Creates companies and unlisted skills as needed. `found` and `finder` are those of `rows_with_skills`.
+    Invalidates the cached postings after the commit. No two inputs may have the same key.
     """
     with transaction.atomic():
         companies = _companies(sorted({form.company for form in inputs if form.company}))
@@ -49,9 +49,9 @@ def _companies(names: list[str]) -> dict[str, int]:
 
 
 def close_posting(posting_id: int) -> bool:
-    """Takes no more applications for the posting from now on; False where there is no such posting. Idempotent.
+    """Close the posting; return False if it does not exist. Idempotent.
 
-    The caches that show postings are invalidated after the commit.
+    Invalidates the cached postings after the commit.
     """
     return (
         bool(set_status([posting_id], status=Posting.Status.CLOSED))
@@ -60,7 +60,7 @@ def close_posting(posting_id: int) -> bool:
 
 
 def after_edit(posting: Posting) -> None:
-    """What follows an edit by hand: skills named in the text are found, and the caches hear of it after the commit."""
+    """Find the skills of a posting edited by hand; invalidate the cached posting after the commit."""
     text = "\n".join(getattr(posting, name) for name in PostingInput.text_fields)
     sync_found_skills(posting, posting.skill_uses, text=text)
     invalidate_on_commit(["postings"], [posting.pk])
@@ -68,7 +68,10 @@ def after_edit(posting: Posting) -> None:
 
 @transaction.atomic
 def set_status(ids: Sequence[int], *, status: Posting.Status) -> list[int]:
-    """Opens or closes postings; ids of those that changed. The caches hear of them after the commit. Idempotent."""
+    """Open or close postings and return the ids of those that changed. Idempotent.
+
+    Invalidates the cached postings after the commit.
+    """
     changing = Posting.objects.filter(pk__in=ids).exclude(status=status)
     changed = list(changing.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
     Posting.objects.filter(pk__in=changed).update(status=status, updated_at=Now())

@@ -1,1 +1,1 @@
-"""What postings and candidates have in common: a row from a source, its text, its skills, the terms of a match."""
+"""What postings and candidates have in common: columns, inputs, filters, importing, upsert, admin."""

@@ -1,4 +1,4 @@
-"""What the admin pages of all tables share, and those of postings and candidates among them."""
+"""Base classes of admin pages: of read-only tables, and of postings and candidates."""
 
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from apps.skills.models import SkillUse
 
 
 def shows_list(request: HttpRequest) -> bool:
-    """Whether the request is for a table's list, and not for one row's page."""
+    """Return True for the page that lists a table, False for the page of one row."""
     match = request.resolver_match
     return match is not None and (match.url_name or "").endswith("_changelist")
 
@@ -25,12 +25,12 @@ def shows_list(request: HttpRequest) -> bool:
 class ReadOnlyAdmin(ModelAdmin):
     """Pages of a table that only programs write.
 
-    An action that works on such rows declares `permissions=["operate"]`: the permission to change the table, which
-    opens no form here.
+    Actions on such rows declare `permissions=["operate"]`: the permission to change the table, which opens no
+    form.
     """
 
     list_per_page = 50
-    show_full_result_count = False  # a second count(*) over the whole table
+    show_full_result_count = False  # it would count the whole table a second time
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -42,11 +42,12 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
     def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may run the actions."""
         return bool(super().has_change_permission(request, obj))
 
 
-class RecordForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when it runs
-    """Refuses what an import would refuse, in the same words."""
+class RecordForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A form that validates as an import does, with the same messages."""
 
     input_class: ClassVar[type[RecordInput]]
 
@@ -64,18 +65,18 @@ class RecordForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when 
 
 
 class RecordAdmin(ModelAdmin):
-    """Pages of postings or candidates. An edit by hand has the same consequences as one by a program."""
+    """Pages of postings or candidates. An edit by hand has the same effects as one by a program."""
 
-    namespace: str  # of the caches that show the rows
+    namespace: str  # the cache namespace of the rows
     list_per_page = 50
     show_full_result_count = False
     list_filter_submit = True
     warn_unsaved_form = True
     readonly_fields = ["created_at", "updated_at"]
-    deferred: tuple[str, ...] = ()  # long texts, which no list shows
+    deferred: tuple[str, ...] = ()  # long texts, which the list does not show
 
     def after_edit(self, record: Any) -> None:
-        """What follows an edit, in its transaction."""
+        """Run the consequences of an edit, in its transaction."""
         raise NotImplementedError
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -83,7 +84,7 @@ class RecordAdmin(ModelAdmin):
         return rows.defer(*self.deferred) if shows_list(request) else rows
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """A skill chosen by hand is a stated one: the text need not name it."""
+        """Save skills chosen by hand as stated ones, since the text need not name them."""
         for use in formset.save(commit=False):
             use.origin = SkillUse.Origin.STATED
             use.save()
@@ -95,7 +96,7 @@ class RecordAdmin(ModelAdmin):
         self.after_edit(form.instance)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Who may delete a record deletes what hangs on it; the database would do so anyway."""
+        """Require no permission for dependent rows: the database deletes them with the record."""
         listed, counts, forbidden, protected = super().get_deleted_objects(objs, request)
         return listed, counts, forbidden & {self.opts.verbose_name}, protected
 
@@ -112,5 +113,6 @@ class RecordAdmin(ModelAdmin):
 
     @admin.display(description="Place")
     def place(self, record: Record) -> str:
+        """Return city, region and country, and whether the work is remote."""
         named = ", ".join(part for part in (record.city, record.region, record.country) if part)
         return " · ".join(part for part in (named, "remote" if record.remote else "") if part)

@@ -1,4 +1,4 @@
-"""Counting rows, exactly as far as that is cheap."""
+"""Count rows: exactly up to a bound, by the planner's estimate beyond it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from django.db.models import QuerySet
 
-# Further than that nobody pages, and counting would cost more than the page.
-EXACT_UP_TO = 50_000
+# Nobody pages further, and counting more would cost more than the page.
+MAX_EXACT_COUNT = 50_000
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Count:
 
 
 def counted(rows: QuerySet[Any]) -> Count:
-    """How many rows there are: exactly up to EXACT_UP_TO, beyond it as PostgreSQL's planner estimates."""
-    exact = rows.order_by()[: EXACT_UP_TO + 1].count()
-    if exact <= EXACT_UP_TO:
+    """Count the rows exactly up to MAX_EXACT_COUNT; beyond it return the estimate of PostgreSQL's planner."""
+    exact = rows.order_by()[: MAX_EXACT_COUNT + 1].count()
+    if exact <= MAX_EXACT_COUNT:
         return Count(exact, is_estimate=False)
     return Count(max(estimated(rows), exact), is_estimate=True)
 
 
 def estimated(rows: QuerySet[Any]) -> int:
-    """How many rows PostgreSQL's planner expects: known at once, however many there are."""
+    """Return how many rows PostgreSQL's planner expects, without counting."""
     [plan] = orjson.loads(rows.order_by().values("pk").explain(format="json"))
     return int(plan["Plan"]["Plan Rows"])

@@ -1,4 +1,4 @@
-"""What the filters of postings and candidates share."""
+"""Filters over the columns that postings and candidates share."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,28 +11,30 @@ from django.db.models import Q, QuerySet
 from apps.skills.services import current_finder
 
 DEFAULT_CURRENCY = "USD"
-LONGEST_LIST = 20  # each is a join of the statement
+MAX_LIST_ENTRIES = 20  # each entry is a join of the statement
 
 
 class StringsField(forms.Field):
-    """A list of strings, as GraphQL hands it over."""
+    """A list of strings, as GraphQL passes it."""
 
     def to_python(self, value: Any) -> list[str]:
         if value in (None, ""):
             return []
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise ValidationError("a list of strings is needed")
-        if len(value) > LONGEST_LIST:
-            raise ValidationError(f"{len(value)} are too many, at most {LONGEST_LIST}")
+            raise ValidationError("must be a list of strings")
+        if len(value) > MAX_LIST_ENTRIES:
+            raise ValidationError(f"has {len(value)} entries, more than {MAX_LIST_ENTRIES}")
         return value
 
 
 class StringsFilter(filters.Filter):
+    """A filter whose value is a list of strings."""
+
     field_class = StringsField
 
 
 def in_any_case(path: str) -> Callable[..., QuerySet[Any]]:
-    """A filter method: `path` equals the value in any case."""
+    """Return a filter method that keeps rows whose `path` equals the value in any case."""
 
     def method(records: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         return records.filter(_same(path, value))
@@ -41,18 +43,19 @@ def in_any_case(path: str) -> Callable[..., QuerySet[Any]]:
 
 
 def _same(path: str, value: str) -> Q:
-    # Fits the indexes over UPPER(), which leave empty values out: PostgreSQL must be told that none is asked for.
+    # The indexes over UPPER() leave empty values out, so PostgreSQL uses them only where the condition does
+    # too.
     return Q(**{f"{path}__iexact": value.strip()}) & ~Q(**{path: ""})
 
 
 class RecordFilterSet(filters.FilterSet):
-    """Filters by the columns that both kinds of records have. Raises nothing: see `apps.api` for the errors."""
+    """Filters by the columns of every record. `form.errors` holds the faults of the values."""
 
     source = filters.CharFilter("source", help_text="Source the row came from")
     location = filters.CharFilter(method="is_in", help_text="City, region or country, in any case")
     remote = filters.BooleanFilter("remote", help_text="Remote work")
     salary_currency = filters.CharFilter(
-        method="as_it_is",
+        method="unfiltered",
         min_length=3,
         max_length=3,
         help_text="ISO 4217 code of the salary filter; USD by default",
@@ -62,23 +65,28 @@ class RecordFilterSet(filters.FilterSet):
     base_filters: dict[str, filters.Filter]
 
     def __init__(self, data: Mapping[str, Any], queryset: QuerySet[Any]) -> None:
-        # Only those that are given a value: a filter set copies its filters, and all of them cost more than a query.
+        # A filter set copies its filters, and copying all of them costs more than a query: keep those with a
+        # value.
         self.base_filters = {name: each for name, each in self.base_filters.items() if name in data}
         super().__init__(data=data, queryset=queryset)
 
     def is_in(self, records: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Keep rows whose city, region or country is `value`."""
         return records.filter(_same("city", value) | _same("region", value) | _same("country", value))
 
-    def as_it_is(self, records: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+    def unfiltered(self, records: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Keep all rows: the currency only qualifies the salary filters."""
         return records
 
     def currency(self) -> str:
+        """Return the currency of the salary filters."""
         return (self.form.cleaned_data.get("salary_currency") or DEFAULT_CURRENCY).upper()
 
     def has_skills(self, records: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
+        """Keep rows that have all the named skills."""
         finder = current_finder()
         for skill in value:
-            # A skill that nobody has heard of is one that no row has: no skill has the id 0. Not none(), which has no
-            # SQL for the statements that take their rows from this one.
+            # No row has an unknown skill, and no skill has the id 0. A queryset of none() would have no SQL,
+            # which other statements embed.
             records = records.filter(skill_uses__skill_id=finder.resolve(skill) or 0)
         return records

@@ -1,7 +1,7 @@
 """Foreign keys with ON DELETE CASCADE in PostgreSQL itself.
 
-Django 5.2 deletes dependent rows from Python, so a DELETE in plain SQL would fail. Rows of these tables mean nothing
-without their record, so the database deletes them, whoever deletes the record.
+Django 5.2 deletes dependent rows from Python, so a DELETE in plain SQL would fail. Rows of these tables mean
+nothing without their record, so the database deletes them, whoever deletes the record.
 """
 
 from django.db import migrations
@@ -9,7 +9,7 @@ from psycopg import sql
 
 
 def cascading_key(*, table: str, column: str, references: str) -> migrations.RunSQL:
-    """Return the migration operation for `table`.`column`, which the model declares with `db_constraint=False`."""
+    """Return the operation that adds the key; the model declares the column with `db_constraint=False`."""
     names = {
         "table": sql.Identifier(table),
         "key": sql.Identifier(f"{table}_{column}_cascades"),

@@ -1,4 +1,4 @@
-"""Describe the faults of an input by field, without pydantic's terms: its own messages name classes and patterns."""
+"""Describe the faults of an input by field: pydantic's own messages name classes and regular expressions."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def input_errors(
 ) -> Iterator[InputError]:
     """Yield every fault of an input of `form`. `named` turns a field's name into the one its reader uses."""
     for each in error.errors(include_url=False):
-        # The location is the field, then the index of a list entry, or members of a union, which no reader knows.
+        # After the field comes the index of a list entry, or the member of a union, which no reader knows.
         field, *inner = map(str, each["loc"]) if each["loc"] else ("",)
         entry = f"entry {int(inner[0]) + 1}: " if inner and inner[0].isdecimal() else ""
         yield InputError(named(field), entry + _reason(each, expected_values(form).get(field, ""), named))
@@ -57,7 +57,7 @@ def input_errors(
 
 @cache
 def expected_values(form: type[BaseModel]) -> dict[str, str]:
-    """Describe what each restricted field takes, to follow "must be": `one of open, closed` or a pattern in words."""
+    """Describe what each restricted field takes, to follow "must be": such as `one of open, closed`."""
     described = {}
     for name, field in form.model_fields.items():
         if field.description:

@@ -1,4 +1,4 @@
-"""What may be written into a record: one validated form for imports, GraphQL and commands."""
+"""The validated input of a record, for imports, GraphQL, the admin and commands."""
 
 import datetime as dt
 import re
@@ -16,19 +16,19 @@ from pydantic import (
 
 from apps.records.models import EnglishLevel, SalaryPeriod
 
-LONGEST_TEXT = 1_000_000  # characters of one field
+MAX_TEXT_CHARACTERS = 1_000_000  # of one field
 LIST_SEPARATOR = re.compile(r"\s*[;,\n]\s*")
 
 
 def clean(value: Any) -> Any:
-    """As `verbatim`, and composed: "é" may be one character or two, and is the same to a reader."""
+    """Validate as `verbatim` does, and compose characters: "é" written as two characters becomes one."""
     value = verbatim(value)
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 def verbatim(value: Any) -> Any:
-    """Numbers become text; what PostgreSQL or a reader could not take is refused."""
-    if type(value) is str and value.isascii() and "\x00" not in value:  # as good as all
+    """Turn numbers and bytes into stripped text. Raises ValueError for text that PostgreSQL cannot store."""
+    if type(value) is str and value.isascii() and "\x00" not in value:  # the fast path of nearly all values
         return value.strip()
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
@@ -37,13 +37,13 @@ def verbatim(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if "\x00" in value:
-        raise ValueError(f"holds a NUL character at position {value.index(chr(0)) + 1}; remove it")
+        raise ValueError(f"contains a NUL character at position {value.index(chr(0)) + 1}; remove it")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:
             raise ValueError(
-                f"holds half a surrogate pair at position {error.start + 1}; remove it"
+                f"contains half a surrogate pair at position {error.start + 1}; remove it"
             ) from None
     return value.strip()
 
@@ -55,8 +55,9 @@ def _decoded(value: bytes) -> str:
         raise ValueError(not_utf8(value[error.start : error.start + 1], error.start)) from None
 
 
-def not_utf8(octet: bytes, position: int) -> str:
-    return f"not UTF-8: octet 0x{octet.hex()} at position {position + 1}; save the file as UTF-8"
+def not_utf8(byte: bytes, position: int) -> str:
+    """Describe a byte, at a position that counts from 0, that is not UTF-8."""
+    return f"not UTF-8: byte 0x{byte.hex()} at position {position + 1}; save the file as UTF-8"
 
 
 def _strings(value: Any) -> Any:
@@ -81,49 +82,49 @@ def _level(value: Any) -> Any:
         return value
     level = _LEVELS.get(re.sub(r"[\s-]+", "_", value.strip().casefold()))
     if level is None:
-        raise ValueError(f"{value[:40]!r} is no English level; there are {', '.join(_LEVELS)}")
+        raise ValueError(f"{value[:40]!r} is not an English level; use one of {', '.join(_LEVELS)}")
     return level
 
 
 def _moment(value: Any) -> Any:
-    """A date means its first moment, and a time without a zone is in UTC."""
+    """Return a time with a zone: a date becomes its first moment; a time without a zone is in UTC."""
     if isinstance(value, str):
         try:
             value = dt.datetime.fromisoformat(value.strip())
         except ValueError:
             raise ValueError(
-                f"{value[:40]!r} is no date; write 2026-11-23 or 2026-11-23T08:00:00+00:00"
+                f"{value[:40]!r} is not a date; write 2026-11-23 or 2026-11-23T08:00:00+00:00"
             ) from None
     if type(value) is dt.date:
         value = dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
     if isinstance(value, dt.datetime):
         if value.tzinfo is None:
             value = value.replace(tzinfo=dt.UTC)
-        # Read back in any time zone it must be a date that Python has.
+        # Converted to any time zone it must stay within the years that Python knows.
         if not 1 < value.year < dt.MAXYEAR:
-            raise ValueError(f"the year {value.year} is none in which postings appear or close")
+            raise ValueError(f"the year {value.year} is out of range")
     return value
 
 
-Text = Annotated[str, BeforeValidator(clean), Field(max_length=LONGEST_TEXT)]
+Text = Annotated[str, BeforeValidator(clean), Field(max_length=MAX_TEXT_CHARACTERS)]
 Name = Annotated[str, BeforeValidator(clean), Field(max_length=120)]
 Strings = Annotated[
     list[Annotated[str, BeforeValidator(clean), Field(max_length=100)]], BeforeValidator(_strings)
 ]
 Moment = Annotated[dt.datetime, BeforeValidator(_moment)]
-MOST_YEARS, MOST_MONEY = 80, 10**10
-Money = Annotated[Decimal, Field(ge=0, lt=MOST_MONEY)]
+MAX_YEARS, MAX_MONEY = 80, 10**10
+Money = Annotated[Decimal, Field(ge=0, lt=MAX_MONEY)]
 
 
 class RecordInput(BaseModel):
-    """Fields of every record. Unknown fields are refused."""
+    """Fields of every record. Unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", use_enum_values=True, validate_default=False)
 
-    # Fields whose text is searched for skills, besides being embedded.
+    # Fields that are embedded and searched for skills.
     text_fields: ClassVar[tuple[str, ...]] = ()
 
-    # Keys of stored rows, so as the source writes them.
+    # Together the key of a stored row, so they stay exactly as the source writes them.
     source: Annotated[str, BeforeValidator(verbatim), Field(min_length=1, max_length=64)] = "manual"
     external_id: Annotated[str, BeforeValidator(verbatim), Field(min_length=1, max_length=200)]
     # Error messages and --help quote the description: see input_errors.py.
@@ -137,7 +138,7 @@ class RecordInput(BaseModel):
     country: Name = ""
     remote: bool = False
     experience_years: (
-        Annotated[Decimal, Field(ge=0, le=MOST_YEARS), AfterValidator(lambda years: round(years, 1))] | None
+        Annotated[Decimal, Field(ge=0, le=MAX_YEARS), AfterValidator(lambda years: round(years, 1))] | None
     ) = None
     english_level: Annotated[
         EnglishLevel | None, BeforeValidator(_level), Field(description=f"one of {', '.join(_LEVELS)}")
@@ -149,19 +150,20 @@ class RecordInput(BaseModel):
         Field(pattern="^([A-Z]{3})?$", description="a code of three capital letters such as EUR"),
     ] = ""
     salary_period: SalaryPeriod = SalaryPeriod.YEAR
-    # At most so many; a default list would be copied deeply for each row.
+    # A factory, because pydantic would deep-copy a default list for each row.
     skills: Strings = Field(default_factory=list, max_length=500)
 
     def columns(self) -> dict[str, Any]:
-        """Values by model field, the skills apart."""
-        values = self.__dict__.copy()  # iterating over the model is slow
+        """Return the values by model field, without the skills."""
+        values = self.__dict__.copy()  # iterating over a pydantic model is slow
         del values["skills"]
         return values
 
     def text(self) -> str:
-        """All text in which skills are looked for."""
+        """Return the text that is searched for skills."""
         return "\n".join(getattr(self, name) for name in self.text_fields)
 
 
 def field_names(form: type[RecordInput]) -> frozenset[str]:
+    """Return the names of all fields of an input."""
     return frozenset(form.model_fields)

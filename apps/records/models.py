@@ -1,4 +1,4 @@
-"""The columns that postings and candidates share."""
+"""The columns and indexes that postings and candidates share."""
 
 from uuid import uuid4
 
@@ -8,12 +8,12 @@ from django.db.models.functions import Coalesce, Now, Upper
 
 
 def new_external_id() -> str:
-    """The name of a row that no source has named: written by hand in the admin."""
+    """Return an external id for a row written by hand in the admin, which no source has named."""
     return uuid4().hex
 
 
 class EnglishLevel(models.IntegerChoices):
-    """Ordered, so that a level can be compared. The names in brackets are those of the CEFR."""
+    """Levels of English in rising order; the labels name the CEFR levels in parentheses."""
 
     NONE = 0, "No English"
     BASIC = 1, "Basic (A1)"
@@ -24,6 +24,8 @@ class EnglishLevel(models.IntegerChoices):
 
 
 class SalaryPeriod(models.TextChoices):
+    """What a salary is paid for."""
+
     HOUR = "hour", "per hour"
     DAY = "day", "per day"
     WEEK = "week", "per week"
@@ -31,26 +33,26 @@ class SalaryPeriod(models.TextChoices):
     YEAR = "year", "per year"
 
 
-# Full-time working units in a year, to compare salaries of different periods: 52 weeks of 40 hours.
+# Full-time periods in a year of 52 weeks of 40 hours, to compare salaries of different periods.
 UNITS_PER_YEAR = {"hour": 2080, "day": 260, "week": 52, "month": 12, "year": 1}
 
 
 class ContentHash(models.Func):
-    """The content hash of text columns, computed by PostgreSQL wherever the row is written from."""
+    """The content hash of text columns, computed by PostgreSQL whoever writes the row."""
 
     function = "jobrec_content_hash"
     output_field = models.BinaryField()
 
 
 def per_year(amount: models.F | Coalesce) -> models.Case:
-    """A salary column as an amount per year, NULL where there is no amount."""
+    """Return a salary column as an amount per year, NULL where the column is NULL."""
     return models.Case(
         *(models.When(salary_period=period, then=amount * units) for period, units in UNITS_PER_YEAR.items())
     )
 
 
 def salary_per_year_field(*columns: str) -> models.GeneratedField:
-    """Generated column: the first of `columns` that holds an amount, as an amount per year."""
+    """Return a generated column: the first of `columns` that is not NULL, as an amount per year."""
     return models.GeneratedField(
         expression=per_year(Coalesce(*columns) if len(columns) > 1 else models.F(columns[0])),
         output_field=models.DecimalField(max_digits=16, decimal_places=2),
@@ -59,11 +61,11 @@ def salary_per_year_field(*columns: str) -> models.GeneratedField:
 
 
 class Record(models.Model):
-    """A row that came from `source`, where it is called `external_id`.
+    """A row that came from `source`, where its key is `external_id`.
 
-    `skills_text` holds the names of the row's skills, sorted; triggers keep it so (apps/skills/triggers.py).
-    `content_hash` is generated from all that is embedded: comparing it with the hash beside a vector is the only
-    test of whether that vector is current, so no way of editing a row can be forgotten.
+    `skills_text` holds the sorted names of the row's skills; triggers maintain it (apps/skills/triggers.py).
+    PostgreSQL generates `content_hash` from all embedded columns. A vector is current exactly when the hash
+    stored with it equals the row's, so every way of editing a row is covered.
     """
 
     source = models.CharField(max_length=64, default="manual")
@@ -89,12 +91,12 @@ class Record(models.Model):
 
 
 def content_index(prefix: str) -> models.Index:
-    """What tells whether the vectors and words of a row are current, read without the rows of one record table."""
+    """Return a covering index that tells which vectors and full-text entries are current."""
     return models.Index(fields=["id"], include=["content_hash", "language"], name=f"{prefix}_content")
 
 
 def place_indexes(prefix: str) -> list[models.Index]:
-    """Indexes for the case-insensitive location filter of one record table."""
+    """Return the indexes of the case-insensitive location filter."""
     return [
         models.Index(Upper(column), name=f"{prefix}_by_{column}", condition=~Q(**{column: ""}))
         for column in ("city", "region", "country")

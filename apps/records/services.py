@@ -1,4 +1,4 @@
-"""Resolve the skills of records: for inputs on their way to the upsert, and for rows edited by hand."""
+"""Resolve the skills of records: of inputs before the upsert, and of rows edited by hand."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,8 +22,8 @@ def rows_with_skills(
 ) -> list[RecordRow]:
     """Make one row per input, with the ids of its stated skills and of those that its text names.
 
-    `found` holds the result of `find_skills` for each input's text; without it the texts are searched here. Stated
-    skills that the dictionary lacks are created as unlisted ones, so the caller's transaction should be open.
+    `found` holds the result of `find_skills` for each input's text; without it the texts are searched here.
+    Creates stated skills that the dictionary lacks as unlisted ones, in the caller's transaction.
     """
     finder = finder or current_finder()
     if found is None:
@@ -55,7 +55,7 @@ def _row(form: RecordInput, found: list[int], finder: SkillFinder) -> RecordRow:
 
 
 def sync_found_skills(record: Record, uses: "Manager[Any]", *, text: str) -> None:
-    """Replace the record's found skills by those that its text names now; keep the stated ones. For edits by hand."""
+    """Find the skills in the text of a record edited by hand. Stated skills stay."""
     stated = set(uses.filter(origin=SkillUse.Origin.STATED).values_list("skill_id", flat=True))
     found = set(find_skills([text])[0]) - stated
     with transaction.atomic():
@@ -63,4 +63,4 @@ def sync_found_skills(record: Record, uses: "Manager[Any]", *, text: str) -> Non
         known = set(uses.values_list("skill_id", flat=True))
         for skill_id in sorted(found - known):
             uses.create(skill_id=skill_id, origin=SkillUse.Origin.FOUND)
-    record.refresh_from_db()  # the triggers wrote its skills_text and content_hash
+    record.refresh_from_db()  # triggers have written skills_text and content_hash

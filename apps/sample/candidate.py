@@ -50,7 +50,7 @@ def candidate(words: Vocabulary, dice: Dice, number: int, now: datetime) -> dict
 
 
 def _jobs(words: Vocabulary, dice: Dice, job: Job, employers: list[str], this_year: int) -> list[str]:
-    """Tell the present and the earlier job, as sentences or as lists."""
+    """Describe the present and the earlier job, as sentences or as lists."""
     phrases = words.phrases["candidate"]
     achievements = [
         line.format(n=dice.whole(3, 9), pct=dice.whole(11, 44))
@@ -69,7 +69,7 @@ def _jobs(words: Vocabulary, dice: Dice, job: Job, employers: list[str], this_ye
             parts.append(f"**{capitalized(title)}** at {employer}, {start} to {end or 'today'}")
             parts.append("\n".join(f"- {capitalized(line)}" for line in done))
         else:
-            told = dice.pick(phrases["earlier" if end else "current"])
+            sentence = dice.pick(phrases["earlier" if end else "current"])
             x, a_title = " and ".join(done), with_article(title)
-            parts.append(told.format(x=x, a_title=a_title, employer=employer, start=start, end=end))
+            parts.append(sentence.format(x=x, a_title=a_title, employer=employer, start=start, end=end))
     return parts

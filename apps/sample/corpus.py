@@ -24,7 +24,8 @@ POSTING_FIELDS = (
 
 Row = dict[str, Any]
 
-# Keys of the dice: kind and row number fill the lower bits and the seed those above, so that no two rows share a key.
+# Keys of the dice: kind and row number fill the lower bits and the seed those above, so that no two rows
+# share a key.
 ROW_BITS = 60
 POSTINGS, CANDIDATES = 0, 1
 
@@ -32,14 +33,15 @@ POSTINGS, CANDIDATES = 0, 1
 def postings(count: int, *, seed: int = 0, now: datetime | None = None) -> Iterator[Row]:
     """Yield `count` postings, up to 90 days old at the moment `now` (default: the beginning of today in UTC).
 
-    A row depends on `seed`, `now` and its number only: it is the same in every process, and a larger corpus begins
-    with the smaller one. Memory does not grow with `count`. Raises ValueError where `now` has no time zone.
+    A row depends on `seed`, `now` and its number only: it is the same in every process, and a larger corpus
+    begins with the smaller one. Memory does not grow with `count`. Raises ValueError where `now` has no time
+    zone.
     """
     return _rows(posting, POSTINGS, count, seed, now)
 
 
 def candidates(count: int, *, seed: int = 0, now: datetime | None = None) -> Iterator[Row]:
-    """Yield `count` candidates whose careers end in the year of `now`, under the same guarantees as `postings`."""
+    """Yield `count` candidates whose careers end in the year of `now`, with the guarantees of `postings`."""
     return _rows(candidate, CANDIDATES, count, seed, now)
 
 

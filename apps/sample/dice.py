@@ -10,7 +10,8 @@ T = TypeVar("T")
 class Dice:
     """Draws that depend only on `key`. Not thread-safe."""
 
-    # Uses random() alone: Python promises that its sequence stays the same between versions, but not that of choice().
+    # Uses random() alone: Python promises that its sequence stays the same between versions, but not that of
+    # choice().
 
     __slots__ = ("_draw",)
 

@@ -34,7 +34,8 @@ class Job:
     def pay(self, factor: float, period: str, *, span: str) -> float:
         """Return the pay per `period` in the money of the place, rounded as people round pay.
 
-        It grows with the years within the `span` of the level, `required` or `served`; `factor` moves it up or down.
+        It grows with the years within the `span` of the level, `required` or `served`; `factor` moves it up
+        or down.
         """
         (low, high), (start, end), (first, last) = self.family["salary"], self.level["pay"], self.level[span]
         progress = (self.years - first) / max(last - first, 1)
@@ -46,7 +47,7 @@ class Job:
 
 
 def draw_job(words: Vocabulary, dice: Dice, *, span: str) -> Job:
-    """Draw a job whose years lie in the `span` of its level: `required` for postings, `served` for candidates."""
+    """Draw a job whose years lie in a span of its level: `required` for postings, `served` for candidates."""
     family, place = dice.pick(words.families), dice.pick(words.places)
     shares = {name: level["share"] for name, level in words.levels.items() if name in family["titles"]}
     if span == "served":

@@ -1,1 +1,1 @@
-"""Skills, their categories and aliases, and finding them in text."""
+"""The dictionary of skills, finding skills in texts, and the triggers that maintain the skills of records."""

@@ -1,4 +1,4 @@
-"""The dictionary of skills, as people edit it."""
+"""Admin pages of the dictionary of skills."""
 
 from typing import Any
 
@@ -13,6 +13,8 @@ from apps.skills.models import Skill, SkillAlias, SkillCategory
 
 
 class SkillAliasInline(TabularInline):
+    """The aliases on the page of a skill."""
+
     model = SkillAlias
     extra = 0
     hide_title = True
@@ -20,7 +22,7 @@ class SkillAliasInline(TabularInline):
 
 @admin.register(Skill)
 class SkillAdmin(ModelAdmin):
-    """Skills are not deleted: rows state them. What is not wanted in texts is taken out of the search there."""
+    """Pages of skills. None can be deleted, since rows refer to them; turn off `in_text` instead."""
 
     inlines = [SkillAliasInline]
     list_display = ["name", "category", "alias_names", "in_text"]
@@ -35,13 +37,14 @@ class SkillAdmin(ModelAdmin):
         skills: QuerySet[Skill] = super().get_queryset(request)
         return skills.prefetch_related("aliases")
 
-    @admin.display(description="Also written")
+    @admin.display(description="Aliases")
     def alias_names(self, skill: Skill) -> str:
+        """Return the aliases, separated by commas."""
         return ", ".join(alias.name for alias in skill.aliases.all())
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        # A new name is a new text of every row that has the skill.
+        # A new name changes the text of every row that has the skill.
         renamed = change and "name" in form.changed_data
         invalidate_on_commit(["skills", "postings", "candidates"] if renamed else ["skills"])
 
@@ -51,6 +54,8 @@ class SkillAdmin(ModelAdmin):
 
 @admin.register(SkillCategory)
 class SkillCategoryAdmin(ModelAdmin):
+    """Pages of categories."""
+
     list_display = ["name", "skill_count"]
     search_fields = ["name"]
 
@@ -60,6 +65,7 @@ class SkillCategoryAdmin(ModelAdmin):
 
     @admin.display(description="Skills", ordering="skills_counted")
     def skill_count(self, category: Any) -> int:
+        """Return how many skills the category has."""
         return int(category.skills_counted)
 
     def save_model(self, request: HttpRequest, obj: SkillCategory, form: Any, change: bool) -> None:
@@ -67,7 +73,7 @@ class SkillCategoryAdmin(ModelAdmin):
         invalidate_on_commit(["skills"])
 
     def has_delete_permission(self, request: HttpRequest, obj: SkillCategory | None = None) -> bool:
-        """Of empty categories, one by one."""
+        """Allow deleting an empty category from its own page."""
         if obj is None or obj.skills.exists():
             return False
         return bool(super().has_delete_permission(request, obj))

@@ -1,3 +1,5 @@
+"""Django's configuration of this app."""
+
 from typing import Any
 
 from django.apps import AppConfig
@@ -5,6 +7,8 @@ from django.db.models.signals import post_migrate
 
 
 class SkillsConfig(AppConfig):
+    """The app `skills`."""
+
     name = "apps.skills"
     label = "skills"
 
@@ -13,7 +17,7 @@ class SkillsConfig(AppConfig):
 
 
 def _load_shipped_dictionary(**_: Any) -> None:
-    """After every migrate, not in one migration: a release may ship more skills."""
+    """Load the shipped dictionary after every migrate, since a release may ship more skills."""
     from apps.skills.dictionary import SHIPPED, load_dictionary, read_dictionary
 
     load_dictionary(read_dictionary(SHIPPED))

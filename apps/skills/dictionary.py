@@ -1,4 +1,4 @@
-"""The dictionary that ships with jobrec, and the one in the database that people edit."""
+"""The dictionary that ships with jobrec, and its copy in the database, which people edit."""
 
 import tomllib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).with_name("dictionary.toml")
 
 
 @dataclass(frozen=True)
-class Entry:
+class DictionaryEntry:
     """One skill of a dictionary file."""
 
     category: str
@@ -24,13 +24,13 @@ class Entry:
 
 
 class DictionaryError(ValueError):
-    """A dictionary file is wrong; the message names the skill and what would be right."""
+    """A dictionary file is wrong; the message names the skill and the fault."""
 
 
-def read_dictionary(path: Path) -> list[Entry]:
-    """Entries of a TOML file: tables are categories, keys are skills, values are lists of aliases.
+def read_dictionary(path: Path) -> list[DictionaryEntry]:
+    """Read a TOML file: tables are categories, keys are skills, values are lists of aliases.
 
-    Raises DictionaryError where a name stands twice or a value has another shape.
+    Raises DictionaryError if two skills share a name or alias, or a value has another shape.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -46,24 +46,24 @@ def read_dictionary(path: Path) -> list[Entry]:
         for term in (entry.name, *entry.aliases):
             other = seen.setdefault(term.casefold(), entry.name)
             if other != entry.name or (term != entry.name and term.casefold() == entry.name.casefold()):
-                raise DictionaryError(f"{path}: {term!r} of {entry.name!r} already stands for {other!r}")
+                raise DictionaryError(f"{path}: {term!r} of {entry.name!r} already means {other!r}")
     return entries
 
 
-def _entry(category: str, name: str, value: object) -> Entry:
+def _entry(category: str, name: str, value: object) -> DictionaryEntry:
     table = value if isinstance(value, dict) else {"aliases": value}
     aliases, in_text = table.get("aliases", []), table.get("in_text", True)
     if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
         raise DictionaryError(f"{name!r}: aliases must be a list of strings, not {aliases!r}")
-    return Entry(category, name, tuple(aliases), bool(in_text))
+    return DictionaryEntry(category, name, tuple(aliases), bool(in_text))
 
 
 @transaction.atomic
-def load_dictionary(entries: list[Entry]) -> tuple[int, int]:
-    """Adds what the database lacks, matched by name in any case; returns added (skills, aliases).
+def load_dictionary(entries: list[DictionaryEntry]) -> tuple[int, int]:
+    """Add the entries that the database lacks, matched by name in any case; return (skills, aliases) added.
 
-    Idempotent. What people changed in the admin stays as they left it: a skill keeps its category and name,
-    an alias its skill. A skill that a source named before and the dictionary now knows leaves `Unlisted`.
+    Idempotent. Edits made in the admin stay: a skill keeps its category and name, an alias its skill. An
+    unlisted skill that the dictionary now has moves to its category.
     """
     categories = {name: SkillCategory.objects.get_or_create(name=name)[0] for name in _categories(entries)}
     known = {name.casefold(): pk for pk, name in Skill.objects.values_list("pk", "name")}
@@ -89,19 +89,19 @@ def load_dictionary(entries: list[Entry]) -> tuple[int, int]:
     return len(new), len(aliases)
 
 
-def _categories(entries: list[Entry]) -> list[str]:
+def _categories(entries: list[DictionaryEntry]) -> list[str]:
     return sorted({entry.category for entry in entries})
 
 
 def dictionary_terms() -> list[Term]:
-    """Every name and alias in the database."""
+    """Return every name and alias in the database."""
     names = Skill.objects.values_list("name", "pk", "in_text")
     aliases = SkillAlias.objects.values_list("name", "skill_id")
     return [Term(*row) for row in names] + [Term(name, skill_id, True) for name, skill_id in aliases]
 
 
 def dictionary_version() -> str:
-    """Another one whenever the skills and aliases that this transaction sees are others (see migration 0002)."""
+    """Return the version of the dictionary that this transaction sees (see migration 0001_initial)."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT coalesce(string_agg(id::text, ',' ORDER BY id), '') FROM skills_version")
         return str(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""All skills by id, from the cache: names for explanations and pages without a join."""
+"""A cached directory of all skills by id, so that explanations and pages show names without a join."""
 
 import zlib
 from dataclasses import dataclass
@@ -13,13 +13,15 @@ from apps.caching.two_level import Codec, Computed, TwoLevelCache
 
 @dataclass(frozen=True)
 class SkillEntry:
+    """A skill as readers see it."""
+
     id: int
     name: str
     category: str
     aliases: tuple[str, ...]
 
 
-# One entry, which every page reads: it may be larger in L2 than others, and an older one is of no use in L1.
+# Every page reads this one entry: L2 accepts it although it is large, and L1 keeps no older version of it.
 _cache = TwoLevelCache(
     codec=Codec(
         encode=lambda rows: zlib.compress(orjson.dumps(rows), level=1),
@@ -33,8 +35,8 @@ _built: tuple[object, dict[int, SkillEntry]] = (None, {})
 
 
 def directory() -> dict[int, SkillEntry]:
-    """Every skill by primary key. Fresh once the namespace `skills` was invalidated."""
-    global _built  # noqa: PLW0603  the dict for the cached rows, built again only when those change
+    """Return every skill by primary key, fresh after an invalidation of the namespace `skills`."""
+    global _built  # noqa: PLW0603  the dict of the cached rows, rebuilt only when they change
     rows = _cache.get_or_compute(
         "skill_directory", {}, tags=tags.of_list("skills"), compute=lambda: Computed(_rows())
     )
@@ -46,13 +48,13 @@ def directory() -> dict[int, SkillEntry]:
 
 
 def entries_of(ids: list[int]) -> list[SkillEntry]:
-    """Entries in the order of `ids`; a skill that is gone is left out."""
+    """Return entries in the order of `ids`, without deleted skills."""
     known = directory()
     return [known[each] for each in ids if each in known]
 
 
 def _rows() -> list[tuple[Any, ...]]:
-    # In SQL: a model and a manager for each skill took seconds of a web process where there are many.
+    # Plain SQL: building a model instance per skill takes seconds where there are many.
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -1,4 +1,4 @@
-"""Finding the skills of a dictionary in running text. Pure: terms in, skill ids out."""
+"""Find the skills of a dictionary in running text. Pure: terms in, skill ids out."""
 
 import re
 import unicodedata
@@ -7,32 +7,35 @@ from dataclasses import dataclass
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
-# An acronym of two letters counts only in capitals: RN and ML, not the "ml" of a dose. A longer one seldom is a word.
-ACRONYM_LENGTH = 2
-# What belongs to a word besides letters and digits: C++, C#, Node.js, snake_case.
-WORD_SIGNS = "+#._"
-# What ends a phrase: "management, systems engineering" does not speak of management systems. Anything else that is
-# no letter or digit separates words: "wound-care" is "wound care", "CI/CD" is "ci cd".
+# Acronyms up to this length match only in capitals: ML, not the "ml" of a dose. Longer ones are rarely words.
+MAX_CASED_ACRONYM = 2
+# Punctuation that is part of words: C++, C#, Node.js, snake_case.
+WORD_PUNCTUATION = "+#._"
+# Punctuation that ends a phrase: "management, systems engineering" does not name management systems. Any
+# other character that is neither letter nor digit separates words: "wound-care" is "wound care", "CI/CD" is
+# "ci cd".
 PHRASE_ENDS = ',;:!?()[]{}|•·…"“”„«»'
 
 
 def _separators() -> dict[int, str]:
     symbols = (chr(code) for code in range(0x3100) if unicodedata.category(chr(code))[0] in "PSZC")
-    return {ord(char): "|" if char in PHRASE_ENDS else " " for char in symbols if char not in WORD_SIGNS}
+    return {
+        ord(char): "|" if char in PHRASE_ENDS else " " for char in symbols if char not in WORD_PUNCTUATION
+    }
 
 
 SEPARATORS = _separators()
 ASCII_SEPARATORS = bytes(ord(SEPARATORS.get(code, chr(code))) for code in range(128)) + bytes(range(128, 256))
-OTHER_SEPARATORS = {chr(code): sign for code, sign in SEPARATORS.items() if code > 127}
+OTHER_SEPARATORS = {chr(code): separator for code, separator in SEPARATORS.items() if code > 127}
 OTHER_SEPARATOR = re.compile(f"[{re.escape(''.join(OTHER_SEPARATORS))}]")
 SPACES = re.compile(b"  +")
-# After a match these go on with the word: "C" is not in "C++", nor "ASP" in "ASP.NET".
-GOES_ON = frozenset("+#_.")
+# A match followed by one of these is only the beginning of a word: "C++" does not name C, nor "ASP.NET" ASP.
+WORD_CONTINUATION = frozenset("+#_.")
 
 
 @dataclass(frozen=True)
 class Term:
-    """A string that means a skill. `findable`: it may be looked for in running text."""
+    """A name or alias of a skill. `findable` terms are searched for in running text."""
 
     text: str
     skill_id: int
@@ -40,9 +43,9 @@ class Term:
 
 
 class SkillFinder:
-    """Finds whole words, names and aliases alike, the longest match where several overlap.
+    """Finds names and aliases as whole words, and the longest one where several overlap.
 
-    One pass over the text whatever the size of the dictionary (Aho-Corasick). Threads may share it.
+    It reads a text once, whatever the size of the dictionary (Aho-Corasick). Thread-safe.
     """
 
     def __init__(self, terms: Iterable[Term]) -> None:
@@ -50,44 +53,44 @@ class SkillFinder:
         self._by_name = {name: term.skill_id for name, term in named}
         self._findable = [term for _, term in named if term.findable]
         self._cased = [_is_acronym(term.text) for term in self._findable]
-        # Each term begins with the space before its first word: no hit can begin inside a word.
+        # Each term begins with the space before its first word, so that no match begins inside a word.
         self._automaton = AhoCorasick(
             [name for name, term in named if term.findable], implementation=Implementation.ContiguousNFA
         )
 
     def find(self, text: str) -> list[int]:
-        """Ids of the skills in `text`, each once, in the order in which they first stand there."""
+        """Return the ids of the skills in `text`, each once, in the order of their first occurrence."""
         words = _words(text)
         folded = _fold(words)
-        hits = [
+        matches = [
             (start, -end, number)
             for number, start, end in self._automaton.find_matches_as_indexes(folded, overlapping=True)
-            if not (folded[end].isalnum() or folded[end] in GOES_ON)
+            if not (folded[end].isalnum() or folded[end] in WORD_CONTINUATION)
             and not (self._cased[number] and not words[start:end].isupper())
         ]
-        hits.sort()
+        matches.sort()
         found: dict[int, None] = {}
         covered = 0
-        for start, negative_end, number in hits:
+        for start, negative_end, number in matches:
             if start >= covered:
                 found[self._findable[number].skill_id] = None
                 covered = -negative_end
         return list(found)
 
     def resolve(self, name: str) -> int | None:
-        """The skill that `name` means, whatever its case, hyphens and spacing, or None."""
+        """Return the skill that `name` means, ignoring case, hyphens and spacing, or None."""
         return self._by_name.get(folded_name(name))
 
 
 def folded_name(term: str) -> str:
-    """What stands in folded words where they name the term; empty where it has no letter and no digit."""
+    """Return the form of a term in folded text, or an empty string for a term without a letter or digit."""
     name = _fold(_words(term)).removesuffix(" ")
     return name if any(map(str.isalnum, name)) else ""
 
 
 def _words(text: str) -> str:
-    """The words of `text`, one space before and after each, with `|` behind the last word of a phrase."""
-    # A chain of C-level passes over octets, which is faster than one regular expression for all of it.
+    """Return the words of `text`, each between spaces, with `|` after the last word of a phrase."""
+    # Several passes over bytes in C are faster than one regular expression.
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)  # "é" may be one character or two
         text = OTHER_SEPARATOR.sub(lambda found: OTHER_SEPARATORS[found[0]], text)
@@ -97,7 +100,7 @@ def _words(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    """Lower case of the same length: a position in the folded text is a position in the text."""
+    """Return `text` in lower case with the same length, so that positions in both are the same."""
     lowered = text.lower()
     if len(lowered) == len(text):
         return lowered
@@ -105,4 +108,4 @@ def _fold(text: str) -> str:
 
 
 def _is_acronym(term: str) -> bool:
-    return len(term) <= ACRONYM_LENGTH and term.isalpha() and term.isupper()
+    return len(term) <= MAX_CASED_ACRONYM and term.isalpha() and term.isupper()

@@ -1,4 +1,4 @@
-"""Skills as postings ask for them and candidates name them."""
+"""Tables of the dictionary of skills, and the base of the tables that give records their skills."""
 
 from typing import ClassVar
 
@@ -7,6 +7,8 @@ from django.db.models.functions import Lower
 
 
 class SkillCategory(models.Model):
+    """A group of skills."""
+
     name = models.CharField(max_length=100, unique=True)
 
     class Meta:
@@ -18,18 +20,18 @@ class SkillCategory(models.Model):
 
 
 class Skill(models.Model):
-    """`name` is the form shown to people. Renaming it makes the rows that have the skill pending again."""
+    """A skill. Renaming one changes the text of the rows that have it, so their vectors become pending."""
 
     UNLISTED: ClassVar[str] = (
-        "Unlisted"  # the category of skills that a source named and the dictionary lacks
+        "Unlisted"  # the category of skills that a source stated and the dictionary lacks
     )
 
     name = models.CharField(max_length=100)
     category = models.ForeignKey(SkillCategory, on_delete=models.PROTECT, related_name="skills")
     in_text = models.BooleanField(
-        "look for in text",
+        "search in text",
         default=True,
-        help_text="Off where the bare name is an ordinary word (Go, R, Spring): then only its aliases are looked for.",
+        help_text="Turn off for names that are ordinary words (Go, R); aliases still count.",
     )
 
     class Meta:
@@ -41,7 +43,7 @@ class Skill(models.Model):
 
 
 class SkillAlias(models.Model):
-    """Another way to write a skill: react.js → React, k8s → Kubernetes."""
+    """Another spelling of a skill: react.js for React, k8s for Kubernetes."""
 
     name = models.CharField(max_length=100)
     skill = models.ForeignKey(Skill, on_delete=models.CASCADE, related_name="aliases")
@@ -56,9 +58,11 @@ class SkillAlias(models.Model):
 
 
 class SkillUse(models.Model):
-    """Base of the tables that join a posting or a candidate with its skills."""
+    """A skill of a posting or candidate: the base of both tables."""
 
     class Origin(models.TextChoices):
+        """How the record came to have the skill."""
+
         STATED = "stated", "Stated by the source"
         FOUND = "found", "Found in the text"
 

@@ -1,4 +1,4 @@
-"""Skills of rows: from the names a source states and from the text."""
+"""Resolve skills: from the names that a source states, and from texts."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -11,13 +11,13 @@ from apps.skills.models import Skill, SkillCategory
 _lock = threading.Lock()
 _current: tuple[str, SkillFinder] | None = None
 
-NAME_LENGTH = 100  # characters of Skill.name
+MAX_NAME_LENGTH = 100  # characters of Skill.name
 
 
 def current_finder() -> SkillFinder:
-    """The finder of the dictionary as it is in the database now; built again only when that changed."""
+    """Return the finder of the dictionary in the database, rebuilt only after a change."""
     global _current  # noqa: PLW0603  one automaton per process, swapped as a whole
-    # Read before the terms: what changes in between has a version of its own, and the finder is built again.
+    # Read the version before the terms: a change in between has another version, so the finder is rebuilt.
     version = dictionary_version()
     with _lock:
         if _current is None or _current[0] != version:
@@ -28,17 +28,17 @@ def current_finder() -> SkillFinder:
 def find_skills(texts: Iterable[str], *, finder: SkillFinder | None = None) -> list[list[int]]:
     """Find the skills that each text names: one list of ids per text, in the order of `texts`.
 
-    `finder` defaults to that of the dictionary as it is now. Importers pass one finder for the whole import, so that
-    they need no connection to the database here.
+    `finder` defaults to the current one. An import passes one finder for all texts, and needs no database.
     """
     finder = finder or current_finder()
     return [finder.find(text) for text in texts]
 
 
 def add_unlisted(names: Iterable[str]) -> None:
-    """Creates the skills that a source states and the dictionary lacks. They are not looked for in text.
+    """Create the skills that a source states and the dictionary lacks. They are not searched for in texts.
 
-    Names that mean the same are one skill; signs alone, such as "---", are none. Safe to run twice at once.
+    Names that differ in case, hyphens or spacing are one skill; names without a letter or digit, such as
+    "---", are ignored. Safe to run twice at once.
     """
     wanted = {folded: name.strip() for name in names if (folded := folded_name(name))}
     if not wanted:
@@ -52,7 +52,7 @@ def add_unlisted(names: Iterable[str]) -> None:
 
 
 def resolve_stated(names: Sequence[str], *, finder: SkillFinder) -> tuple[list[int], list[str]]:
-    """(ids of the skills that `names` mean, each once; the names that the dictionary lacks)."""
+    """Return (the ids of the skills that `names` mean, each once; the names that the dictionary lacks)."""
     ids: dict[int, None] = {}
     unknown: list[str] = []
     for name in names:

@@ -1,7 +1,8 @@
 """Triggers that keep a record's `skills_text` equal to the sorted names of its skills.
 
-They run in the database, so that every change of skills is covered: import, admin, GraphQL and plain SQL. They work on
-sets and write nothing where the text is right already, so an import that wrote the right text pays little.
+They run in the database, so that every change of skills is covered: import, admin, GraphQL and plain SQL.
+They work on sets and write nothing where the text is right already, so an import that wrote the right text
+pays little.
 """
 
 from django.db import migrations
@@ -31,11 +32,13 @@ _DROP = sql.SQL("DROP FUNCTION {refresh_renamed}() CASCADE; DROP FUNCTION {refre
 _REFRESH = sql.SQL(
     """
     UPDATE {record} AS record SET skills_text = fresh.names, updated_at = now()
-    FROM (SELECT touched.id, coalesce(string_agg(skill.name, ', ' ORDER BY skill.name COLLATE "C"), '') AS names
-          FROM ({touched}) AS touched(id)
-          LEFT JOIN {use} AS u ON u.{key} = touched.id
-          LEFT JOIN skills_skill AS skill ON skill.id = u.skill_id
-          GROUP BY touched.id) AS fresh
+    FROM (
+        SELECT touched.id, coalesce(string_agg(skill.name, ', ' ORDER BY skill.name COLLATE "C"), '') AS names
+        FROM ({touched}) AS touched(id)
+        LEFT JOIN {use} AS u ON u.{key} = touched.id
+        LEFT JOIN skills_skill AS skill ON skill.id = u.skill_id
+        GROUP BY touched.id
+    ) AS fresh
     WHERE record.id = fresh.id AND record.skills_text <> fresh.names;
     """
 )
@@ -44,7 +47,10 @@ _WITH_SKILL = sql.SQL("SELECT DISTINCT used.{key} FROM {use} AS used WHERE used.
 
 
 def skills_text_triggers(*, record: str, use: str, key: str) -> migrations.RunSQL:
-    """Return the migration operation for table `record`, which table `use` joins with skills over its column `key`."""
+    """Return the operation that creates the triggers of a record table.
+
+    `use` is the table of its skills, with the foreign key `key`.
+    """
     names = {"record": sql.Identifier(record), "use": sql.Identifier(use), "key": sql.Identifier(key)}
     for suffix in ("refresh", "refresh_renamed", "insert", "delete", "update", "renamed"):
         names[suffix] = sql.Identifier(f"{use}_{suffix}")

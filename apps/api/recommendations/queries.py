@@ -29,7 +29,7 @@ from apps.recommendations.profiles import Profile
 from apps.recommendations.retrieval import among
 from apps.records.counting import Count
 from apps.records.filters import DEFAULT_CURRENCY
-from apps.records.inputs import MOST_MONEY, MOST_YEARS
+from apps.records.inputs import MAX_MONEY, MAX_YEARS
 
 FIRST = graphene.Int(description="Size of the page, at most 100; 20 by default")
 AFTER = graphene.String(description="Cursor to go on after")
@@ -39,7 +39,7 @@ POSTING_FILTER = PostingFilterInput(
 CANDIDATE_FILTER = CandidateFilterInput(description="Narrows the candidates down")
 PUBLIC = ("postings", "skills")  # read by fields whose value is the same for every reader
 MAX_TEXT_CHARACTERS = 100_000
-BOUNDS = {"experience_years": MOST_YEARS, "salary_per_year": MOST_MONEY}
+BOUNDS = {"experience_years": MAX_YEARS, "salary_per_year": MAX_MONEY}
 
 
 def _field(connection: Any, filter_type: Any, description: str, **options: Any) -> RootField:

@@ -22,7 +22,7 @@ from apps.api.statistics.types import (
 from apps.api.translation import translated
 from apps.embeddings.models import Kind
 from apps.recommendations.skill_match import skill_match
-from apps.records.filters import LONGEST_LIST
+from apps.records.filters import MAX_LIST_ENTRIES
 from apps.skills.directory import entries_of
 from apps.statistics import services
 from apps.statistics.services import CategoryDistribution, CompanyShare
@@ -109,7 +109,7 @@ class StatisticsQueries(graphene.ObjectType):
         return services.search_statistics(
             wanted,
             text=checked_text(text, argument="text", max_characters=MAX_TEXT_CHARACTERS),
-            skills=checked_names(skills, argument="skills", max_names=LONGEST_LIST),
+            skills=checked_names(skills, argument="skills", max_names=MAX_LIST_ENTRIES),
             first=page_size(first),
         )
 

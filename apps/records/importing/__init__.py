@@ -1,1 +1,1 @@
-"""Reading foreign files into records: streaming, mapped, validated, in set-based batches, with a rejects file."""
+"""Import files of records: readers of each format, column mappings, the loader and the commands."""

@@ -1,4 +1,4 @@
-"""What `import_postings` and `import_candidates` have in common."""
+"""The base of the commands `import_postings` and `import_candidates`."""
 
 import gc
 import os
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from apps.records.importing.errors import ImportFileError, Rejected
+from apps.records.importing.errors import ImportFileError, RejectedRow
 from apps.records.importing.loader import Loader, Tally, rejected_line
 from apps.records.importing.mapping import (
     EXAMPLE,
@@ -27,19 +27,20 @@ from apps.records.importing.mapping import (
 from apps.records.importing.readers import open_rows
 from apps.records.input_errors import expected_values
 from apps.records.inputs import RecordInput, field_names
-from apps.records.upsert import Upserted
+from apps.records.upsert import UpsertResult
 
-SHOWN_REJECTS = 5
+MAX_SHOWN_REJECTS = 5
 
 
 class ImportCommand(BaseCommand):
-    """Subclasses say which form their rows take, who writes them, and where their presets lie."""
+    """Imports files. Subclasses name the input of a row, the service that writes rows, and their presets."""
 
     form: ClassVar[type[RecordInput]]
     presets: ClassVar[Path]
-    requires_system_checks = ()  # they load all that serves HTTP
+    requires_system_checks = ()  # they load everything that serves HTTP
 
-    def write(self) -> Callable[..., Upserted]:
+    def write(self) -> Callable[..., UpsertResult]:
+        """Return the service that writes a batch of inputs."""
         raise NotImplementedError
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
@@ -54,46 +55,46 @@ class ImportCommand(BaseCommand):
         how = parser.add_mutually_exclusive_group()
         how.add_argument("--preset", choices=sorted(path.stem for path in self.presets.glob("*.toml")))
         how.add_argument(
-            "--mapping", type=Path, metavar="FILE.toml", help="fits foreign columns to the fields; see below"
+            "--mapping", type=Path, metavar="FILE.toml", help="maps columns to fields; see below"
         )
         parser.add_argument(
-            "--map", action="append", default=[], metavar="FIELD=COLUMN", help="one column; may be repeated"
+            "--map",
+            action="append",
+            default=[],
+            metavar="FIELD=COLUMN",
+            help="maps one column; may be repeated",
         )
-        parser.add_argument(
-            "--source", help="name of the source: rows are recognised by source and external_id"
-        )
+        parser.add_argument("--source", help="name of the source; source and external_id identify a row")
         parser.add_argument("--format", choices=["csv", "jsonl", "parquet"], default="", dest="file_format")
         parser.add_argument(
             "--rejects",
             type=Path,
-            help="where rejected rows of all files are listed (default: FILE.rejects.jsonl)",
+            help="the file that lists the rejected rows of all files (default: FILE.rejects.jsonl)",
         )
-        parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+        parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
     def handle(self, *args: Any, files: list[Path], **options: Any) -> None:
         mapping = self._mapping(options)
-        rejected, lost = 0, dict[str, None]()  # rows, and fields in the order of their saying
+        rejected, lost = 0, dict[str, None]()  # rows; fields without their column, in order
         unusable: list[CommandError] = []
-        with _collected_seldom(), ExitStack() as stack:
+        with _rare_garbage_collection(), ExitStack() as stack:
             named = stack.enter_context(_RejectsFile(options["rejects"])) if options["rejects"] else None
             for path in files:
-                with named.shared() if named else _RejectsFile(_beside(path)) as rejects:
+                with named.shared() if named else _RejectsFile(_rejects_path(path)) as rejects:
                     try:
                         tally = self._import(path, mapping, rejects, options)
-                    except CommandError as error:  # the others may be fine
+                    except CommandError as error:  # report it after the other files
                         unusable.append(error)
                     else:
                         rejected += tally.rejected
                         lost |= dict.fromkeys(self._warn_of_absent(tally, mapping))
         if unusable:
             raise CommandError("\n".join(map(str, unusable)), returncode=2) from unusable[0]
-        complaints = [f"{rejected:,} rows were rejected; all others are imported"] if rejected else []
+        faults = [f"{rejected:,} rows were rejected; all others are imported"] if rejected else []
         if lost:
-            complaints.append(
-                f"no row has the column named for {', '.join(lost)}; all valid rows are imported"
-            )
-        if complaints:
-            raise CommandError("\n".join(complaints), returncode=1)
+            faults.append(f"no row has the column named for {', '.join(lost)}; all valid rows are imported")
+        if faults:
+            raise CommandError("\n".join(faults), returncode=1)
 
     def _mapping(self, options: dict[str, Any]) -> Mapping:
         names = field_names(self.form)
@@ -118,13 +119,13 @@ class ImportCommand(BaseCommand):
     def _import(
         self, path: Path, mapping: Mapping, rejects: "_RejectsFile", options: dict[str, Any]
     ) -> Tally:
-        """Imports one file and prints what became of it."""
-        shown: list[Rejected] = []
+        """Import one file and print the outcome."""
+        shown: list[RejectedRow] = []
         started = time.monotonic()
 
-        def on_reject(rejected: Rejected) -> None:
+        def on_reject(rejected: RejectedRow) -> None:
             rejects.write(rejected_line(str(path), rejected))
-            if len(shown) < SHOWN_REJECTS:
+            if len(shown) < MAX_SHOWN_REJECTS:
                 shown.append(rejected)
 
         loader = Loader(self.form, mapping, self.write(), on_reject)
@@ -150,7 +151,7 @@ class ImportCommand(BaseCommand):
         return loader.tally
 
     def _warn_of_absent(self, tally: Tally, mapping: Mapping) -> list[str]:
-        """Names each column that a person named and no row has; returns the fields that have no other one."""
+        """Report each column that a person named and no row has; return the fields without any column."""
         if not tally.columns_seen:  # no row could be read, or there is none
             return []
         there, lost = ", ".join(sorted(tally.columns_seen)), []
@@ -158,7 +159,9 @@ class ImportCommand(BaseCommand):
             columns = source.all_columns() if source.named_in else ()
             absent = [column for column in columns if column not in tally.columns_seen]
             for column in absent:
-                self.stderr.write(f"  {source.named_in}: no row has a column {column!r}; there are {there}")
+                self.stderr.write(
+                    f"  {source.named_in}: no row has a column {column!r}; the columns are {there}"
+                )
             if columns and len(absent) == len(columns):
                 lost.append(name)
         return lost
@@ -167,8 +170,8 @@ class ImportCommand(BaseCommand):
         self.stdout.write(f"{_sentence(path, tally)} ({tally.read / max(seconds, 1e-9):,.0f} rows/s)")
         if tally.read and not tally.columns_seen & mapping.columns():
             self.stderr.write(
-                f"  no column of this file is read: it has {', '.join(sorted(tally.columns_seen))}; "
-                f"see --preset, --mapping and --map"
+                f"  no column of this file is a field: it has {', '.join(sorted(tally.columns_seen))}. "
+                f"Map them with --preset, --mapping or --map."
             )
         elif unused := sorted(tally.columns_seen - mapping.columns()):
             self.stdout.write(f"  columns not used: {', '.join(unused)}")
@@ -179,11 +182,12 @@ class ImportCommand(BaseCommand):
         values = "".join(f"  {name}: {what}\n" for name, what in sorted(expected_values(self.form).items()))
         return (
             f"Fields: {', '.join(sorted(field_names(self.form) | {'location'}))}.\n"
-            f"Some take certain values only:\n{values}\n"
+            f"Fields with restricted values:\n{values}\n"
             f"A mapping file (--mapping) is TOML:\n{example}\n\n"
-            f"A row is recognised by source and external_id: imported again it is updated, or left alone where equal.\n"
-            f"A rejected row is listed with its line and the reason; all others are imported.\n"
-            f"Exit status: 0 all rows imported, 1 some rejected or a column that was named is in no row, 2 a file or an argument cannot be used."
+            "Source and external_id identify a row. Importing it again updates it where it differs.\n"
+            "A rejected row is listed with its line and the reason; all others are imported.\n"
+            "Exit status: 0 if all rows are imported; 1 if rows are rejected or no row has a named column;\n"
+            "2 if a file or an argument is unusable."
         )
 
 
@@ -192,7 +196,7 @@ class _Help(RawDescriptionHelpFormatter):
 
 
 class _RejectsFile:
-    """Opened before the first row is read, so that no import ends where it cannot be written; empty, it goes again."""
+    """The file of rejected rows, opened before the first row is read and deleted if it stays empty."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -202,7 +206,8 @@ class _RejectsFile:
             self._file = self.path.open("wb")
         except OSError as error:
             raise CommandError(
-                f"{self.path}: {error.strerror}: rejected rows could not be listed there; name a file with --rejects",
+                f"Cannot write the rejects file {self.path}: {error.strerror}. "
+                "Choose another path with --rejects.",
                 returncode=2,
             ) from error
         return self
@@ -213,15 +218,16 @@ class _RejectsFile:
             self.path.unlink()
 
     def shared(self) -> "AbstractContextManager[Self]":
-        """Itself, to be closed by whoever opened it."""
+        """Return a context of this file that does not close it."""
         return nullcontext(self)
 
     def write(self, line: bytes) -> None:
+        """Append one line."""
         self._file.write(line)
 
 
-def _beside(path: Path) -> Path:
-    """The rejects file of `path`, in the current folder where that of the file is read-only."""
+def _rejects_path(path: Path) -> Path:
+    """Return the path next to the file, or in the current folder if the file's folder is read-only."""
     folder = path.parent if os.access(path.parent, os.W_OK) else Path()
     return folder / f"{path.name}.rejects.jsonl"
 
@@ -239,9 +245,9 @@ def _bar(path: Path, *, hidden: bool) -> "tqdm[Any]":
 
 
 def _show(bar: "tqdm[Any]", tally: Tally) -> Callable[[int], None]:
-    def advance(octets: int) -> None:
+    def advance(count: int) -> None:
         bar.set_postfix_str(f"{tally.read:,} rows, {tally.rejected:,} rejected", refresh=False)
-        bar.update(octets)
+        bar.update(count)
 
     return advance
 
@@ -249,15 +255,15 @@ def _show(bar: "tqdm[Any]", tally: Tally) -> Callable[[int], None]:
 def _sentence(path: Path, tally: Tally) -> str:
     parts = [f"{tally.inserted:,} new", f"{tally.updated:,} updated", f"{tally.unchanged:,} unchanged"]
     if tally.repeated:
-        parts.append(f"{tally.repeated:,} named again later in the file")
+        parts.append(f"{tally.repeated:,} repeated later in the file")
     if tally.rejected:
         parts.append(f"{tally.rejected:,} rejected")
     return f"{path.name}: {tally.read:,} rows: {', '.join(parts)}"
 
 
 @contextmanager
-def _collected_seldom() -> Iterator[None]:
-    """A batch makes far more than 700 objects that stay for a while: looking through them so often is wasted time."""
+def _rare_garbage_collection() -> Iterator[None]:
+    """Collect garbage less often: a batch allocates far more objects than the default threshold of 700."""
     before = gc.get_threshold()
     gc.set_threshold(50_000, 20, 50)
     try:

@@ -1,13 +1,15 @@
+"""What can go wrong with a file and with a row."""
+
 from dataclasses import dataclass
 
 
 class ImportFileError(Exception):
-    """The file as a whole cannot be read; nothing after this point was imported. The message says why."""
+    """The file cannot be read from this point on; the rows before it are imported."""
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """One row that was not imported, with what would be right. `field` is empty where the row has no fields."""
+class RejectedRow:
+    """A row that was not imported, and why. `field` is empty where the fault is not that of one field."""
 
     line: int
     field: str

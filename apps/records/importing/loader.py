@@ -1,4 +1,4 @@
-"""From rows of a file to records: mapped, validated, written in batches; what cannot be written is rejected."""
+"""Load the rows of a file: map, validate and write them in batches, and reject the rows with faults."""
 
 import threading
 import zlib
@@ -14,12 +14,12 @@ import orjson
 from django.db import DataError, IntegrityError, connection
 from pydantic import ValidationError
 
-from apps.records.importing.errors import ImportFileError, Rejected
+from apps.records.importing.errors import ImportFileError, RejectedRow
 from apps.records.importing.mapping import Mapping
 from apps.records.importing.readers import SourceRow
 from apps.records.input_errors import input_errors
 from apps.records.inputs import RecordInput
-from apps.records.upsert import Upserted
+from apps.records.upsert import UpsertResult
 from apps.skills.finder import SkillFinder
 from apps.skills.services import current_finder, find_skills
 
@@ -30,7 +30,7 @@ WRITERS = 2  # batches written at a time: while one is copied, PostgreSQL works 
 
 @dataclass
 class Tally:
-    """What became of the rows."""
+    """Counts of rows by outcome, and the columns that any row had."""
 
     read: int = 0
     inserted: int = 0
@@ -57,20 +57,21 @@ class Line:
 
 @dataclass
 class Loader:
-    """Imports one stream of rows. `write` is the record's upsert service; `on_reject` gets each refused row."""
+    """Imports one stream of rows with the upsert service `write`; `on_reject` gets each rejected row."""
 
     form: type[RecordInput]
     mapping: Mapping
-    write: Callable[..., Upserted]
-    on_reject: Callable[[Rejected], None]
+    write: Callable[..., UpsertResult]
+    on_reject: Callable[[RejectedRow], None]
     tally: Tally = field(default_factory=Tally)
     _finder: SkillFinder = field(default_factory=current_finder)
-    _lock: threading.Lock = field(default_factory=threading.Lock)  # of the tally and the rejects
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # guards the tally and the rejects
 
-    def run(self, rows: Iterable[SourceRow | Rejected]) -> Tally:
-        """Writes every valid row. A row that the database refuses costs no other row of its batch.
+    def run(self, rows: Iterable[SourceRow | RejectedRow]) -> Tally:
+        """Write every valid row and return the counts. A row that the database refuses costs no other row.
 
-        Batches are written over connections of their own, in the caller's transaction where there is one.
+        Each writer has a connection of its own, unless the caller has opened a transaction: then that one is
+        used.
         """
         with _writers() as writers:
             for batch, writer in zip(_one_ahead(self._batches(rows)), cycle(writers)):
@@ -78,13 +79,13 @@ class Loader:
                 with self._lock:
                     self.tally.repeated += len(batch) - len(lines)
                 writer.wait()
-                for other in writers:  # a row that is named again must come after
+                for other in writers:  # a repeated row must be written after its predecessor
                     if not other.keys.isdisjoint(lines):
                         other.wait()
                 writer.start(lines.keys(), self._write, list(lines.values()))
         return self.tally
 
-    def _batches(self, rows: Iterable[SourceRow | Rejected]) -> Iterator[list[Line]]:
+    def _batches(self, rows: Iterable[SourceRow | RejectedRow]) -> Iterator[list[Line]]:
         valid: list[tuple[int, RecordInput]] = []
         texts: list[str] = []
         characters = 0
@@ -101,9 +102,7 @@ class Loader:
                     yield self._searched(valid, texts)
                     valid, texts, characters = [], [], 0
         except (EOFError, OSError, zlib.error, ImportFileError):
-            yield self._searched(
-                valid, texts
-            )  # write what was read before the file broke, then report the fault
+            yield self._searched(valid, texts)  # write the rows before the fault, then report it
             raise
         if valid:
             yield self._searched(valid, texts)
@@ -112,8 +111,8 @@ class Loader:
         found = find_skills(texts, finder=self._finder)
         return [Line(number, form, ids) for (number, form), ids in zip(valid, found, strict=True)]
 
-    def _validated(self, row: SourceRow | Rejected) -> RecordInput | None:
-        if isinstance(row, Rejected):
+    def _validated(self, row: SourceRow | RejectedRow) -> RecordInput | None:
+        if isinstance(row, RejectedRow):
             self._reject(row)
             return None
         self.tally.columns_seen.update(row.values)
@@ -123,7 +122,7 @@ class Loader:
         except ValidationError as error:
             first = next(input_errors(error, self.form))
             key = str(mapped.get("external_id", ""))[:200]
-            self._reject(Rejected(row.line, first.field, first.reason, key))
+            self._reject(RejectedRow(row.line, first.field, first.reason, key))
             return None
 
     def _write(self, lines: Sequence[Line]) -> None:
@@ -134,7 +133,9 @@ class Loader:
             if len(lines) == 1:
                 [line] = lines
                 reason = str(error).strip().splitlines()[0]
-                self._reject(Rejected(line.number, "", f"PostgreSQL refused the row: {reason}", line.key[1]))
+                self._reject(
+                    RejectedRow(line.number, "", f"PostgreSQL refused the row: {reason}", line.key[1])
+                )
                 return
             half = len(lines) // 2
             self._write(lines[:half])
@@ -145,14 +146,14 @@ class Loader:
             self.tally.updated += len(upserted.updated)
             self.tally.unchanged += len(upserted.unchanged)
 
-    def _reject(self, rejected: Rejected) -> None:
+    def _reject(self, rejected: RejectedRow) -> None:
         with self._lock:
             self.tally.rejected += 1
             self.on_reject(rejected)
 
 
 class _Writer:
-    """Writes one batch at a time, in a thread of its own, so over a connection of its own; at once without `pool`."""
+    """Writes one batch at a time in a thread with a connection of its own; without `pool` in the caller's."""
 
     def __init__(self, pool: ThreadPoolExecutor | None) -> None:
         self.keys: AbstractSet[tuple[str, str]] = frozenset()
@@ -160,6 +161,7 @@ class _Writer:
         self._going_on: Future[None] | None = None
 
     def start(self, keys: AbstractSet[tuple[str, str]], write: Callable[..., None], *arguments: Any) -> None:
+        """Start writing a batch of rows with these keys."""
         if self._pool is None:
             write(*arguments)
             return
@@ -167,7 +169,7 @@ class _Writer:
         self._going_on = self._pool.submit(write, *arguments)
 
     def wait(self) -> None:
-        """Raises what the writing raised."""
+        """Wait for the batch that is being written; raise its exception if it failed."""
         going_on, self._going_on, self.keys = self._going_on, None, frozenset()
         if going_on is not None:
             going_on.result()
@@ -175,7 +177,7 @@ class _Writer:
 
 @contextmanager
 def _writers() -> Iterator[list[_Writer]]:
-    """WRITERS of them; what they have begun is finished before they go, also where the caller raises."""
+    """Yield the writers; before returning wait for their last batches, also where the caller raises."""
     if connection.in_atomic_block:
         yield [_Writer(None)]
         return
@@ -191,7 +193,7 @@ def _writers() -> Iterator[list[_Writer]]:
 
 
 def _one_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:
-    """Reads, validates and searches the next batch in a thread while PostgreSQL writes this one."""
+    """Read, validate and search the next batch in a thread while PostgreSQL writes this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="import") as pool:
         coming = pool.submit(next, batches, None)
         while (batch := coming.result()) is not None:
@@ -199,8 +201,8 @@ def _one_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:
             yield batch
 
 
-def rejected_line(file: str, rejected: Rejected) -> bytes:
-    """One line of a rejects file. The row itself is not in it: it may be somebody's résumé."""
+def rejected_line(file: str, rejected: RejectedRow) -> bytes:
+    """Return one line of a rejects file. It leaves the row itself out, which may be somebody's résumé."""
     content: dict[str, Any] = {"file": file, "line": rejected.line}
     if rejected.external_id:
         content["external_id"] = rejected.external_id

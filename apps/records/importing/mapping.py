@@ -1,4 +1,4 @@
-"""From a file's own columns to jobrec's fields, as a TOML file such as EXAMPLE says."""
+"""Map the columns of a file to the fields of a record, as described by a TOML file such as EXAMPLE."""
 
 import re
 import tomllib
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# What --help shows. SHORT and LONG stand for the fields of a record that hold a line and a text.
+# Shown by --help, which replaces SHORT and LONG by a field of one line and a field of text.
 EXAMPLE = r"""
-[defaults]    # what the file does not say
+[defaults]    # values for fields without a column
 source = "acme"
 [fields]      # our field = their column, or a table
 external_id = "Ref"
@@ -23,20 +23,22 @@ LONG = { sections = [ { column = "Tasks", heading = "Duties" }, { column = "More
 
 
 class MappingError(Exception):
-    """A mapping file or a --map argument is wrong; the message names the field and what would be right."""
+    """A mapping file or a --map argument is wrong; the message names the field and the remedy."""
 
 
 @dataclass(frozen=True)
 class Section:
+    """A column that becomes a part of a Markdown text, below `heading` if there is one."""
+
     column: str
     heading: str = ""
 
 
 @dataclass(frozen=True)
 class FieldSource:
-    """Where one field comes from. `values` replaces whole values (compared without case), `pattern` takes group 1.
+    """Where one field comes from. `values` replaces whole values in any case; `pattern` extracts its group 1.
 
-    `named_in` is where a person named the columns, which must then be there; empty where nobody did.
+    `named_in` says where a person named the columns, so that missing ones are reported; empty for presets.
     """
 
     columns: tuple[str, ...] = ()
@@ -46,10 +48,11 @@ class FieldSource:
     named_in: str = ""
 
     def all_columns(self) -> tuple[str, ...]:
+        """Return every column that this field reads."""
         return (*self.columns, *(section.column for section in self.sections))
 
     def read(self, row: AnyMapping[str, Any]) -> Any:
-        """The field's raw value in `row`, None where it has none."""
+        """Return the field's raw value in `row`, or None."""
         if self.sections:
             return _markdown(row, self.sections) or None
         for name in self.columns:
@@ -70,11 +73,13 @@ class FieldSource:
 
 @dataclass(frozen=True)
 class Mapping:
+    """Where each field comes from, and the values of fields that no column gives."""
+
     fields: dict[str, FieldSource]
     defaults: dict[str, Any] = field(default_factory=dict)
 
     def apply(self, row: AnyMapping[str, Any]) -> dict[str, Any]:
-        """The row in jobrec's fields; what has no value is left out."""
+        """Return the row by field, without the fields that have no value."""
         mapped = dict(self.defaults)
         for name, source in self.fields.items():
             value = source.read(row)
@@ -87,17 +92,18 @@ class Mapping:
         return mapped
 
     def columns(self) -> set[str]:
-        """Every column of the file that some field reads."""
+        """Return every column that some field reads."""
         return {name for source in self.fields.values() for name in source.all_columns()}
 
 
 def identity_mapping(names: frozenset[str], *, overrides: AnyMapping[str, str] | None = None) -> Mapping:
-    """Each field from the column of its own name, `overrides` (field → column) excepted."""
+    """Map each field from the column of the same name, except for `overrides` (field → column)."""
     fields = {name: FieldSource((name,)) for name in sorted(names)}
     return with_overrides(Mapping(fields), overrides or {}, names=names)
 
 
 def with_overrides(mapping: Mapping, overrides: AnyMapping[str, str], *, names: frozenset[str]) -> Mapping:
+    """Return the mapping with some fields read from other columns (field → column). Raises MappingError."""
     for name in overrides:
         _check_field(name, names, "--map")
     named = {name: FieldSource((column,), named_in=f"--map {name}") for name, column in overrides.items()}
@@ -105,9 +111,9 @@ def with_overrides(mapping: Mapping, overrides: AnyMapping[str, str], *, names: 
 
 
 def read_mapping(path: Path, *, names: frozenset[str], preset: bool = False) -> Mapping:
-    """The mapping in the TOML file `path` for a record with fields `names`. Raises MappingError.
+    """Read the TOML file `path` for a record with fields `names`. Raises MappingError.
 
-    The columns of a preset need not all be there: it was not written for this one file.
+    Missing columns of a preset are not reported, because it was not written for this one file.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -117,11 +123,11 @@ def read_mapping(path: Path, *, names: frozenset[str], preset: bool = False) -> 
         raise MappingError(f"{path}: not a TOML file: {error}") from error
     unknown = set(content) - {"defaults", "fields"}
     if unknown:
-        raise MappingError(f"{path}: unknown table [{min(unknown)}]; there are [defaults] and [fields]")
+        raise MappingError(f"{path}: unknown table [{min(unknown)}]; the tables are [defaults] and [fields]")
     defaults, described = content.get("defaults", {}), content.get("fields", {})
     for title, table in (("defaults", defaults), ("fields", described)):
         if not isinstance(table, dict):
-            raise MappingError(f"{path}: {title}: a table is needed: write [{title}], then a field a line")
+            raise MappingError(f"{path}: {title}: must be a table: write [{title}], then one field per line")
         for name in table:
             _check_field(name, names, str(path))
     if "location" in defaults:
@@ -132,7 +138,9 @@ def read_mapping(path: Path, *, names: frozenset[str], preset: bool = False) -> 
 
 def _check_field(name: str, names: frozenset[str], where: str) -> None:
     if name not in names | {"location"}:
-        raise MappingError(f"{where}: no field {name!r}; there are location, {', '.join(sorted(names))}")
+        raise MappingError(
+            f"{where}: unknown field {name!r}; the fields are location, {', '.join(sorted(names))}"
+        )
 
 
 def _are_strings(value: Any) -> bool:
@@ -153,7 +161,7 @@ def _are_sections(value: Any) -> bool:
     )
 
 
-# What the table of a field may hold: whether it is so, and what is needed.
+# The entries of a field's table: a check of the value, and what it must be.
 _PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "columns": (_are_strings, 'a list of column names, such as ["Job title"], or one'),
     "values": (lambda value: isinstance(value, dict), "a table from theirs to ours, such as { no_exp = 0 }"),
@@ -167,22 +175,22 @@ def _field_source(where: str, value: Any, preset: bool) -> FieldSource:
         value = {"columns": value}
     if not isinstance(value, dict) or not value.keys() <= _PARTS.keys():
         raise MappingError(
-            f"{where}: write a column's name, or a table with columns, values, pattern or sections"
+            f"{where}: must be a column's name, or a table with columns, values, pattern or sections"
         )
     if ("columns" in value) == ("sections" in value):
-        raise MappingError(f"{where}: either columns or sections are needed")
+        raise MappingError(f"{where}: must have either columns or sections")
     if isinstance(value.get("columns"), str):
         value = value | {"columns": [value["columns"]]}
     for part, given in value.items():
-        fits, needed = _PARTS[part]
+        fits, expected = _PARTS[part]
         if not fits(given):
-            raise MappingError(f"{where}.{part}: {needed} is needed, not {str(given)[:40]!r}")
+            raise MappingError(f"{where}.{part}: must be {expected}, not {str(given)[:40]!r}")
     try:
         pattern = re.compile(value["pattern"]) if "pattern" in value else None
     except re.error as error:
         raise MappingError(f"{where}.pattern: {error}") from error
     if pattern and pattern.groups < 1:
-        raise MappingError(f"{where}.pattern: a group in brackets is needed, such as '^(\\d+)y$'")
+        raise MappingError(f"{where}.pattern: must have a group in parentheses, such as '^(\\d+)y$'")
     return FieldSource(
         columns=tuple(value.get("columns", ())),
         values={theirs.casefold(): ours for theirs, ours in value.get("values", {}).items()},
@@ -204,7 +212,7 @@ def _markdown(row: AnyMapping[str, Any], sections: tuple[Section, ...]) -> str:
 
 
 def _place(value: Any) -> dict[str, str]:
-    """ "Aurora, Colorado" → city and region; a third part is the country, more than three stay with the city."""
+    """Split "City, Region, Country"; of more than three parts the first ones are the city."""
     parts = [part.strip() for part in str(value).split(",") if part.strip()]
     if len(parts) > 3:
         parts = [", ".join(parts[:-2]), *parts[-2:]]

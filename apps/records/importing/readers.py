@@ -1,4 +1,4 @@
-"""CSV, JSON Lines (plain or gzip) and Parquet as one stream of rows with their line numbers."""
+"""Read CSV, JSON Lines (plain or gzip) and Parquet as one stream of rows with line numbers."""
 
 import codecs
 import csv
@@ -14,23 +14,23 @@ from typing import IO, Any, BinaryIO
 
 import orjson
 
-from apps.records.importing.errors import ImportFileError, Rejected
+from apps.records.importing.errors import ImportFileError, RejectedRow
 from apps.records.inputs import not_utf8
 
-LONGEST_LINE = 64 * 1024 * 1024  # octets; a longer one is skipped, not held in memory
-PARQUET_BATCH = 500  # rows; also what bounds memory
+MAX_LINE_BYTES = 64 * 1024 * 1024  # a longer line is rejected without being held in memory
+PARQUET_BATCH_ROWS = 500  # bounds memory
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
 class SourceRow:
-    """One row as the file has it. `line` counts from 1; of a Parquet file it is the row's number."""
+    """One row as it stands in the file. `line` counts from 1; in a Parquet file it is the row's number."""
 
     line: int
     values: dict[str, Any]
 
 
-Rows = Iterator[SourceRow | Rejected]
+Rows = Iterator[SourceRow | RejectedRow]
 
 
 @contextmanager
@@ -41,12 +41,11 @@ def open_rows(
     progress: Callable[[int], None] = lambda _: None,
     columns: Callable[[Iterable[str]], None] = lambda _: None,
 ) -> Iterator[Rows]:
-    """Yields the rows of `path`, with a Rejected where one cannot be read.
+    """Open `path` and yield an iterator of its rows, with a RejectedRow for each row that cannot be read.
 
-    `file_format` is csv, jsonl or parquet, by default told from the name. `progress` is given the octets of the
-    file that were consumed since its last call; `columns` those of a file that declares them, also where no row has a
-    value. Memory does not grow with the file.
-    Raises ImportFileError, at once or while iterating.
+    `file_format` is csv, jsonl or parquet; by default the file's name tells it. `progress` is called with the
+    number of bytes read since its last call, `columns` with the names of the columns that the file declares.
+    Memory does not grow with the file. Raises ImportFileError, at once or while iterating.
     """
     kind = file_format or format_of(path)
     try:
@@ -64,7 +63,7 @@ def open_rows(
 
 
 def format_of(path: Path) -> str:
-    """csv, jsonl or parquet, from the file's name. Raises ImportFileError."""
+    """Return csv, jsonl or parquet by the file's name. Raises ImportFileError for any other name."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in {".gz", ".gzip"}:
         suffixes.pop()
@@ -72,14 +71,14 @@ def format_of(path: Path) -> str:
     found = kind.get(suffixes[-1] if suffixes else "")
     if found is None:
         raise ImportFileError(
-            f"{path}: cannot tell the format from the name; say --format csv, jsonl or parquet "
+            f"{path}: cannot tell the format from the name; add --format csv, jsonl or parquet "
             "(names end with .csv, .jsonl, .ndjson or .parquet; .gz may follow)"
         )
     return found
 
 
 class _Counted:
-    """Reports how far the raw file was read, which for a gzip file is what there is to show progress in."""
+    """Reports progress by the position in the raw file, which is known also for a gzip file."""
 
     def __init__(self, raw: IO[bytes], progress: Callable[[int], None]) -> None:
         self._raw, self._progress, self._reported = raw, progress, 0
@@ -110,45 +109,45 @@ def _plain(raw: BinaryIO) -> Iterator[IO[bytes]]:
 
 def _json_rows(plain: IO[bytes]) -> Rows:
     line = 0
-    while octets := plain.readline(LONGEST_LINE):
+    while raw_line := plain.readline(MAX_LINE_BYTES):
         line += 1
-        if not octets.endswith(b"\n") and len(octets) >= LONGEST_LINE:
-            while (rest := plain.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+        if not raw_line.endswith(b"\n") and len(raw_line) >= MAX_LINE_BYTES:
+            while (rest := plain.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
                 pass
-            yield Rejected(line, "", f"longer than {LONGEST_LINE:,} octets")
+            yield RejectedRow(line, "", f"longer than {MAX_LINE_BYTES:,} bytes")
             continue
         if line == 1:
-            octets = octets.removeprefix(codecs.BOM_UTF8)
-        if octets.strip():
-            yield _json_row(line, octets)
+            raw_line = raw_line.removeprefix(codecs.BOM_UTF8)
+        if raw_line.strip():
+            yield _json_row(line, raw_line)
 
 
-def _json_row(line: int, octets: bytes) -> SourceRow | Rejected:
+def _json_row(line: int, raw_line: bytes) -> SourceRow | RejectedRow:
     try:
-        value = orjson.loads(octets)
+        value = orjson.loads(raw_line)
     except orjson.JSONDecodeError as error:
         try:
-            octets.decode()
+            raw_line.decode()
         except UnicodeDecodeError as wrong:
-            return Rejected(line, "", not_utf8(octets[wrong.start : wrong.start + 1], wrong.start))
-        return Rejected(line, "", f"not JSON: {error.msg} at character {error.pos + 1}")
+            return RejectedRow(line, "", not_utf8(raw_line[wrong.start : wrong.start + 1], wrong.start))
+        return RejectedRow(line, "", f"not JSON: {error.msg} at character {error.pos + 1}")
     if not isinstance(value, dict):
-        return Rejected(line, "", f"not a JSON object but {type(value).__name__}")
+        return RejectedRow(line, "", f"not a JSON object but {type(value).__name__}")
     return SourceRow(line, value)
 
 
 def _csv_rows(plain: IO[bytes], columns: Callable[[Iterable[str]], None]) -> Rows:
-    csv.field_size_limit(LONGEST_LINE)
-    # Undecodable octets become lone surrogates, so that one bad row does not end the file; see _csv_row.
+    csv.field_size_limit(MAX_LINE_BYTES)
+    # Bytes become lone surrogates, so that one bad row does not end the file; see _csv_row.
     text = io.TextIOWrapper(plain, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         yield from _csv_lines(_Lines(text), columns)
     finally:
-        text.detach()  # else it would close the file when it is collected
+        text.detach()  # otherwise it closes the file when it is garbage-collected
 
 
 class _Lines:
-    """The lines of a text, of which those of a row that turns out to be none can be taken back."""
+    """The lines of a text. The lines of a broken row, all but the first, can be read again."""
 
     def __init__(self, text: Iterable[str]) -> None:
         self._text, self._returned, self._row = iter(text), deque[str](), list[str]()
@@ -164,11 +163,12 @@ class _Lines:
         return line
 
     def begin_row(self) -> int:
-        """The number of its first line."""
+        """Start a row and return the number of its first line."""
         self._row.clear()
         return self.number + 1
 
     def return_all_but_first(self) -> None:
+        """Let the lines of the current row after the first be read again."""
         self._returned.extendleft(reversed(self._row[1:]))
         self.number -= max(len(self._row) - 1, 0)
         self._row.clear()
@@ -185,9 +185,11 @@ def _csv_lines(lines: _Lines, columns: Callable[[Iterable[str]], None]) -> Rows:
         except StopIteration:
             return
         except csv.Error as error:
-            # A quote that is not closed takes in what follows: the rows there are rows again.
+            # A quote that is not closed swallows the lines after it: read them again as rows.
             lines.return_all_but_first()
-            yield Rejected(line, "", f"not CSV: {error}; a quote may be open, or not doubled within a cell")
+            yield RejectedRow(
+                line, "", f"not CSV: {error}; a quote may be open, or not doubled within a cell"
+            )
             continue
         if cells:
             yield _csv_row(line, names, cells)
@@ -211,19 +213,19 @@ def _csv_header(reader: Iterator[list[str]]) -> list[str]:
     return names
 
 
-def _csv_row(line: int, names: list[str], cells: list[str]) -> SourceRow | Rejected:
+def _csv_row(line: int, names: list[str], cells: list[str]) -> SourceRow | RejectedRow:
     if len(cells) != len(names):
-        return Rejected(line, "", f"{len(cells)} cells, but the header names {len(names)} columns")
+        return RejectedRow(line, "", f"{len(cells)} cells, but the header names {len(names)} columns")
     for name, cell in zip(names, cells, strict=True):
         try:
             cell.encode()
         except UnicodeEncodeError as error:
-            return Rejected(line, name, _of_surrogate(error))
+            return RejectedRow(line, name, _of_surrogate(error))
     return SourceRow(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""})
 
 
 def _of_surrogate(error: UnicodeEncodeError) -> str:
-    """A lone surrogate stands for the octet that could not be decoded."""
+    """Describe the byte for which a lone surrogate stands."""
     return not_utf8(error.object[error.start].encode("utf-8", "surrogateescape"), error.start)
 
 
@@ -240,7 +242,7 @@ def _parquet_rows(
     columns(table.schema_arrow.names)
     total, size, reported, line = max(table.metadata.num_rows, 1), raw.seek(0, io.SEEK_END), 0, 0
     try:
-        for batch in table.iter_batches(batch_size=PARQUET_BATCH):
+        for batch in table.iter_batches(batch_size=PARQUET_BATCH_ROWS):
             yield from _parquet_batch(batch, line)
             line += batch.num_rows
             position = size * line // total
@@ -251,10 +253,10 @@ def _parquet_rows(
 
 
 def _parquet_batch(batch: Any, before: int) -> Rows:
-    """The rows of a record batch, of which `before` came before it."""
+    """Yield the rows of a record batch that follows `before` rows."""
     try:
         rows = batch.to_pylist()
-    except (ValueError, OverflowError):  # of one value; the others are read one by one
+    except (ValueError, OverflowError):  # one value cannot be converted: read the values one by one
         rows = None
     for number in range(batch.num_rows):
         line = before + number + 1
@@ -264,15 +266,15 @@ def _parquet_batch(batch: Any, before: int) -> Rows:
             yield SourceRow(line, {name: value for name, value in rows[number].items() if value is not None})
 
 
-def _parquet_row(batch: Any, number: int, line: int) -> SourceRow | Rejected:
+def _parquet_row(batch: Any, number: int, line: int) -> SourceRow | RejectedRow:
     values = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
             value = column[number].as_py()
         except UnicodeDecodeError as error:
-            return Rejected(line, name, not_utf8(error.object[error.start : error.start + 1], error.start))
+            return RejectedRow(line, name, not_utf8(error.object[error.start : error.start + 1], error.start))
         except (ValueError, OverflowError) as error:
-            return Rejected(line, name, f"cannot be read: {error}")
+            return RejectedRow(line, name, f"cannot be read: {error}")
         if value is not None:
             values[name] = value
     return SourceRow(line, values)

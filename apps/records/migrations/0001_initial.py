@@ -4,8 +4,9 @@ from django.db import migrations
 class Migration(migrations.Migration):
     """Create the hash function of every generated `content_hash` column.
 
-    It is sha256 over the parts, joined by the unit separator. PostgreSQL calls convert_to() STABLE only because its
-    encoding is an argument; with a constant encoding the result never changes, so IMMUTABLE is correct.
+    It is sha256 over the parts, joined by the unit separator. PostgreSQL calls convert_to() STABLE only
+    because its encoding is an argument; with a constant encoding the result never changes, so IMMUTABLE is
+    correct.
     """
 
     initial = True

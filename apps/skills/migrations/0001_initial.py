@@ -4,10 +4,10 @@ import django.db.models.deletion
 import django.db.models.functions.text
 from django.db import migrations, models
 
-# `skills_version` tells readers when the dictionary has changed. Every statement that changes skills or aliases, plain
-# SQL included, adds a row with a random id in its own transaction, so a transaction sees that row exactly when it sees
-# the change. The same statement deletes the older rows, so no set of rows ever comes back with other skills. Rows that
-# another transaction is deleting are skipped, so that nobody waits.
+# `skills_version` tells readers when the dictionary has changed. Every statement that changes skills or
+# aliases, plain SQL included, adds a row with a random id in its own transaction, so a transaction sees that
+# row exactly when it sees the change. The same statement deletes the older rows, so no set of rows ever comes
+# back with other skills. Rows that another transaction is deleting are skipped, so that nobody waits.
 _VERSION = """
     CREATE TABLE skills_version (id uuid PRIMARY KEY DEFAULT gen_random_uuid());
     CREATE FUNCTION skills_new_version() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -59,8 +59,8 @@ class Migration(migrations.Migration):
                     "in_text",
                     models.BooleanField(
                         default=True,
-                        help_text="Off where the bare name is an ordinary word (Go, R, Spring): then only its aliases are looked for.",
-                        verbose_name="look for in text",
+                        help_text="Turn off for names that are ordinary words (Go, R); aliases still count.",
+                        verbose_name="search in text",
                     ),
                 ),
                 (

@@ -110,7 +110,7 @@ def test_paging_from_the_middle_of_a_page_returns_the_rest_of_it_each_time(anony
 def test_a_total_beyond_what_is_counted_says_that_it_is_an_estimate(
     anonymous: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.records.counting.EXACT_UP_TO", 10)
+    monkeypatch.setattr("apps.records.counting.MAX_EXACT_COUNT", 10)
     query = "query($f: PostingFilter) { postings(filter: $f) { totalCount totalCountIsEstimate } }"
     data = anonymous.data(query)["postings"]
     assert data["totalCountIsEstimate"] is True

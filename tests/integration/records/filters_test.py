@@ -1,4 +1,4 @@
-"""Whether the filters' conditions are those that the indexes can answer."""
+"""The conditions of the filters match the indexes."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ from apps.recommendations.services import matching_rows
         (Kind.POSTING, {"salary_min": 50_000}, ["posting_by_salary"]),
     ],
 )
-def test_a_filter_has_an_index(kind: Kind, values: dict[str, Any], indexes: list[str]) -> None:
+def test_filter_uses_its_indexes(kind: Kind, values: dict[str, Any], indexes: list[str]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")  # of a table without rows it would be the cheapest
+        cursor.execute("SET LOCAL enable_seqscan = off")  # on an empty table it would be the cheapest
     plan = matching_rows(kind, values).explain()
     assert [name for name in indexes if f" {name} " not in plan] == []

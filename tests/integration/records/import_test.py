@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def physical_rows() -> list[tuple[Any, ...]]:
-    """Where each row stands and which transaction wrote it: changes with any write, even of equal values."""
+    """The location and the transactions of each row: they change with any write, even of equal values."""
     tables = ["postings_company", "postings_posting", "postings_postingskill", "skills_skill"]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -29,7 +29,7 @@ def physical_rows() -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("name", ["postings.jsonl", "postings.jsonl.gz", "postings.csv", "postings.parquet"])
-def test_every_format_gives_the_same_row(tmp_path: Path, name: str) -> None:
+def test_import_gives_the_same_row_from_every_format(tmp_path: Path, name: str) -> None:
     run("import_postings", write_as(tmp_path / name, [POSTING]))
     posting = Posting.objects.get()
     assert posting.company is not None
@@ -55,14 +55,14 @@ def test_every_format_gives_the_same_row(tmp_path: Path, name: str) -> None:
     assert posting.skills_text == "Kubernetes, Obscure Tool 9000, PostgreSQL, Python"
 
 
-def test_an_unknown_skill_is_kept_but_not_looked_for_in_other_texts(tmp_path: Path) -> None:
+def test_stated_skill_unknown_to_the_dictionary_is_stored_but_not_found_in_texts(tmp_path: Path) -> None:
     run("import_postings", write_as(tmp_path / "a.jsonl", [POSTING]))
     other = POSTING | {"external_id": "p2", "skills": [], "description": "We love Obscure Tool 9000"}
     run("import_postings", write_as(tmp_path / "b.jsonl", [other]))
     assert "Obscure" not in Posting.objects.get(external_id="p2").skills_text
 
 
-def test_a_second_import_touches_no_row_and_an_edit_only_its_own(tmp_path: Path) -> None:
+def test_second_import_writes_no_row_and_an_edited_file_only_the_edited_row(tmp_path: Path) -> None:
     rows = [POSTING | {"external_id": f"p{number}"} for number in range(5)]
     file = write_as(tmp_path / "p.jsonl", rows)
     run("import_postings", file)
@@ -84,7 +84,7 @@ def test_a_second_import_touches_no_row_and_an_edit_only_its_own(tmp_path: Path)
     assert Posting.objects.get(external_id="p3").skills_text == "Java, Obscure Tool 9000, Python"
 
 
-def test_bad_rows_are_listed_with_line_and_reason_and_all_others_imported(tmp_path: Path) -> None:
+def test_bad_rows_are_listed_with_line_and_reason_while_all_others_are_imported(tmp_path: Path) -> None:
     def bad(**changes: Any) -> dict[str, Any]:
         return POSTING | {"external_id": "bad"} | changes
 
@@ -117,8 +117,8 @@ def test_bad_rows_are_listed_with_line_and_reason_and_all_others_imported(tmp_pa
     assert found[2][0] == "experience_years" and "'a lot'" in found[2][1]
     assert found[3] == ("title", "missing; every row needs one")
     assert found[4][1].startswith("not JSON: ")
-    assert found[5][1] == "not UTF-8: octet 0xe9 at position 15; save the file as UTF-8"
-    assert found[6] == ("title", "holds a NUL character at position 4; remove it")
+    assert found[5][1] == "not UTF-8: byte 0xe9 at position 15; save the file as UTF-8"
+    assert found[6] == ("title", "contains a NUL character at position 4; remove it")
     assert found[7] == ("description", "longer than 1,000,000 characters")
     assert found[8] == ("salary_max", "salary_max 5 is less than salary_min 10")
     assert found[9][0] == "english_level" and "'klingon'" in found[9][1]
@@ -127,7 +127,7 @@ def test_bad_rows_are_listed_with_line_and_reason_and_all_others_imported(tmp_pa
     assert "JSON" in found[12][1] or "surrogate" in found[12][1]
 
 
-def test_bad_csv_rows(tmp_path: Path) -> None:
+def test_bad_csv_rows_are_listed_with_their_first_line(tmp_path: Path) -> None:
     file = tmp_path / "postings.csv"
     file.write_bytes(
         b'external_id,title,city\np1,One,Oslo\np2,Two\np3,Thr\xe9e,Oslo\np4,"Four\nlines",Oslo\np5,,Oslo\n'
@@ -142,10 +142,11 @@ def test_bad_csv_rows(tmp_path: Path) -> None:
     ]
 
 
-def test_an_open_quote_costs_no_other_row(tmp_path: Path) -> None:
+def test_unclosed_quote_in_csv_costs_no_other_row(tmp_path: Path) -> None:
     file = tmp_path / "postings.csv"
     file.write_text(
-        'external_id,title\np1,"One\np2,"Two\nlines"\np3,A "quoted" word\np4,"A "half" one"\np5,Five\np6,"Six\np7,Seven\n'
+        'external_id,title\np1,"One\np2,"Two\nlines"\np3,A "quoted" word\n'
+        'p4,"A "half" one"\np5,Five\np6,"Six\np7,Seven\n'
     )
     with pytest.raises(CommandError, match="rows were rejected"):
         run("import_postings", file)
@@ -158,11 +159,11 @@ def test_an_open_quote_costs_no_other_row(tmp_path: Path) -> None:
     assert [each["line"] for each in rejects(file)] == [2, 6, 8]
 
 
-def test_bad_parquet_rows(tmp_path: Path) -> None:
-    octets = pa.array([b"One", b"Two", b"Thr\xe9e", b"Four"], pa.binary())
+def test_bad_parquet_rows_are_listed_with_their_number(tmp_path: Path) -> None:
+    titles = pa.array([b"One", b"Two", b"Thr\xe9e", b"Four"], pa.binary())
     columns = {
         "external_id": pa.array([f"p{number}" for number in range(1, 5)]),
-        "title": octets.view(pa.string()),
+        "title": titles.view(pa.string()),
         "description": pa.array([b"plain", b"a \x00 within", b"plain", "größer".encode()], pa.binary()),
         "salary_min": pa.array([1, 2, 3, 9999999999.999], pa.float64()),
     }
@@ -174,11 +175,11 @@ def test_bad_parquet_rows(tmp_path: Path) -> None:
     assert {each["line"]: each.get("field") for each in rejects(file)} == {
         2: "description",
         3: "title",
-        4: None,  # which only the database could say: after rounding it is too large
+        4: None,  # too large after rounding, which only the database notices
     }
 
 
-def test_several_files_with_one_list_of_rejects(tmp_path: Path) -> None:
+def test_several_files_share_the_named_rejects_file(tmp_path: Path) -> None:
     good, bad = POSTING | {"external_id": "p2"}, {"external_id": "p3"}
     files = [tmp_path / name for name in ("a.jsonl", "missing.jsonl", "b.jsonl")]
     files[0].write_bytes(lines(POSTING, bad))
@@ -195,8 +196,8 @@ def test_several_files_with_one_list_of_rejects(tmp_path: Path) -> None:
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_row_that_only_the_database_refuses_costs_no_other(tmp_path: Path) -> None:
-    # Valid by the form, but an index cannot hold so long a text.
+def test_row_refused_by_the_database_costs_no_other_row(tmp_path: Path) -> None:
+    # The input accepts the row; a constraint of the table does not.
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE postings_posting ADD CONSTRAINT no_evil CHECK (title <> 'evil')")
     rows = [POSTING | {"external_id": f"p{number}"} for number in range(20)]
@@ -210,10 +211,10 @@ def test_a_row_that_only_the_database_refuses_costs_no_other(tmp_path: Path) -> 
     assert "no_evil" in reject["reason"]
 
 
-def test_the_later_of_two_rows_with_one_key_counts(tmp_path: Path) -> None:
+def test_last_of_two_rows_with_one_key_is_stored(tmp_path: Path) -> None:
     file = write_as(tmp_path / "p.jsonl", [POSTING, POSTING | {"title": "Later"}])
     out, _ = run("import_postings", file)
-    assert "1 named again later in the file" in out
+    assert "1 repeated later in the file" in out
     assert Posting.objects.get().title == "Later"
 
 
@@ -226,7 +227,7 @@ def test_the_later_of_two_rows_with_one_key_counts(tmp_path: Path) -> None:
         ("import_candidates", "candidates", "hahu_profiles", "hahu"),
     ],
 )
-def test_real_files(
+def test_real_files_are_imported_by_their_presets(
     tmp_path: Path, shared_data: Path, command: str, folder: str, name: str, preset: str
 ) -> None:
     with gzip.open(shared_data / folder / f"{name}.jsonl.gz", "rb") as source:
@@ -261,7 +262,7 @@ def test_real_files(
         ({"company": {"name": "x"}}, "company", "must be text"),
     ],
 )
-def test_a_reason_is_in_words_of_the_file(
+def test_rejected_row_names_the_field_and_the_expected_value(
     tmp_path: Path, values: dict[str, Any], field: str, reason: str
 ) -> None:
     file = write_as(tmp_path / "p.jsonl", [POSTING | values])
@@ -281,12 +282,14 @@ def test_a_reason_is_in_words_of_the_file(
         (
             "postings.csv",
             "external_id,título\n".encode("latin-1"),
-            "names the columns, is not UTF-8: octet 0xed",
+            "names the columns, is not UTF-8: byte 0xed",
         ),
-        ("rejects.jsonl", lines(POSTING), "could not be listed there"),
+        ("rejects.jsonl", lines(POSTING), "Cannot write the rejects file"),
     ],
 )
-def test_unusable_files(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+def test_unusable_file_is_reported_after_importing_its_readable_rows(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
     file = tmp_path / name
     if content is not None:
         file.write_bytes(content)
@@ -295,11 +298,11 @@ def test_unusable_files(tmp_path: Path, name: str, content: bytes | None, messag
     with pytest.raises(CommandError, match=message) as error:
         run("import_postings", file)
     assert error.value.returncode == 2
-    # What could be read is there.
+    # The rows before the fault are imported.
     assert Posting.objects.count() == (1 if name.endswith(".gz") else 0)
 
 
-def test_a_date_that_no_reader_could_take_is_refused(tmp_path: Path) -> None:
+def test_date_out_of_range_is_rejected(tmp_path: Path) -> None:
     file = write_as(tmp_path / "p.jsonl", [POSTING | {"closes_at": "9999-12-31T23:59:59-05:00"}])
     with pytest.raises(CommandError, match="1 rows were rejected"):
         run("import_postings", file)

@@ -34,10 +34,12 @@ POSTING = {
 
 
 def lines(*rows: Any) -> bytes:
+    """JSON Lines; bytes stand for themselves."""
     return b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows)
 
 
 def run(command: str, file: Path | list[Path], *arguments: str) -> tuple[str, str]:
+    """Runs an import command and returns its output and error output."""
     out, err = io.StringIO(), io.StringIO()
     files = map(str, file if isinstance(file, list) else [file])
     call_command(command, *files, "--no-progress", *arguments, stdout=out, stderr=err)
@@ -45,10 +47,12 @@ def run(command: str, file: Path | list[Path], *arguments: str) -> tuple[str, st
 
 
 def rejects(file: Path) -> list[dict[str, Any]]:
+    """The entries of the rejects file of `file`."""
     return [json.loads(line) for line in Path(f"{file}.rejects.jsonl").read_text().splitlines()]
 
 
 def write_as(file: Path, rows: list[dict[str, Any]]) -> Path:
+    """Writes the rows in the format that the name ends in."""
     if file.suffix == ".parquet":
         parquet.write_table(pa.Table.from_pylist(rows), file)
     elif file.suffix == ".csv":

@@ -16,7 +16,7 @@ from tests.integration.records.importing import POSTING, run, write_as
 pytestmark = pytest.mark.django_db
 
 
-def test_djinni_presets(tmp_path: Path) -> None:
+def test_djinni_presets_map_every_column(tmp_path: Path) -> None:
     posting = {
         "Position": "Middle Python developer",
         "Long Description": "Django and Celery.",
@@ -57,12 +57,14 @@ def test_djinni_presets(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--map", "titel=Job"], "no field 'titel'"),
+        (["--map", "titel=Job"], "unknown field 'titel'"),
         (["--map", "title"], "write FIELD=COLUMN"),
         (["--mapping", "/nowhere.toml"], "No such file"),
     ],
 )
-def test_wrong_arguments_say_what_would_be_right(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_import_with_a_wrong_argument_names_the_remedy_and_imports_nothing(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
     file = write_as(tmp_path / "p.jsonl", [POSTING])
     with pytest.raises(CommandError, match=message) as error:
         run("import_postings", file, *arguments)
@@ -73,9 +75,9 @@ def test_wrong_arguments_say_what_would_be_right(tmp_path: Path, arguments: list
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('fields = "x"', r"fields: a table is needed: write \[fields\]"),
-        ("[[defaults]]", r"defaults: a table is needed: write \[defaults\]"),
-        ("[fields]\ntitle = 5", "title: write a column's name, or a table with columns"),
+        ('fields = "x"', r"fields: must be a table: write \[fields\]"),
+        ("[[defaults]]", r"defaults: must be a table: write \[defaults\]"),
+        ("[fields]\ntitle = 5", "title: must be a column's name, or a table with columns"),
         ("[fields]\ntitle = { columns = 5 }", r"title\.columns: a list of column names, .* not '5'"),
         ("[fields]\ntitle = { columns = ['a', 5] }", r"title\.columns: a list of column names"),
         ("[fields]\ntitle = { columns = ['a'], values = 'a' }", r"title\.values: a table .* not 'a'"),
@@ -83,10 +85,10 @@ def test_wrong_arguments_say_what_would_be_right(tmp_path: Path, arguments: list
         ("[fields]\ntitle = { columns = ['a'], pattern = '(' }", r"title\.pattern: missing \)"),
         ("[fields]\ntitle = { sections = ['a'] }", r"title\.sections: a list of tables"),
         ("[fields]\ntitle = { sections = [ { colum = 'a' } ] }", r"title\.sections: a list of tables"),
-        ("[fields]\ntitle = { values = { a = 1 } }", "title: either columns or sections are needed"),
+        ("[fields]\ntitle = { values = { a = 1 } }", "title: must have either columns or sections"),
     ],
 )
-def test_a_wrong_mapping_file_says_what_is_needed(tmp_path: Path, content: str, message: str) -> None:
+def test_import_with_a_wrong_mapping_file_names_the_fault(tmp_path: Path, content: str, message: str) -> None:
     mapping = tmp_path / "people.toml"
     mapping.write_text(content)
     file = write_as(tmp_path / "p.jsonl", [POSTING])
@@ -96,13 +98,14 @@ def test_a_wrong_mapping_file_says_what_is_needed(tmp_path: Path, content: str, 
 
 
 def help_of(command: str) -> str:
+    """The output of --help."""
     return (
         load_command_class("apps." + command.split("_")[1], command).create_parser("", command).format_help()
     )
 
 
 @pytest.mark.parametrize("command", ["import_postings", "import_candidates"])
-def test_the_example_in_the_help_can_be_used_as_it_stands(tmp_path: Path, command: str) -> None:
+def test_mapping_example_of_the_help_works_unchanged(tmp_path: Path, command: str) -> None:
     shown = help_of(command)
     mapping = tmp_path / "m.toml"
     mapping.write_text(shown.partition("is TOML:\n")[2].partition("\n\n")[0])
@@ -124,7 +127,7 @@ def test_the_example_in_the_help_can_be_used_as_it_stands(tmp_path: Path, comman
     assert getattr(found, "description", "") + getattr(found, "resume", "") == "## Duties\n\n- Triage"
 
 
-def test_the_help_lists_location_and_the_values_of_fields() -> None:
+def test_help_lists_location_and_the_values_of_restricted_fields() -> None:
     shown = help_of("import_postings")
     assert " location," in shown
     assert "employment_type: one of full_time, part_time, contract" in shown
@@ -132,7 +135,7 @@ def test_the_help_lists_location_and_the_values_of_fields() -> None:
     assert "english_level: one of none, basic" in shown
 
 
-def test_a_place_for_all_rows(tmp_path: Path) -> None:
+def test_default_location_applies_to_all_rows(tmp_path: Path) -> None:
     mapping = tmp_path / "m.toml"
     mapping.write_text("[defaults]\nlocation = 'Oslo, NO'\n[fields]\nexternal_id = 'id'\ntitle = 'job'\n")
     run(
@@ -145,7 +148,7 @@ def test_a_place_for_all_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
-def test_a_named_column_that_no_row_has_is_said(tmp_path: Path, name: str) -> None:
+def test_named_column_that_no_row_has_is_reported(tmp_path: Path, name: str) -> None:
     file = write_as(tmp_path / name, [{"external_id": n, "title": "Nurse", "pay": 5} for n in range(3)])
     err = io.StringIO()
     with pytest.raises(
@@ -154,7 +157,10 @@ def test_a_named_column_that_no_row_has_is_said(tmp_path: Path, name: str) -> No
         call_command("import_postings", str(file), "--map", "salary_min=payy", stderr=err)
     assert error.value.returncode == 1
     assert Posting.objects.count() == 3
-    assert "--map salary_min: no row has a column 'payy'; there are external_id, pay, title" in err.getvalue()
+    assert (
+        "--map salary_min: no row has a column 'payy'; the columns are external_id, pay, title"
+        in err.getvalue()
+    )
 
     err = io.StringIO()
     with pytest.raises(CommandError, match=r"^3 rows were rejected.*\nno row has .* for title") as error:
@@ -163,29 +169,29 @@ def test_a_named_column_that_no_row_has_is_said(tmp_path: Path, name: str) -> No
     assert err.getvalue().count("'Job titel'") == 1
 
 
-def test_a_named_column_without_any_value_is_there(tmp_path: Path) -> None:
+def test_named_column_without_values_is_not_reported(tmp_path: Path) -> None:
     rows = [{"external_id": "1", "title": "Nurse", "pay": None}]
     for name in ("p.csv", "p.parquet"):
         _, err = run("import_postings", write_as(tmp_path / name, rows), "--map", "salary_min=pay")
         assert err == ""
 
 
-def test_of_columns_in_a_mapping_file_each_that_is_absent_is_said(tmp_path: Path) -> None:
+def test_every_missing_column_of_a_mapping_file_is_reported(tmp_path: Path) -> None:
     mapping = tmp_path / "m.toml"
     mapping.write_text(
         "[fields]\nexternal_id = 'id'\ntitle = { columns = ['name', 'job'] }\n"
         "description = { sections = [ { column = 'tasks' } ] }\n"
     )
     row = {"id": 1, "job": "Nurse", "tasks": "Triage"}
-    # Another column gave the field its value: that is what several are named for.
+    # Another column of the field has a value, so the import succeeds.
     _, err = run("import_postings", write_as(tmp_path / "a.csv", [row]), "--mapping", str(mapping))
-    assert err == f"  {mapping}: title: no row has a column 'name'; there are id, job, tasks\n"
+    assert err == f"  {mapping}: title: no row has a column 'name'; the columns are id, job, tasks\n"
     del row["tasks"]
     with pytest.raises(CommandError, match=r"^no row has the column named for description; all valid"):
         run("import_postings", write_as(tmp_path / "b.csv", [row]), "--mapping", str(mapping))
 
 
-def test_map_and_source(tmp_path: Path) -> None:
+def test_map_and_source_arguments_are_applied(tmp_path: Path) -> None:
     file = write_as(tmp_path / "p.csv", [{"Key": "7", "Job title": "Nurse", "Town": "Oslo", "Rest": "x"}])
     out, _ = run(
         "import_postings",

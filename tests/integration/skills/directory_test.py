@@ -12,7 +12,7 @@ from apps.skills.models import Skill, SkillAlias
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_cache")]
 
 
-def test_every_skill_has_its_category_and_its_aliases() -> None:
+def test_directory_has_every_skill_with_category_and_aliases() -> None:
     expected = {
         each.pk: SkillEntry(
             each.pk, each.name, each.category.name, tuple(alias.name for alias in each.aliases.all())
@@ -23,7 +23,7 @@ def test_every_skill_has_its_category_and_its_aliases() -> None:
     assert directory() == expected
 
 
-def test_a_large_directory_is_found_by_other_processes(django_assert_num_queries: Any) -> None:
+def test_large_directory_is_shared_between_processes(django_assert_num_queries: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """

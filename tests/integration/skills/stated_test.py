@@ -15,30 +15,32 @@ COMPOSED, DECOMPOSED = "Pr\u00e9paration", "Pre\u0301paration"
 
 
 def posting(*skills: str, external_id: str = "p1") -> PostingInput:
+    """A posting that states these skills."""
     return PostingInput(external_id=external_id, title="Keeper", description="Of tables", skills=list(skills))
 
 
 def names() -> list[str]:
+    """The names of the skills of the only posting."""
     return list(
         Posting.objects.get().skill_uses.order_by("skill__name").values_list("skill__name", flat=True)
     )
 
 
-def test_signs_alone_are_no_skill_and_spellings_of_one_name_are_one() -> None:
+def test_stated_names_without_letters_are_ignored_and_spellings_of_one_name_are_one_skill() -> None:
     upsert_postings([posting("---", "+++", DECOMPOSED, COMPOSED, "pan-sweeping", "Pan  sweeping")])
     assert len(names()) == 2
     assert COMPOSED in names()
     assert current_finder().resolve("") is None
 
 
-def test_a_name_that_was_stored_in_another_form_still_is_the_skill() -> None:
+def test_stated_name_means_the_skill_stored_in_another_unicode_form() -> None:
     category, _ = SkillCategory.objects.get_or_create(name=Skill.UNLISTED)
     Skill.objects.create(name=DECOMPOSED, category=category, in_text=False)
     upsert_postings([posting(COMPOSED)])
     assert names() == [DECOMPOSED]
 
 
-def test_a_later_batch_adds_nothing_again(django_capture_on_commit_callbacks) -> None:
+def test_later_batch_of_an_import_adds_no_skill_twice(django_capture_on_commit_callbacks) -> None:
     of_the_import = current_finder()
     upsert_postings([posting("Obscure Tool 9000")], finder=of_the_import)
     version = dictionary_version()
@@ -46,9 +48,9 @@ def test_a_later_batch_adds_nothing_again(django_capture_on_commit_callbacks) ->
         upsert_postings([posting("obscure tool 9000")], finder=of_the_import)
     assert names() == ["Obscure Tool 9000"]
     assert dictionary_version() == version
-    assert not callbacks  # readers keep what they have cached
+    assert not callbacks  # nothing is invalidated
 
 
-def test_a_key_stays_as_its_source_writes_it() -> None:
+def test_external_id_is_stored_as_the_source_writes_it() -> None:
     assert upsert_postings([posting(external_id=DECOMPOSED)]).inserted
     assert Posting.objects.get().external_id == DECOMPOSED

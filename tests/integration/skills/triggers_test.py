@@ -1,4 +1,4 @@
-"""What the database itself keeps true, whoever writes: a row's skills_text and content hash."""
+"""Triggers and generated columns: skills_text and content_hash follow every change, whoever writes."""
 
 import hashlib
 
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def posting() -> Posting:
+    """A posting with the skills Python and Docker."""
     posting = Posting.objects.create(external_id="p1", title="Keeper", description="Kitchen")
     for name in ("Python", "Docker"):
         PostingSkill.objects.create(posting=posting, skill=Skill.objects.get(name=name))
@@ -23,6 +24,7 @@ def posting() -> Posting:
 
 
 def sql(statement: str, *parameters: object) -> None:
+    """Executes plain SQL."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)  # type: ignore[arg-type]
 
@@ -33,13 +35,19 @@ def test_skills_text_and_hash_follow_every_change(posting: Posting) -> None:
     hashes = {bytes(posting.content_hash)}
     for statement, expected in (
         (
-            "DELETE FROM postings_postingskill WHERE skill_id = (SELECT id FROM skills_skill WHERE name = 'Docker')",
+            (
+                "DELETE FROM postings_postingskill AS used USING skills_skill AS skill "
+                "WHERE skill.id = used.skill_id AND skill.name = 'Docker'"
+            ),
             "Python",
         ),
         ("UPDATE skills_skill SET name = 'Python 4' WHERE name = 'Python'", "Python 4"),
         ("UPDATE postings_posting SET description = 'Other'", "Python 4"),
         (
-            "UPDATE postings_postingskill SET skill_id = (SELECT id FROM skills_skill WHERE name = 'Welding')",
+            (
+                "UPDATE postings_postingskill SET skill_id = skill.id FROM skills_skill AS skill "
+                "WHERE skill.name = 'Welding'"
+            ),
             "Welding",
         ),
     ):
@@ -50,19 +58,19 @@ def test_skills_text_and_hash_follow_every_change(posting: Posting) -> None:
         hashes.add(bytes(posting.content_hash))
 
 
-def test_what_is_not_embedded_leaves_the_hash_alone(posting: Posting) -> None:
+def test_content_hash_ignores_columns_that_are_not_embedded(posting: Posting) -> None:
     before = bytes(posting.content_hash)
     sql("UPDATE postings_posting SET status = 'closed', city = 'Oslo', salary_max = 5, closes_at = now()")
     posting.refresh_from_db()
     assert bytes(posting.content_hash) == before
 
 
-def test_deleting_a_posting_in_plain_sql_takes_its_skills_along(posting: Posting) -> None:
+def test_deleting_a_posting_in_plain_sql_deletes_its_skills(posting: Posting) -> None:
     sql("DELETE FROM postings_posting")
     assert not PostingSkill.objects.exists()
 
 
-def test_an_edit_by_hand_finds_new_skills_and_keeps_the_stated_ones(posting: Posting) -> None:
+def test_edit_by_hand_finds_new_skills_and_keeps_the_stated_ones(posting: Posting) -> None:
     posting.description = "We use Kubernetes and Docker."
     posting.save()
     after_edit(posting)

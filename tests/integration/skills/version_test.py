@@ -1,4 +1,4 @@
-"""The version of the dictionary, which says when finders are built again."""
+"""The version of the dictionary, by which finders are rebuilt."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,12 +19,15 @@ from apps.skills.services import add_unlisted, current_finder
         ("DELETE FROM skills_skillalias WHERE name = 'k8s'", "k8s"),
         ("TRUNCATE skills_skillalias", "k8s"),
         (
-            "INSERT INTO skills_skillalias (name, skill_id) SELECT 'the serpent', id FROM skills_skill WHERE name = 'Python'",
+            (
+                "INSERT INTO skills_skillalias (name, skill_id) "
+                "SELECT 'the serpent', id FROM skills_skill WHERE name = 'Python'"
+            ),
             "the serpent",
         ),
     ],
 )
-def test_a_change_in_plain_sql_is_seen_at_once_and_so_is_its_rollback(statement: str, name: str) -> None:
+def test_finder_follows_a_change_in_plain_sql_and_its_rollback(statement: str, name: str) -> None:
     before, meant = dictionary_version(), current_finder().resolve(name)
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -37,13 +40,13 @@ def test_a_change_in_plain_sql_is_seen_at_once_and_so_is_its_rollback(statement:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_those_who_add_skills_at_once_do_not_wait_and_none_sees_what_is_not_committed() -> None:
+def test_transactions_adding_skills_do_not_wait_and_see_no_uncommitted_skills() -> None:
     SkillCategory.objects.get_or_create(
         name=Skill.UNLISTED
-    )  # of that there is one, for which they would wait
+    )  # created before, because both would wait for this one row
     before = dictionary_version()
 
-    def meanwhile() -> tuple[str, str, bool]:
+    def add_in_another_transaction() -> tuple[str, str, bool]:
         try:
             untouched = dictionary_version()
             add_unlisted(["Theirs"])
@@ -54,7 +57,7 @@ def test_those_who_add_skills_at_once_do_not_wait_and_none_sees_what_is_not_comm
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         add_unlisted(["Mine"])
         mine = dictionary_version()
-        untouched, theirs, is_hidden = pool.submit(meanwhile).result(timeout=20)
+        untouched, theirs, is_hidden = pool.submit(add_in_another_transaction).result(timeout=20)
         both = dictionary_version()
         assert current_finder().resolve("Mine") and current_finder().resolve("Theirs")
     assert untouched == before
@@ -64,7 +67,7 @@ def test_those_who_add_skills_at_once_do_not_wait_and_none_sees_what_is_not_comm
 
 
 @pytest.mark.django_db
-def test_the_version_stays_short_however_many_changes_made_it() -> None:
+def test_version_stays_one_id_after_many_changes() -> None:
     for number in range(5):
         add_unlisted([f"Skill number {number}"])
     assert "," not in dictionary_version()

@@ -1,3 +1,5 @@
+"""The rows of the sample corpus, and the files they are written to."""
+
 import csv
 import gzip
 import json
@@ -34,11 +36,13 @@ WORD = re.compile(r"\w[\w.'-]*")
 
 @pytest.fixture(scope="module")
 def some_postings():
+    """Enough postings for shares to hold."""
     return list(postings(2000, now=NOW))
 
 
 @pytest.fixture(scope="module")
 def some_candidates():
+    """Enough candidates for shares to hold."""
     return list(candidates(2000, now=NOW))
 
 
@@ -58,12 +62,13 @@ def dictionary():
 
 
 def text_of(row):
+    """All texts of a row."""
     return "\n".join(
         row[field] for field in ("description", "headline", "looking_for", "resume") if field in row
     )
 
 
-# --- the same rows everywhere ---------------------------------------------------------------------------------
+# --- the same rows everywhere ---
 
 
 @pytest.mark.parametrize("make", [postings, candidates])
@@ -99,7 +104,7 @@ def test_now_without_a_time_zone_is_refused():
         next(postings(1, now=datetime(2026, 11, 23)))  # noqa: DTZ001
 
 
-# --- fields ---------------------------------------------------------------------------------------------------
+# --- fields ---
 
 
 def test_postings_are_well_formed(some_postings):
@@ -134,9 +139,10 @@ def test_candidates_are_well_formed(some_candidates):
         assert_list_of_skills(row, 4, 12)
 
 
-def assert_list_of_skills(row, fewest, most):
+def assert_list_of_skills(row, minimum, maximum):
+    """Checks that the skills differ and how many there are."""
     if "skills" in row:
-        assert fewest <= len(set(row["skills"])) == len(row["skills"]) <= most
+        assert minimum <= len(set(row["skills"])) == len(row["skills"]) <= maximum
 
 
 def test_values_are_missing_in_their_share_of_rows(some_postings, some_candidates):
@@ -170,7 +176,7 @@ def test_pay_grows_with_experience():
     assert max(offers[0]) < min(offers[5])
 
 
-# --- texts ----------------------------------------------------------------------------------------------------
+# --- texts ---
 
 
 def test_texts_are_distinct(some_postings, some_candidates):
@@ -213,11 +219,12 @@ def test_words_follow_the_rules_of_english():
     ]
 
 
-# --- files ----------------------------------------------------------------------------------------------------
+# --- files ---
 
 
 @pytest.fixture
 def rows():
+    """A few postings."""
     return list(postings(60, now=NOW))
 
 

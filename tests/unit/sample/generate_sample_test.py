@@ -1,3 +1,5 @@
+"""The command `generate_sample`."""
+
 import io
 import json
 
@@ -9,6 +11,7 @@ from apps.sample.management.commands.generate_sample import Command
 
 
 def run(*arguments):
+    """Runs the command and returns its output."""
     output = io.StringIO()
     call_command(Command(stdout=output, no_color=True), *map(str, arguments))
     return output.getvalue()

@@ -1,3 +1,5 @@
+"""Finding and resolving skills, and the shipped dictionary."""
+
 import pytest
 
 from apps.skills.dictionary import SHIPPED, DictionaryError, read_dictionary
@@ -49,11 +51,11 @@ FINDER = SkillFinder(Term(name, key, key != 3) for key, names in NAMES.items() f
         ("", []),
     ],
 )
-def test_finds_whole_words_and_the_longest(text: str, found: list[int]) -> None:
+def test_find_returns_whole_words_and_the_longest_match(text: str, found: list[int]) -> None:
     assert FINDER.find(text) == found
 
 
-def test_resolves_names_whatever_their_case_and_hyphens() -> None:
+def test_resolve_ignores_case_and_hyphens() -> None:
     assert FINDER.resolve("wound-CARE ") == 5
     assert FINDER.resolve("c") == 3
     assert FINDER.resolve("Pa\u0302tisserie") == 15
@@ -61,15 +63,15 @@ def test_resolves_names_whatever_their_case_and_hyphens() -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "---", "+++", ",", "..."])
-def test_signs_alone_mean_no_skill(name: str) -> None:
+def test_resolve_ignores_names_without_letters(name: str) -> None:
     assert FINDER.resolve(name) is None
 
 
-def test_the_shipped_dictionary_is_sound() -> None:
+def test_shipped_dictionary_has_no_ambiguous_names() -> None:
     entries = read_dictionary(SHIPPED)
     assert len(entries) >= 400
     assert len({entry.category for entry in entries}) >= 12
-    # No two skills may mean the same words once spelling is evened out.
+    # No two skills may have a name in common, ignoring case and punctuation.
     meanings: dict[str, str] = {}
     finder = SkillFinder(Term(entry.name, number, True) for number, entry in enumerate(entries))
     for number, entry in enumerate(entries):
@@ -78,8 +80,8 @@ def test_the_shipped_dictionary_is_sound() -> None:
         assert finder.resolve(entry.name) == number
 
 
-def test_a_dictionary_that_repeats_a_name_is_refused(tmp_path) -> None:
+def test_dictionary_with_a_repeated_name_is_refused(tmp_path) -> None:
     file = tmp_path / "skills.toml"
     file.write_text('["One"]\nReact = ["react.js"]\n["Two"]\nPreact = ["REACT.JS"]\n')
-    with pytest.raises(DictionaryError, match=r"'REACT\.JS' of 'Preact' already stands for 'React'"):
+    with pytest.raises(DictionaryError, match=r"'REACT\.JS' of 'Preact' already means 'React'"):
         read_dictionary(file)

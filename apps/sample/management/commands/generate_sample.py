@@ -18,8 +18,8 @@ KINDS = {"postings": (postings, POSTING_FIELDS), "candidates": (candidates, CAND
 
 class Command(BaseCommand):
     help = (
-        "Write invented job postings or candidates to a file that import_postings and import_candidates read. The "
-        "same seed gives the same rows, and a larger corpus begins with the smaller one. Example: "
+        "Write invented postings or candidates to a file for import_postings or import_candidates. The same "
+        "seed gives the same rows, and a larger corpus begins with the smaller one. Example: "
         "manage.py generate_sample postings --count 2000 --out postings.jsonl"
     )
     requires_system_checks = []
