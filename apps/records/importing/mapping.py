@@ -164,7 +164,10 @@ def _are_sections(value: Any) -> bool:
 # The entries of a field's table: a check of the value, and what it must be.
 _PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "columns": (_are_strings, 'a list of column names, such as ["Job title"], or one'),
-    "values": (lambda value: isinstance(value, dict), "a table from theirs to ours, such as { no_exp = 0 }"),
+    "values": (
+        lambda value: isinstance(value, dict),
+        "a table from column values to field values, such as { no_exp = 0 }",
+    ),
     "pattern": (lambda value: isinstance(value, str), "a regular expression, such as '^(\\d+)y$'"),
     "sections": (_are_sections, 'a list of tables, such as [ { column = "Tasks", heading = "Duties" } ]'),
 }
