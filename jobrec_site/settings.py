@@ -209,9 +209,8 @@ RPC_TLS_CA = env("RPC_TLS_CA", default="")
 EMBED_DEADLINE = env.number("EMBED_DEADLINE", default=2.0)  # seconds that a search waits for its query vector
 # Maximum number of texts that are encoded together, from concurrent calls
 EMBED_BATCH_TEXTS = env.number("EMBED_BATCH_TEXTS", default=128, minimum=1)
-EMBED_BATCH_WAIT = env.number(
-    "EMBED_BATCH_WAIT", default=0.02
-)  # seconds that an idle encoder waits for its usual callers
+# Seconds that an idle encoder waits for its usual callers
+EMBED_BATCH_WAIT = env.number("EMBED_BATCH_WAIT", default=0.02)
 # Maximum number of texts that wait; calls beyond it get RESOURCE_EXHAUSTED
 EMBED_QUEUE_TEXTS = env.number("EMBED_QUEUE_TEXTS", default=256, minimum=1)
 EMBED_STREAMS = env.number("EMBED_STREAMS", default=4, minimum=1)  # maximum number of open bulk streams

@@ -66,7 +66,7 @@ def _example_sections() -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
         if heading := re.fullmatch(r"# --- (.+?) -+", line):
             if title:
                 yield title, variables
-            title, variables, comment = heading[1][:1].upper() + heading[1][1:], [], []
+            title, variables, comment = _title(heading[1]), [], []
         elif variable := re.fullmatch(r"#([A-Z0-9_]+)=(.*)", line):
             variables.append((variable[1], variable[2], " ".join(comment)))
             comment = []
@@ -223,6 +223,10 @@ def _cell(text: str) -> str:
 
 def _prose(text: str) -> str:
     return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _title(text: str) -> str:
+    return text if text.startswith("gRPC") else text[:1].upper() + text[1:]
 
 
 def _sentence(text: str) -> str:
