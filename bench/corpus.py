@@ -208,11 +208,11 @@ class _Builder:
         from django.db import connection
 
         from apps.embeddings.index import build_index
-        from apps.recommendations.text_index import index_texts
+        from apps.recommendations.text_index import update_text_index
 
         with self._timed("full text"):
             for kind in KINDS:
-                index_texts(kind, limit=10**9)
+                update_text_index(kind, limit=10**9)
         with self._timed("vector index"):
             for kind in KINDS:
                 build_index(model, kind)

@@ -152,7 +152,7 @@ def search(
 def whole_searches(queries: Queries, values: dict[str, Any], *, model: "EmbeddingModel", k: int) -> float:
     """The smallest share of the expected rows that a search with ranking returns."""
     from apps.embeddings.models import Kind
-    from apps.recommendations.matching import match
+    from apps.recommendations.matching import find_matches
     from apps.recommendations.profiles import Seeker
     from apps.recommendations.ranking import Features
     from apps.recommendations.services import filtered
@@ -160,7 +160,7 @@ def whole_searches(queries: Queries, values: dict[str, Any], *, model: "Embeddin
     matching = filtered("posting", values)
     keys = set(matching.values_list("pk", flat=True))
     ranked = [
-        match(Kind.POSTING, Seeker(Features(), text), matching, model=model).items
+        find_matches(Kind.POSTING, Seeker(Features(), text), matching, model=model).items
         for text in queries.texts[:WHOLE_SEARCHES]
     ]
     return min(len({each.row_id for each in items} & keys) / min(k, len(keys)) for items in ranked)

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import report, scratch
 
 if TYPE_CHECKING:
-    from apps.recommendations.fulltext import Words
+    from apps.recommendations.fulltext import Terms
 
 EVALUATION = scratch.SHARED / "eval"
 # The minimum of the fused ranking, as a share of the vector's own.
@@ -106,50 +106,50 @@ def cut(whole: Evaluation, *, documents: int) -> Evaluation:
 
 def evaluate(result: report.Report, name: str, evaluation: Evaluation) -> None:
     """Print the mean nDCG of each way, and the targets of one set."""
-    from apps.recommendations.fulltext import words_of_text
+    from apps.recommendations.fulltext import terms_of_text
 
     ids = load(evaluation.documents)
     scores: dict[str, list[float]] = defaultdict(list)
-    terms = []
+    counts = []
     for (query, text), vector in zip(
         evaluation.queries.items(), encode(list(evaluation.queries.values())), strict=True
     ):
-        words = words_of_text(text, kind="posting")
-        terms.append(words.different)
-        for way, ranked in rank(words, vector).items():
+        terms = terms_of_text(text, kind="posting")
+        counts.append(terms.count)
+        for way, ranked in rank(terms, vector).items():
             scores[way].append(ndcg([ids[row] for row in ranked[:DEPTH]], evaluation.gains[query]))
     means = {way: sum(scores[way]) / len(scores[way]) for way in WAYS}
     result.figure(
         f"{name:20} {len(evaluation.queries):9,} {len(evaluation.documents):9,} "
-        f"{report.percentile(terms, 0.5):6}" + "".join(f"{mean:10.3f}" for mean in means.values())
+        f"{report.percentile(counts, 0.5):6}" + "".join(f"{mean:10.3f}" for mean in means.values())
     )
     for way in ("fused", "served"):
         result.at_least(f"{way}_of_vector_{name}", means[way] / means["vector"], SETS[name])
 
 
-def rank(words: "Words", vector: Any) -> dict[str, list[int]]:
+def rank(terms: "Terms", vector: Any) -> dict[str, list[int]]:
     """Postings in the order of each way, as the application itself orders them."""
     from django.conf import settings
 
     from apps.embeddings.models import EmbeddingModel, Kind
     from apps.postings.models import Posting
-    from apps.recommendations.fusion import fused, rank_weight
-    from apps.recommendations.matching import by_text, match
+    from apps.recommendations.fusion import fuse, rank_weight
+    from apps.recommendations.matching import find_matches, search_text
     from apps.recommendations.profiles import Seeker
     from apps.recommendations.ranking import Features
     from apps.recommendations.retrieval import as_text, nearest
 
     model, rows, k = EmbeddingModel.objects.active(), Posting.objects.all(), settings.RECOMMENDATION_DEPTH
     assert model is not None
-    seeker = Seeker(Features(), as_text([float(value) for value in vector]), words)
+    seeker = Seeker(Features(), as_text([float(value) for value in vector]), terms)
     assert seeker.vector is not None
     near = [row.row_id for row in nearest("posting", seeker.vector, model=model, matching=rows, k=k).rows]
-    text = by_text(Kind.POSTING, seeker, rows, k=k).rows[:k]
+    text = search_text(Kind.POSTING, seeker, rows, k=k).rows[:k]
     return {
         "vector": near,
         "text": text,
-        "fused": fused(near, text, weight=rank_weight(words.different), k=k),
-        "served": [each.row_id for each in match(Kind.POSTING, seeker, rows, model=model).items],
+        "fused": fuse(near, text, weight=rank_weight(terms.count), k=k),
+        "served": [each.row_id for each in find_matches(Kind.POSTING, seeker, rows, model=model).items],
     }
 
 
@@ -166,12 +166,12 @@ def load(documents: dict[str, str]) -> dict[int, str]:
 
     from apps.embeddings.registry import default_model
     from apps.postings.models import Posting
-    from apps.recommendations.text_index import index_texts
+    from apps.recommendations.text_index import update_text_index
 
     Posting.objects.all().delete()
     postings = [_posting(name, text) for name, text in documents.items()]
     Posting.objects.bulk_create(postings, batch_size=1_000)
-    index_texts("posting", limit=10**9)
+    update_text_index("posting", limit=10**9)
     scratch.embed_in_process("posting", default_model())
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE recommendations_postingtext")

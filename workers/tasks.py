@@ -57,7 +57,7 @@ def plan_run(run_id: int) -> None:
 @shared_task(ignore_result=True, **RETRY)
 def index_texts(kind: str) -> None:
     """Index the texts of pending rows for full-text search, in parts, so that other tasks get their turn."""
-    if not text_index.index_texts(kind, limit=INDEXED_AT_A_TIME).complete:
+    if not text_index.update_text_index(kind, limit=INDEXED_AT_A_TIME).complete:
         index_texts.delay(kind)
 
 

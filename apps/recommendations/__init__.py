@@ -1,1 +1,1 @@
-"""Who fits what: retrieval, ranking, and the reasons."""
+"""Recommendations: retrieval, ranking and explanation."""

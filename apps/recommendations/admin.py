@@ -1,4 +1,4 @@
-"""What candidates did with postings."""
+"""Admin of interactions."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -12,6 +12,8 @@ from apps.records.admin import ReadOnlyAdmin
 
 @admin.register(Interaction)
 class InteractionAdmin(ReadOnlyAdmin):
+    """List of what candidates did with postings."""
+
     list_display = ["at", "action_badge", "candidate", "posting"]
     list_filter = [("action", ChoicesDropdownFilter), ("at", RangeDateFilter)]
     list_filter_submit = True
@@ -20,7 +22,7 @@ class InteractionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
         rows: QuerySet[Interaction] = super().get_queryset(request)
-        # The names of both sides, and neither résumé nor description.
+        # Names only: résumés and descriptions are large.
         return rows.select_related("candidate", "posting").only(
             "action", "at", "candidate__headline", "candidate__external_id", "posting__title"
         )
@@ -35,4 +37,5 @@ class InteractionAdmin(ReadOnlyAdmin):
         },
     )
     def action_badge(self, interaction: Interaction) -> tuple[str, str]:
+        """The action as a colored label."""
         return interaction.action, interaction.get_action_display()

@@ -1,16 +1,19 @@
-"""Rows by the words they share with a query: PostgreSQL full-text search, bounded however long the query is.
+"""Full-text search over rows, bounded however long the query is.
 
-A text score is the cosine of two sets of words in which rare words weigh more:
+A text score is the cosine of two sets of terms with inverse document frequencies as weights, where only the
+query's are summed in full:
 
-    Σ idf of the words in common ÷ Σ idf of the query's words × √(words of the query ÷ words of the row)
+    Σ idf of the common terms ÷ Σ idf of the query's terms × √(terms of the query ÷ terms of the row)
 
-at most 1; the better of that for the row's title and for its whole text. PostgreSQL's own ts_rank knows no rarity, and
-reads every text it ranks; this reads none but those of the rows that are to be ranked. What a person types may be in any
-language of the rows: it is taken in the forms of each, and beside a row in those of the row's own.
+at most 1; the better of that for the row's title and for its whole text. idf = ln(1 + rows ÷ rows with the
+term), a smoothed form of K. Spärck Jones, "A statistical interpretation of term specificity", Journal of
+Documentation 28(1), 1972, as in BM25. PostgreSQL's own ts_rank has no idf and reads every text it ranks; this
+reads only the texts of rows to rank. A typed text may be in any language of the rows: it is stemmed in each,
+and compared with a row in the row's own.
 
-Finding goes by the query's rarest words, and only so far as they stand in HITS places; scoring takes all of WORDS. Where
-a word stands in more, and the filter leaves too few of those, there is a second look: from the rows that match where they
-are few, else from all places of the words where those are few.
+Finding uses the query's rarest terms, up to MAX_OCCURRENCES of them; scoring uses MAX_TERMS. Where a term
+occurs more often and the filter leaves too few of those rows, a second search looks through the matching rows
+where they are few, else through all occurrences where those are few.
 """
 
 import json
@@ -21,284 +24,236 @@ from typing import Any
 
 from django.db import connection
 from django.db.models.expressions import RawSQL
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from apps.embeddings.kinds import tables
-from apps.recommendations.fusion import Word, affordable, informative
+from apps.recommendations.fusion import Term, affordable_terms, rarest_terms
 from apps.recommendations.models import RecordText
-from apps.recommendations.retrieval import SqlKeys, first_of
-from apps.recommendations.text_index import INDEXED, text_table, whole_text
+from apps.recommendations.retrieval import first_keys
+from apps.recommendations.subqueries import Subquery
+from apps.recommendations.text_index import MAX_CHARACTERS, text_table, whole_text
+from apps.sql import load
 
-WORDS = 64  # of a query, the rarest
-HITS = 10_000  # places of the words searched for, all together
-# How far a second look goes. Where there is more of both, ROWS of those that match are looked at: in a table of a million
-# such a word is in one row of forty or more, so it is likely to be in enough of them.
-ALL_HITS = 50_000  # places of the words
-ROWS = 10_000  # that match
-SMALLEST = 1_000  # rows of a table whose size PostgreSQL does not know yet
-
-# A lexeme as a query, whatever signs are in it.
-_AS_QUERY = r"""('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery"""
+MAX_TERMS = 64  # of a query, the rarest
+MAX_OCCURRENCES = 10_000  # of all searched terms
+# Bounds of the second search. Where both are exceeded, MAX_MATCHING of the matching rows are searched: in a
+# table of a million, the term is then in one row of forty or more, so it is likely to be in enough of them.
+MAX_OCCURRENCES_AGAIN = 50_000
+MAX_MATCHING = 10_000
+MIN_ROWS = 1_000  # assumed for a table that PostgreSQL has not analyzed yet
 
 
 @dataclass(frozen=True)
-class Words:
-    """The words of a text in the forms of each text search configuration that it may be in, by its name."""
+class Terms:
+    """The distinct lexemes of a text, by the text search configuration that they were stemmed with."""
 
-    forms: Mapping[str, frozenset[str]]
+    by_configuration: Mapping[str, frozenset[str]]
 
     @property
     def all(self) -> frozenset[str]:
-        return frozenset[str]().union(*self.forms.values())
+        """The lexemes of all configurations."""
+        return frozenset[str]().union(*self.by_configuration.values())
 
     @property
-    def different(self) -> int:
-        """How many words they are, in the language in which most of them say nothing: it is likely to be theirs."""
-        return min(map(len, filter(None, self.forms.values())), default=0)
+    def count(self) -> int:
+        """The number of terms in the likely language of the text: the one with most stop words in it."""
+        return min(map(len, filter(None, self.by_configuration.values())), default=0)
 
 
-NO_WORDS = Words({})
+NO_TERMS = Terms({})
 
 
 @dataclass(frozen=True)
-class Query:
-    """`said` are all words of the text, `words` the most telling of them, the rarest first.
-
-    `rows` says about how many rows of the kind there are.
-    """
+class TextQuery:
+    """A full-text query over rows of a kind. `terms` are the rarest of `all_terms`; `rows` estimates the
+    table."""
 
     kind: str
-    said: Words
-    words: list[Word]
+    all_terms: Terms
+    terms: list[Term]
     rows: int
 
 
 @dataclass(frozen=True)
-class Found:
-    """Rows by text, the best of each look first, and the weight of each word of the query that any row has."""
+class TextHits:
+    """Rows with terms of the query, the best first; the idf of each term that any row has; the number of
+    terms searched."""
 
     rows: list[int]
     idf: dict[str, float]
     searched: int
 
 
-def words_of_row(kind: str, row_id: int) -> Words:
-    """The words of a row's text, in the forms of its language."""
+def terms_of_row(kind: str, row_id: int) -> Terms:
+    """The terms of a row's text, in its language."""
     names = tables(kind)
-    return _words(
-        f"""
-        SELECT configuration, to_tsvector(configuration, text) FROM (
-            SELECT jobrec_text_config(language) AS configuration, {whole_text(names)} AS text
-            FROM {names.record} WHERE id = %s) AS record
-        """,
-        [row_id],
-    )
+    statement = SQL(
+        """
+        SELECT configuration::text, tsvector_to_array(to_tsvector(configuration, text))
+        FROM (SELECT jobrec_text_config(language) AS configuration, {text} AS text
+              FROM {record} WHERE id = %s) AS record
+        """
+    ).format(**names.sql, text=whole_text(names))
+    return _terms(statement, [row_id])
 
 
-def words_of_text(text: str, *, kind: str) -> Words:
-    """The words of a text whose language nobody stated, in the forms of each language that rows of `kind` have."""
-    return _words(
-        f"SELECT configuration, to_tsvector(configuration, %s) FROM ({_configurations(kind)}) AS each(configuration)",
-        [text[:INDEXED]],
-    )
+def terms_of_text(text: str, *, kind: str) -> Terms:
+    """The terms of a text of unknown language, in each language that rows of `kind` have."""
+    statement = SQL(
+        """
+        SELECT configuration::text, tsvector_to_array(to_tsvector(configuration, %s))
+        FROM (SELECT DISTINCT jobrec_text_config(language) AS configuration
+              FROM ({languages}) AS used (language)) AS used
+        """
+    ).format(languages=_languages(kind))
+    return _terms(statement, [text[:MAX_CHARACTERS]])
 
 
-def rows_with_all(kind: str, text: str) -> RawSQL:
-    """SQL for the primary keys of the rows whose title, skills and text hold all words of `text`."""
-    return RawSQL(  # noqa: S611  the text is a parameter
-        f"""
-        SELECT found.id FROM (
-            SELECT languages, plainto_tsquery(configuration, %s) AS query FROM (
-                SELECT jobrec_text_config(language) AS configuration, array_agg(language) AS languages
-                FROM ({_languages(kind)}) AS used(language) GROUP BY 1) AS each OFFSET 0) AS wanted
-        -- OFFSET 0, twice: the text is read once for each language, not for each row.
-        CROSS JOIN LATERAL (
-            SELECT {tables(kind).key} AS id FROM {text_table(kind)}
-            WHERE words @@ wanted.query AND part = {RecordText.Part.WHOLE} AND language = ANY (wanted.languages)
-            OFFSET 0) AS found
-        """,
-        [text],
-    )
+def _terms(statement: Composable, parameters: list[Any]) -> Terms:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return Terms({name: frozenset(lexemes) for name, lexemes in cursor.fetchall()})
 
 
-def _configurations(kind: str) -> str:
-    """SQL for the text search configuration of each language that rows of `kind` have."""
-    return f"SELECT DISTINCT jobrec_text_config(language) FROM ({_languages(kind)}) AS used(language)"
-
-
-def _languages(kind: str) -> str:
+def _languages(kind: str) -> Composable:
     """SQL for the languages that rows of `kind` have."""
-    table = text_table(kind)
-    # One step along the index for each language; DISTINCT would read all of it.
-    return f"""
-        WITH RECURSIVE used(language) AS (
-            (SELECT min(language) FROM {table})
-            UNION ALL SELECT (SELECT min(language) FROM {table} WHERE language > used.language)
-            FROM used WHERE used.language IS NOT NULL)
-        SELECT language FROM used WHERE language IS NOT NULL
-    """
+    return load(__file__, "languages").format(table=Identifier(text_table(kind)))
 
 
-def query_of(said: Words, *, kind: str) -> Query:
-    """A query by words among rows of `kind`; how rare each is, the statistics of the table say."""
-    lexemes = said.all
+def rows_with_all_terms(kind: str, text: str) -> RawSQL:
+    """SQL for the primary keys of the rows whose title, skills and text hold all terms of `text`."""
+    statement = load(__file__, "rows_with_all_terms").format(
+        table=Identifier(text_table(kind)),
+        key=Identifier(tables(kind).key),
+        languages=_languages(kind),
+        whole=Literal(int(RecordText.Part.WHOLE)),
+    )
+    return RawSQL(statement.as_string(), [text])  # noqa: S611  the text is a parameter
+
+
+def text_query(terms: Terms, *, kind: str) -> TextQuery:
+    """Make a query of terms; the statistics of the table tell how rare each is."""
+    lexemes = terms.all
     with connection.cursor() as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [text_table(kind)])
-        places = max(cursor.fetchone()[0], SMALLEST)
+        texts = max(cursor.fetchone()[0], MIN_ROWS)
         cursor.execute(
             """
             SELECT lexeme, share
-            FROM pg_stats, unnest(most_common_elems::text::text[], most_common_elem_freqs) AS common(lexeme, share)
-            WHERE schemaname = current_schema AND tablename = %s AND attname = 'words' AND lexeme = ANY (%s)
+            FROM pg_stats
+            CROSS JOIN unnest(most_common_elems::text::text[], most_common_elem_freqs)
+                AS common (lexeme, share)
+            WHERE schemaname = current_schema AND tablename = %s AND attname = 'terms' AND lexeme = ANY (%s)
             """,
             [text_table(kind), list(lexemes)],
         )
-        common = {lexeme: int(share * places) for lexeme, share in cursor.fetchall()}
-    words = informative((Word(lexeme, common.get(lexeme, 0)) for lexeme in lexemes), limit=WORDS)
-    return Query(kind, said, words, int(places / len(RecordText.Part)))
+        common = {lexeme: int(share * texts) for lexeme, share in cursor.fetchall()}
+    rarest = rarest_terms((Term(lexeme, common.get(lexeme, 0)) for lexeme in lexemes), limit=MAX_TERMS)
+    return TextQuery(kind, terms, rarest, int(texts / len(RecordText.Part)))
 
 
-def find(query: Query, *, matching: SqlKeys, k: int) -> Found:
-    """Up to `k` rows that share words with the query, among those of `matching`.
-
-    To be called in a transaction.
-    """
-    searched = affordable(query.words, rows=HITS)
+def find_rows(query: TextQuery, *, matching: Subquery, k: int) -> TextHits:
+    """Return up to `k` rows that share terms with the query, among those of `matching`. Call it in a
+    transaction."""
+    searched = affordable_terms(query.terms, rows=MAX_OCCURRENCES)
     if not searched:
-        return Found([], {}, 0)
+        return TextHits([], {}, 0)
     search = _Search(query, searched, matching, k)
-    hits = search.by_words(HITS)
+    hits = search.all_texts(MAX_OCCURRENCES)
     rows = hits.rows
-    if hits.cut and len(rows) < k:
-        some = first_of(matching, ROWS + 1)
-        if len(some) > ROWS and sum(word.rows for word in searched) <= ALL_HITS:
-            more = search.by_words(ALL_HITS)
+    if hits.truncated and len(rows) < k:
+        keys = first_keys(matching, MAX_MATCHING + 1)
+        if len(keys) > MAX_MATCHING and sum(term.rows for term in searched) <= MAX_OCCURRENCES_AGAIN:
+            more = search.all_texts(MAX_OCCURRENCES_AGAIN)
         else:
-            more = search.among(some)
+            more = search.texts_of(keys)
         rows = list(dict.fromkeys(more.rows + rows))[:k]
-    # Where hits were cut off, a count says only in how many rows a word is at least.
-    estimated = query.words if hits.cut else query.words[len(searched) :]
-    known = hits.counted | {
-        word.lexeme: max(word.rows, hits.counted.get(word.lexeme, 0)) for word in estimated if word.rows
+    # Where occurrences were cut off, a count is only a minimum.
+    estimated = query.terms if hits.truncated else query.terms[len(searched) :]
+    frequencies = hits.frequencies | {
+        term.lexeme: max(term.rows, hits.frequencies.get(term.lexeme, 0)) for term in estimated if term.rows
     }
-    idf = {lexeme: log(1 + query.rows / max(rows, 1)) for lexeme, rows in known.items()}
-    return Found(rows, idf, len(searched))
+    idf = {lexeme: log(1 + query.rows / max(rows, 1)) for lexeme, rows in frequencies.items()}
+    return TextHits(rows, idf, len(searched))
 
 
 @dataclass(frozen=True)
 class _Hits:
-    """`rows` with the words, the best first; in how many each word was met; whether there are places beyond those met."""
+    """`rows`, the best first; the number of rows met with each term; whether some occurrences were not
+    met."""
 
     rows: list[int]
-    counted: dict[str, int]
-    cut: bool
+    frequencies: dict[str, int]
+    truncated: bool
 
 
 @dataclass(frozen=True)
 class _Search:
-    """The statements that look for rows with any of some words."""
+    """The statements that look for rows with any of some terms."""
 
-    query: Query
-    words: list[Word]
-    matching: SqlKeys
+    query: TextQuery
+    terms: list[Term]
+    matching: Subquery
     k: int
 
-    def by_words(self, limit: int) -> _Hits:
-        """Among the rows of up to `limit` places of the words, those of the rarest first."""
-        return self._best(text_table(self.query.kind), [], limit)
+    def all_texts(self, limit: int) -> _Hits:
+        """Search all texts, up to `limit` occurrences, those of the rarest terms first."""
+        return self._run(Identifier(text_table(self.query.kind)), {}, limit)
 
-    def among(self, ids: list[int]) -> _Hits:
-        """Among these rows."""
-        # OFFSET 0: the texts are read by key, as the index over words would bring all places.
-        key = tables(self.query.kind).key
-        texts = f"(SELECT * FROM {text_table(self.query.kind)} WHERE {key} = ANY (%s) OFFSET 0)"
-        return self._best(texts, [ids], len(ids) * len(RecordText.Part) * len(self.words))
+    def texts_of(self, ids: list[int]) -> _Hits:
+        """Search the texts of these rows."""
+        # OFFSET 0 makes the planner read them by key: the index over terms would bring all occurrences.
+        texts = SQL("(SELECT * FROM {table} WHERE {key} = ANY (%(ids)s) OFFSET 0)").format(
+            table=Identifier(text_table(self.query.kind)), key=Identifier(tables(self.query.kind).key)
+        )
+        return self._run(texts, {"ids": ids}, len(ids) * len(RecordText.Part) * len(self.terms))
 
-    def _best(self, texts: str, parameters: list[Any], limit: int) -> _Hits:
-        key, matching = tables(self.query.kind).key, self.matching
+    def _run(self, texts: Composable, parameters: dict[str, Any], limit: int) -> _Hits:
+        statement = load(__file__, "find_rows").format(
+            key=Identifier(tables(self.query.kind).key),
+            texts=texts,
+            matching=self.matching.sql,
+            whole=Literal(int(RecordText.Part.WHOLE)),
+        )
+        parameters = parameters | {
+            "lexemes": [term.lexeme for term in self.terms],
+            "limit": limit,
+            "rows": self.query.rows,
+            "k": self.k,
+        }
         with connection.cursor() as cursor:
-            # Without statistics the planner may take a word for common and read the whole table for it.
+            # Without statistics the planner may take a term for common and read the whole table for it.
             cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute(
-                f"""
-                WITH hit AS MATERIALIZED (
-                    SELECT lexeme, id, part, length FROM unnest(%s::text[]) AS query(lexeme) CROSS JOIN LATERAL (
-                        SELECT {key} AS id, part, length FROM {texts} AS text
-                        WHERE words @@ {_AS_QUERY}) AS found
-                    LIMIT %s
-                ), frequency AS MATERIALIZED (
-                    SELECT lexeme, count(*) FILTER (WHERE part = {RecordText.Part.WHOLE}) AS rows
-                    FROM hit GROUP BY lexeme
-                ), part AS (
-                    SELECT id, sum(ln(1 + %s::float / greatest(rows, 1))) / sqrt(length) AS score
-                    FROM hit JOIN frequency USING (lexeme) GROUP BY id, part, length
-                ), best AS (
-                    SELECT id FROM part GROUP BY id ORDER BY max(score) DESC, id OFFSET 0
-                )
-                SELECT (SELECT jsonb_object_agg(lexeme, rows) FROM frequency), (SELECT count(*) FROM hit), ARRAY(
-                    SELECT id FROM best
-                    -- OFFSET 0: one row after the other from the best on, not all rows that match the filter.
-                    WHERE EXISTS (SELECT FROM ({matching.sql}) AS matching(id) WHERE matching.id = best.id OFFSET 0)
-                    LIMIT %s)
-                """,
-                [
-                    [word.lexeme for word in self.words],
-                    *parameters,
-                    limit,
-                    self.query.rows,
-                    *matching.parameters,
-                    self.k,
-                ],
-            )
-            counted, hits, rows = cursor.fetchone()
+            cursor.execute(statement, self.matching.parameters | parameters)
+            frequencies, occurrences, rows = cursor.fetchone()
             cursor.execute("SET LOCAL enable_seqscan = on")
-        return _Hits(rows, json.loads(counted) if counted else {}, cut=hits == limit)
+        return _Hits(rows, json.loads(frequencies) if frequencies else {}, truncated=occurrences == limit)
 
 
-def scores(query: Query, idf: Mapping[str, float], ids: Sequence[int]) -> dict[int, float]:
-    """The text score of each of `ids`, between 0 and 1; 0 where no word is shared. `idf` is that of `find`.
+def text_scores(query: TextQuery, idf: Mapping[str, float], ids: Sequence[int]) -> dict[int, float]:
+    """The text score of each of `ids`, between 0 and 1; 0 where no term is shared. `idf` is that of
+    `find_rows`.
 
-    Empty where no row has a word of the query: then nothing can be said.
+    Empty where no row has a term of the query: then no score is known.
     """
     if not idf:
         return {}
-    names = tables(query.kind)
-    wholes = {name: sum(idf.get(each, 0.0) for each in form) for name, form in query.said.forms.items()}
-    forms = [name for name, whole in wholes.items() if whole]
+    by_configuration = query.all_terms.by_configuration
+    sums = {name: sum(idf.get(each, 0.0) for each in lexemes) for name, lexemes in by_configuration.items()}
+    names = [name for name, total in sums.items() if total]
+    statement = load(__file__, "text_scores").format(
+        table=Identifier(text_table(query.kind)), key=Identifier(tables(query.kind).key)
+    )
+    parameters = {
+        "lexemes": list(idf),
+        "idf": list(idf.values()),
+        "configurations": names,
+        "idf_sums": [sums[name] for name in names],
+        "counts": [float(len(by_configuration[name])) for name in names],
+        "idf_sum": sum(idf.values()),
+        "count": float(len(query.all_terms.all)),
+        "ids": list(ids),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH query AS MATERIALIZED (SELECT * FROM unnest(%(words)s::text[], %(idf)s::float[]) AS query(lexeme, idf)),
-            form AS MATERIALIZED (
-                SELECT * FROM unnest(%(forms)s::regconfig[], %(wholes)s::float[], %(different)s::float[])
-                    AS form(configuration, whole, different)
-            )
-            SELECT id, max(least(1, found / coalesce(whole, %(whole)s) * sqrt(coalesce(different, %(most)s) / length)))
-            FROM (SELECT text.{names.key} AS id, text.language, text.length::float AS length, sum(idf) AS found
-                  FROM {text_table(query.kind)} AS text
-                  CROSS JOIN LATERAL unnest(tsvector_to_array(text.words)) AS own(lexeme) JOIN query USING (lexeme)
-                  WHERE text.{names.key} = ANY (%(ids)s)
-                  GROUP BY text.{names.key}, text.part, text.language, text.length) AS part
-            LEFT JOIN form ON form.configuration = jobrec_text_config(part.language)
-            GROUP BY id
-            """,
-            {
-                "words": list(idf),
-                "idf": list(idf.values()),
-                "forms": forms,
-                "wholes": [wholes[name] for name in forms],
-                "different": [float(len(query.said.forms[name])) for name in forms],
-                "whole": sum(idf.values()),
-                "most": float(len(query.said.all)),
-                "ids": list(ids),
-            },
-        )
+        cursor.execute(statement, parameters)
         return dict.fromkeys(ids, 0.0) | dict(cursor.fetchall())
-
-
-def _words(sql: str, parameters: list[Any]) -> Words:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT configuration::text, tsvector_to_array(words) FROM ({sql}) AS text(configuration, words)",
-            parameters,
-        )
-        return Words({name: frozenset(lexemes) for name, lexemes in cursor.fetchall()})

@@ -1,4 +1,4 @@
-"""What candidates do with postings."""
+"""Record what candidates do with postings, and what it says of their interest."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,26 @@ from django.utils import timezone
 
 from apps.caching.services import invalidate_on_commit
 from apps.candidates.models import Candidate
-from apps.embeddings.kinds import tables
-from apps.embeddings.models import EmbeddingModel, Kind
+from apps.embeddings.models import EmbeddingModel
 from apps.postings.models import Posting
 from apps.recommendations.models import Interaction
 from apps.recommendations.profiles import NotFoundError
+from apps.sql import load
 
-# What a candidate likes, by these.
+# Actions that show interest in a posting.
 LIKED = (Interaction.Action.SAVED, Interaction.Action.APPLIED)
-LATEST_LIKED = 20  # postings that say what interests a candidate now
-# After these, the posting is not recommended to the candidate again.
+MAX_LIKED = 20  # the latest liked postings, which show what interests a candidate now
+# Actions after which the posting is not recommended to the candidate again.
 FINAL = (Interaction.Action.APPLIED, Interaction.Action.DISMISSED)
 
 
 @transaction.atomic
 def record_interaction(candidate_id: int, posting_id: int, action: str) -> Interaction:
-    """The interaction with the time of now, new or renewed. Idempotent but for the time.
+    """Record an interaction, or set the time of an earlier one to now. Idempotent except for the time.
 
-    Raises NotFoundError where the candidate or the posting is not there.
+    Raises NotFoundError where the candidate or the posting does not exist.
     """
-    # Locked, so that neither is deleted before the interaction stands.
+    # Locked, so that neither is deleted before the interaction is committed.
     if not Candidate.objects.select_for_update(no_key=True).filter(pk=candidate_id).values_list("pk").first():
         raise NotFoundError(f"there is no candidate {candidate_id}")
     if not Posting.objects.select_for_update(no_key=True).filter(pk=posting_id).values_list("pk").first():
@@ -35,47 +35,31 @@ def record_interaction(candidate_id: int, posting_id: int, action: str) -> Inter
     interaction, _ = Interaction.objects.update_or_create(
         candidate_id=candidate_id, posting_id=posting_id, action=action, defaults={"at": timezone.now()}
     )
-    if action in LIKED + FINAL:  # others change no recommendation
+    if action in LIKED + FINAL:  # no other action changes a recommendation
         invalidate_on_commit(["candidates"], [candidate_id], lists=False)  # no list over candidates shows it
     return interaction
 
 
-def done_with(candidate_id: int) -> QuerySet[Interaction, int]:
-    """Keys of the postings that are not to be recommended to the candidate again."""
+def finished_postings(candidate_id: int) -> QuerySet[Interaction, int]:
+    """Keys of the postings that are not recommended to the candidate again."""
     return Interaction.objects.filter(candidate_id=candidate_id, action__in=FINAL).values_list(
         "posting_id", flat=True
     )
 
 
 def interest(candidate_id: int, posting_ids: Sequence[int], *, model: EmbeddingModel) -> dict[int, float]:
-    """How near each posting is to what the candidate saved or applied for lately: the highest cosine to another one.
+    """The highest cosine of each posting to another one that the candidate lately saved or applied for.
 
-    Dismissed postings say nothing here, even if they were saved before. Empty where nothing was liked.
+    Dismissed postings do not count, even if they were saved before. Empty where no posting was liked.
     """
-    names = tables(Kind.POSTING)
+    parameters = {
+        "candidate": candidate_id,
+        "liked": [str(action) for action in LIKED],
+        "dismissed": str(Interaction.Action.DISMISSED),
+        "model": model.pk,
+        "max_liked": MAX_LIKED,
+        "ids": list(posting_ids),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH liked AS MATERIALIZED (
-                SELECT posting_id, vector FROM (
-                    SELECT posting_id FROM {Interaction._meta.db_table}
-                    WHERE candidate_id = %(candidate)s GROUP BY posting_id
-                    HAVING bool_or(action = ANY (%(liked)s)) AND NOT bool_or(action = %(dismissed)s)
-                    ORDER BY max(at) FILTER (WHERE action = ANY (%(liked)s)) DESC, posting_id LIMIT %(latest)s) AS liked
-                JOIN {names.embedding} USING (posting_id) WHERE model_id = %(model)s
-            )
-            SELECT embedding.posting_id, 1 - min(embedding.vector <=> liked.vector)
-            FROM {names.embedding} AS embedding JOIN liked ON liked.posting_id <> embedding.posting_id
-            WHERE embedding.model_id = %(model)s AND embedding.posting_id = ANY (%(ids)s)
-            GROUP BY embedding.posting_id
-            """,
-            {
-                "candidate": candidate_id,
-                "liked": [str(action) for action in LIKED],
-                "dismissed": str(Interaction.Action.DISMISSED),
-                "model": model.pk,
-                "latest": LATEST_LIKED,
-                "ids": list(posting_ids),
-            },
-        )
+        cursor.execute(load(__file__, "interest"), parameters)
         return dict(cursor.fetchall())

@@ -1,4 +1,4 @@
-"""A match and its explanation, as queries return them."""
+"""Matches and their explanations, as queries return and caches store them."""
 
 import hashlib
 import zlib
@@ -13,7 +13,7 @@ from apps.recommendations.ranking import Features, Score, normalised_weights
 
 @dataclass(frozen=True)
 class WeightedPart:
-    """One part of a score and its share in it."""
+    """One part of a score with its normalised weight."""
 
     name: str
     value: float
@@ -22,7 +22,7 @@ class WeightedPart:
 
 @dataclass(frozen=True)
 class Match:
-    """A row, its score, and all that the score was computed from. Skills are ids, in ascending order."""
+    """A row, its score, and all values that the score was computed from. Skills are ids, ascending."""
 
     row_id: int
     score: float
@@ -36,6 +36,7 @@ class Match:
     def of(
         cls, row_id: int, result: Score, *, candidate: Features, posting: Features, text_share: float
     ) -> Self:
+        """The match of a row from its score and both sides."""
         return cls(
             row_id=row_id,
             score=round(result.total, 6),
@@ -47,18 +48,19 @@ class Match:
         )
 
     def weighted_parts(self) -> list[WeightedPart]:
-        """The parts with their shares; the score is the sum of value × weight."""
+        """The parts with their weights; the score is the sum of value × weight."""
         weights = normalised_weights(self.parts, text_share=self.text_share)
         return [WeightedPart(name, value, weights[name]) for name, value in self.parts.items()]
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """How matches were retrieved, for those who run the service.
+    """How matches were retrieved, for operators.
 
-    `strategy` of the vector search: exact, hnsw, hnsw+exact, or none where there was no vector. `matching` counts the
-    rows that the filter leaves, no further than the choice needed, None where nothing had to be counted. `words` are the
-    different words of the query, of which `words_searched` were looked up. Times are in milliseconds.
+    `strategy` of the vector search: exact, hnsw, hnsw+exact, or none without a vector. `matching` counts the
+    rows that the filter leaves, up to the limit for an exact scan; None where nothing was counted. `terms` is
+    the number of distinct terms of the query, `terms_searched` of those searched for. `computed_at` is an ISO
+    8601 time.
     """
 
     strategy: str
@@ -67,8 +69,8 @@ class Retrieval:
     by_vector: int
     by_text: int
     by_skills: int
-    words: int
-    words_searched: int
+    terms: int
+    terms_searched: int
     text_share: float
     computed_at: str
     milliseconds: dict[str, float]
@@ -76,7 +78,8 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Matches:
-    """The best first. `degraded`: a part behind was gone, and something simpler answered."""
+    """Matches, the best first. `degraded`: no query vector was available, so full text and skills ranked
+    them."""
 
     items: list[Match]
     degraded: bool
@@ -84,20 +87,21 @@ class Matches:
 
     @property
     def snapshot(self) -> str:
-        """Names this very list: equal for equal matches in equal order."""
+        """An identifier of this list: equal for equal matches in equal order."""
         ranked = orjson.dumps([(match.row_id, match.score) for match in self.items])
         return hashlib.blake2b(ranked, digest_size=12).hexdigest()
 
     def only(self, row_ids: Container[int]) -> Self:
-        """Those of the matches whose row is in `row_ids`."""
+        """Only the matches whose row is in `row_ids`."""
         return replace(self, items=[match for match in self.items if match.row_id in row_ids])
 
     def encode(self) -> bytes:
-        """As the second cache level holds them: in a tenth of the room."""
+        """Compressed JSON for the second cache level, about a tenth of the plain size."""
         return zlib.compress(orjson.dumps(self), level=1)
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
+        """The matches that `encode` stored."""
         value = orjson.loads(zlib.decompress(stored))
         return cls(
             [Match(**item) for item in value["items"]], value["degraded"], Retrieval(**value["retrieval"])

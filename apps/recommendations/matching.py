@@ -1,4 +1,5 @@
-"""From a seeker to ranked matches: rows are retrieved by vector, by words and by skills, fused by rank, and scored."""
+"""From a seeker to ranked matches: retrieve rows by vector, full text and skills, fuse them by rank, score
+them."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -14,31 +15,33 @@ from django.utils import timezone
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.recommendations import fulltext
 from apps.recommendations.features import features_of
-from apps.recommendations.fusion import fused, rank_weight, text_share
+from apps.recommendations.fusion import fuse, rank_weight, text_share
 from apps.recommendations.interactions import interest
 from apps.recommendations.matches import Match, Matches, Retrieval
 from apps.recommendations.profiles import Seeker
 from apps.recommendations.ranking import Nearness, score
-from apps.recommendations.retrieval import Neighbours, cosines, keys_of, nearest
+from apps.recommendations.retrieval import Neighbours, cosines, nearest
+from apps.recommendations.subqueries import Subquery
 
-# Rows found by the rarest words, for each that is kept when all words were looked at.
-FOUND_FOR_EACH = 3
+# Rows found by the rarest terms, for each that is left once all terms are scored.
+TEXT_OVERSAMPLING = 3
 
 
 @dataclass(frozen=True)
-class ByText:
-    """Rows by text score, the best first, and what it takes to score others."""
+class TextResult:
+    """Rows with their text scores, and the query and its idf to score others."""
 
-    query: fulltext.Query
-    found: fulltext.Found
+    query: fulltext.TextQuery
+    hits: fulltext.TextHits
     scores: dict[int, float]
 
     @property
     def rows(self) -> list[int]:
+        """Rows by text score, the best first."""
         return sorted(self.scores, key=lambda row: (-self.scores[row], row))
 
 
-def match(
+def find_matches(
     kind: Kind,
     seeker: Seeker,
     matching: QuerySet[Any],
@@ -46,11 +49,11 @@ def match(
     model: EmbeddingModel | None,
     candidate_id: int | None = None,
 ) -> Matches:
-    """The best RECOMMENDATION_DEPTH rows of `matching` for a seeker: all of them, where fewer match.
+    """Return the best RECOMMENDATION_DEPTH rows of `matching` for a seeker, or all of them where fewer match.
 
-    Rows that have no vector yet are found by their words, and the newest of them where others are too few. Where the
-    seeker has no vector, words and skills answer, and the newest rows fill up; that is marked degraded.
-    `candidate_id` says whose saved postings count, where the seeker is a stored candidate.
+    Rows without a vector are found by full text; where all lists together are too short, the newest rows fill
+    up. A seeker without a vector is matched by full text and skills, and the result marked degraded.
+    `candidate_id`: whose saved postings count, for a seeker that is a stored candidate.
     """
     clock, depth = _Clock(), settings.RECOMMENDATION_DEPTH
     near: Neighbours | None = None
@@ -62,14 +65,14 @@ def match(
         with clock.lap("skills"):
             by_skills = _by_skills(matching, seeker.features.skills, k=depth)
     with clock.lap("text"):
-        text = by_text(kind, seeker, matching, k=depth)
-    words = seeker.words.different
+        text = search_text(kind, seeker, matching, k=depth)
+    terms = seeker.terms.count
     if near is not None:
-        share = text_share(words)
-        ids = fused([row.row_id for row in near.rows], text.rows[:depth], weight=rank_weight(words), k=depth)
+        share = text_share(terms)
+        ids = fuse([row.row_id for row in near.rows], text.rows[:depth], weight=rank_weight(terms), k=depth)
     else:
         share = 1.0
-        ids = fused(by_skills, text.rows[:depth], weight=1.0, k=depth)
+        ids = fuse(by_skills, text.rows[:depth], weight=1.0, k=depth)
     if len(ids) < (min(depth, near.matching) if near else depth):
         ids += _newest(matching.exclude(pk__in=ids), k=depth - len(ids))
     with clock.lap("scores"):
@@ -83,8 +86,8 @@ def match(
         by_vector=len(near.rows) if near else 0,
         by_text=len(text.scores),
         by_skills=len(by_skills),
-        words=words,
-        words_searched=text.found.searched,
+        terms=terms,
+        terms_searched=text.hits.searched,
         text_share=round(share, 3),
         computed_at=timezone.now().isoformat(timespec="seconds"),
         milliseconds=clock.milliseconds,
@@ -93,6 +96,8 @@ def match(
 
 
 class _Clock:
+    """Times the steps of a retrieval."""
+
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
 
@@ -104,20 +109,21 @@ class _Clock:
 
 
 @transaction.atomic
-def by_text(kind: Kind, seeker: Seeker, matching: QuerySet[Any], *, k: int) -> ByText:
-    query = fulltext.query_of(seeker.words, kind=kind)
-    found = fulltext.find(query, matching=keys_of(matching), k=FOUND_FOR_EACH * k)
-    return ByText(query, found, fulltext.scores(query, found.idf, found.rows))
+def search_text(kind: Kind, seeker: Seeker, matching: QuerySet[Any], *, k: int) -> TextResult:
+    """Find and score rows of `matching` by the terms that they share with a seeker."""
+    query = fulltext.text_query(seeker.terms, kind=kind)
+    hits = fulltext.find_rows(query, matching=Subquery.of(matching), k=TEXT_OVERSAMPLING * k)
+    return TextResult(query, hits, fulltext.text_scores(query, hits.idf, hits.rows))
 
 
 def _by_skills(matching: QuerySet[Any], skills: frozenset[int], *, k: int) -> list[int]:
-    """Rows with most of the skills in common, the newest of equals first."""
+    """Rows with most common skills; of equals, the newest first."""
     if not skills:
         return []
     return list(
         matching.filter(skill_uses__skill_id__in=skills)
-        .annotate(in_common=Count("skill_uses__skill_id", distinct=True))
-        .order_by("-in_common", "-pk")
+        .annotate(common=Count("skill_uses__skill_id", distinct=True))
+        .order_by("-common", "-pk")
         .values_list("pk", flat=True)[:k]
     )
 
@@ -130,15 +136,15 @@ def _nearness(
     kind: Kind,
     seeker: Seeker,
     near: Neighbours | None,
-    text: ByText,
+    text: TextResult,
     ids: list[int],
     *,
     model: EmbeddingModel | None,
     candidate_id: int | None,
 ) -> dict[int, Nearness]:
-    """What is known of each of `ids`: whatever list a row comes from, all of its parts are looked up.
+    """Look up every part for every row, whatever list it comes from.
 
-    A row must not win by what is not known of it: by whatever the others are measured, it is as far as can be.
+    A row must not win because a part of it is unknown: where the other rows have the part, it counts as 0.
     """
     by_vector: dict[int, float] = {}
     if near is not None and model is not None and seeker.vector is not None:
@@ -146,13 +152,13 @@ def _nearness(
         missing = [row for row in ids if row not in by_vector]
         by_vector |= cosines(kind, seeker.vector, model=model, ids=missing)
     missing = [row for row in ids if row not in text.scores]
-    by_text = text.scores | fulltext.scores(text.query, text.found.idf, missing)
+    text_scores = text.scores | fulltext.text_scores(text.query, text.hits.idf, missing)
     liked: dict[int, float] = {}
     if candidate_id is not None and model is not None and kind == Kind.POSTING:
         liked = interest(candidate_id, ids, model=model)
-    no_vector, no_words = (None, 0.0) if near is None else (0.0, None)
+    no_vector, no_text = (None, 0.0) if near is None else (0.0, None)
     return {
-        row: Nearness(by_vector.get(row, no_vector), by_text.get(row, no_words), liked.get(row))
+        row: Nearness(by_vector.get(row, no_vector), text_scores.get(row, no_text), liked.get(row))
         for row in ids
     }
 

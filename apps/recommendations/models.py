@@ -1,3 +1,5 @@
+"""Interactions of candidates with postings, and the full-text index."""
+
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -7,9 +9,11 @@ from apps.postings.models import Posting
 
 
 class Interaction(models.Model):
-    """The latest of each action of a candidate on a posting."""
+    """An action of a candidate on a posting, with the time of the latest one."""
 
     class Action(models.TextChoices):
+        """What a candidate can do with a posting."""
+
         VIEWED = "viewed", "Viewed"
         SAVED = "saved", "Saved"
         APPLIED = "applied", "Applied"
@@ -37,14 +41,15 @@ class Interaction(models.Model):
 
 
 class RecordText(models.Model):
-    """The words of a record for full-text search, in the forms that the record's language reduces them to.
+    """An entry of the full-text index: the terms of a record's title or of its whole text, stemmed in its
+    language.
 
-    Derived, like a vector: current while `content_hash` and `language` equal the record's (apps/recommendations/
-    text_index.py). Beside the record and not in it, so that neither an import nor an edit of the status pays for it.
+    Derived like a vector: current while `content_hash` and `language` equal the record's (see text_index.py).
+    In a table of its own, so that neither an import nor a change of the status pays for it.
     """
 
     class Part(models.IntegerChoices):
-        """A search of a few words is answered by titles, a long one by whole texts: both stand here."""
+        """Short queries are answered best by titles, long ones by whole texts."""
 
         TITLE = 0
         WHOLE = 1
@@ -52,8 +57,8 @@ class RecordText(models.Model):
     part = models.PositiveSmallIntegerField(choices=Part)
     content_hash = models.BinaryField()
     language = models.CharField(max_length=8)
-    words = SearchVectorField()
-    length = models.PositiveIntegerField(help_text="Different words")
+    terms = SearchVectorField()
+    term_count = models.PositiveIntegerField(help_text="Number of distinct terms")
 
     class Meta:
         abstract = True
@@ -63,7 +68,7 @@ class RecordText(models.Model):
 
 
 def _content_index(key: str) -> models.Index:
-    """What tells whether words are current; a search reads the rest."""
+    """Tells whether an entry is current, without reading the table."""
     return models.Index(
         fields=[key],
         include=["content_hash", "language"],
@@ -73,6 +78,8 @@ def _content_index(key: str) -> models.Index:
 
 
 class PostingText(RecordText):
+    """An entry of the full-text index of postings."""
+
     pk = models.CompositePrimaryKey("posting_id", "part")
     posting = models.ForeignKey(
         Posting, on_delete=models.CASCADE, related_name="texts", db_index=False, db_constraint=False
@@ -80,13 +87,15 @@ class PostingText(RecordText):
 
     class Meta:
         indexes = [
-            GinIndex(fields=["words"], name="posting_text_by_word"),
+            GinIndex(fields=["terms"], name="posting_text_by_term"),
             models.Index("language", name="posting_text_by_language"),
             _content_index("posting"),
         ]
 
 
 class CandidateText(RecordText):
+    """An entry of the full-text index of candidates."""
+
     pk = models.CompositePrimaryKey("candidate_id", "part")
     candidate = models.ForeignKey(
         Candidate, on_delete=models.CASCADE, related_name="texts", db_index=False, db_constraint=False
@@ -94,7 +103,7 @@ class CandidateText(RecordText):
 
     class Meta:
         indexes = [
-            GinIndex(fields=["words"], name="candidate_text_by_word"),
+            GinIndex(fields=["terms"], name="candidate_text_by_term"),
             models.Index("language", name="candidate_text_by_language"),
             _content_index("candidate"),
         ]

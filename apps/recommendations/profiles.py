@@ -1,4 +1,4 @@
-"""Somebody or something to find matches for: a stored row, or what a person typed."""
+"""Seekers: stored rows, or profiles that a person typed, to find matches for."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from apps.embeddings.models import EmbeddingModel
 from apps.embeddings.reading import row_text
 from apps.embeddings.templates import input_text
 from apps.recommendations.features import features_of
-from apps.recommendations.fulltext import NO_WORDS, Words, words_of_row, words_of_text
+from apps.recommendations.fulltext import NO_TERMS, Terms, terms_of_row, terms_of_text
 from apps.recommendations.ranking import Features, Place
 from apps.recommendations.retrieval import as_text, stored_vector
 from apps.rpc.errors import RpcError
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Profile:
-    """What a person says of themselves, or of the person they look for. Nothing of it is stored."""
+    """A typed description of a person, or of the person that a recruiter looks for. It is never stored."""
 
     text: str = ""
     skills: tuple[str, ...] = ()
@@ -35,39 +35,42 @@ class Profile:
 
 @dataclass(frozen=True)
 class Seeker:
-    """One side of the matches to be found.
+    """One side of the matches to find.
 
-    `vector` is None where there is none to be had: then words and skills decide. `words` are those of its text.
+    `vector` is None where no query vector is available; then full text and skills rank. `terms` are those of
+    its text.
     """
 
     features: Features
     vector: str | None
-    words: Words = NO_WORDS
+    terms: Terms = NO_TERMS
 
 
 class NotFoundError(Exception):
-    """No such candidate or posting."""
+    """The candidate or posting does not exist."""
 
 
 def stored_seeker(kind: str, row_id: int, model: EmbeddingModel | None) -> Seeker:
-    """A row as a seeker. Its stored vector serves even while the row is pending; a row without one is embedded now.
+    """Make a seeker of a row. Its stored vector is used even while the row is pending; without one it is
+    embedded now.
 
     Raises NotFoundError.
     """
     features = features_of(kind, [row_id]).get(row_id)
     if features is None:
         raise NotFoundError(f"there is no {kind} {row_id}")
-    words = words_of_row(kind, row_id)
+    terms = terms_of_row(kind, row_id)
     if model is None:
-        return Seeker(features, None, words)
+        return Seeker(features, None, terms)
     vector = stored_vector(kind, row_id, model)
     if vector is None:
-        vector = _embedded(row_text(kind, row_id, model), model)
-    return Seeker(features, vector, words)
+        vector = _query_vector(row_text(kind, row_id, model), model)
+    return Seeker(features, vector, terms)
 
 
 def typed_seeker(profile: Profile, model: EmbeddingModel | None, *, kind: str) -> Seeker:
-    """A profile as a seeker of rows of `kind`: its skills are those it names and those its text names."""
+    """Make a seeker of rows of `kind` from a profile. Its skills are the named ones and those found in its
+    text."""
     finder = current_finder()
     named = [finder.resolve(name) for name in profile.skills]
     found = {skill_id for skill_id in named if skill_id is not None} | set(finder.find(profile.text))
@@ -85,18 +88,18 @@ def typed_seeker(profile: Profile, model: EmbeddingModel | None, *, kind: str) -
         if model
         else ""
     )
-    words = words_of_text(f"{profile.text}\n{' '.join(profile.skills)}", kind=kind)
-    return Seeker(features, _embedded(text, model) if text and model else None, words)
+    terms = terms_of_text(f"{profile.text}\n{' '.join(profile.skills)}", kind=kind)
+    return Seeker(features, _query_vector(text, model) if text and model else None, terms)
 
 
 def without_place(seeker: Seeker) -> Seeker:
-    """The seeker without what speaks of one job only: what is similar to a posting may be anywhere, at any pay."""
+    """The seeker with its skills as the only features: a similar posting may be anywhere, at any salary."""
     return replace(seeker, features=Features(skills=seeker.features.skills))
 
 
-def _embedded(text: str, model: EmbeddingModel) -> str | None:
+def _query_vector(text: str, model: EmbeddingModel) -> str | None:
     try:
         return as_text(query_vector(text, model))
     except RpcError as error:
-        logger.warning("no vector for a text, words and skills will answer: %s", error)
+        logger.warning("No query vector available: ranking by full text and skills only. %s", error)
         return None

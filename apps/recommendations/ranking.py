@@ -1,25 +1,25 @@
-"""How well a candidate and a posting fit: pure functions over their features.
+"""Score how well a candidate and a posting fit. Pure functions over their features.
 
 The score is a weighted mean of parts between 0 and 1:
 
-    vector      cosine of the two vectors, 0 where it is negative, or the row found has none yet    0.42
-    text        nearness of the two texts by the words they share, rare ones more (fulltext.py)     0.16
-    coverage    share of the posting's skills that the candidate has                                0.16
-    overlap     skills in common ÷ skills of either (Jaccard)                                       0.04
-    interest    highest cosine to another posting that the candidate saved or applied for           0.06
-    experience  1 where the candidate has the years asked for, else years ÷ years asked for         0.05
-    english     1 at the level asked for, a third less for each level below                         0.03
-    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere; half of
-                that, and 0 where a place is unknown, for who wants remote work and finds none;
-                nothing for who names no place and asks for no remote work                          0.03
-    salary      1 where the posting pays what is expected, else pay ÷ expectation (one currency)    0.03
-    freshness   1 on the day of publication, half of it after 30 days, a quarter after 60 …         0.02
+    vector      cosine of the two vectors; 0 where it is negative, or the row found has no vector yet  0.42
+    text        text score of the row for the query (fulltext.py)                                      0.16
+    coverage    share of the posting's skills that the candidate has                                   0.16
+    overlap     common skills ÷ skills of either (Jaccard index)                                       0.04
+    interest    highest cosine to another posting that the candidate saved or applied for              0.06
+    experience  1 where the candidate has the required years, else years ÷ required years              0.05
+    english     1 at the required level, a third less for each level below                             0.03
+    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere. For a candidate
+                who wants remote work, a posting on site counts half, and 0 where a place is unknown.
+                Without a place, and without a wish for remote work, there is no such part             0.03
+    salary      1 where the posting pays the expected salary, else pay ÷ expectation (one currency)    0.03
+    freshness   1 on the day of publication, half after 30 days, a quarter after 60 …                  0.02
 
-A part about which one side says nothing is left out, and the weights of the others are scaled up to a sum of 1. The
-weight of the text grows with the length of the query, from a quarter of it for a few words (fusion.text_share). So a
-score can be computed again from its explanation, which holds every part with its weight: it is the sum of weight ×
-value. The weight of the text beside the vector is measured (bench/fusion.py); the others are judgement, not a fit to
-data: vector and text decide, the rest orders neighbours.
+A part that one side has no value for is left out, and the other weights are scaled up to a sum of 1. The
+weight of the text grows with the length of the query (fusion.text_share). An explanation holds every part
+with its weight, so that the score can be computed again: it is the sum of weight × value. The ratio of the
+weights of text and vector is measured (bench/fusion.py); the others are a judgement and not fitted to data:
+vector and text decide, the rest orders neighbours.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ FRESHNESS_HALF_LIFE = 30.0  # days
 
 @dataclass(frozen=True)
 class Place:
-    """Names in lower case, empty where unknown."""
+    """Names of a place in lower case, empty where unknown."""
 
     city: str = ""
     region: str = ""
@@ -56,10 +56,10 @@ NOWHERE = Place()
 
 @dataclass(frozen=True)
 class Features:
-    """What ranking looks at, of a candidate or of a posting.
+    """What ranking compares of a candidate or a posting.
 
-    `experience_years` and `english_level` are what a candidate has or a posting asks for; `salary_per_year` is what
-    a candidate expects or a posting pays at most. None, or an empty set, means that nothing is known.
+    `experience_years` and `english_level` are what a candidate has or a posting requires; `salary_per_year`
+    is what a candidate expects or a posting pays at most. None, or an empty set, means unknown.
     """
 
     skills: frozenset[int] = frozenset()
@@ -74,7 +74,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Nearness:
-    """What retrieval found out about a pair: two cosines and a text score, each None where it is unknown."""
+    """Two cosines and a text score of a pair, from retrieval; each None where unknown."""
 
     cosine: float | None = None
     text: float | None = None
@@ -92,7 +92,7 @@ class Score:
 def score(
     *, candidate: Features, posting: Features, nearness: Nearness, text_share: float, today: date
 ) -> Score:
-    """The score of a pair. `text_share` is the part of its weight that the text score has, between 0 and 1."""
+    """Score a pair. `text_share` is the share of its weight that the text score has, between 0 and 1."""
     parts = {
         "vector": None if nearness.cosine is None else _clipped(nearness.cosine),
         "text": nearness.text,
@@ -117,7 +117,7 @@ def normalised_weights(parts: Iterable[str], *, text_share: float) -> dict[str, 
 
 
 def total(parts: Mapping[str, float], *, text_share: float) -> float:
-    """The score for parts as in an explanation; 0 where there are none."""
+    """The score of the parts of an explanation; 0 without parts."""
     weights = _weights(parts, text_share=text_share)
     whole = sum(weights.values()) or 1.0
     return sum(weights[name] * value for name, value in parts.items()) / whole
@@ -160,17 +160,17 @@ def _location(candidate: Features, posting: Features) -> float | None:
 
 
 def _nearness_of(one: Place, other: Place) -> float | None:
-    """A city or region is the same only where nothing larger that both name differs."""
+    """Compare country, region, city in this order, up to the first that both name and that differs."""
     if NOWHERE in (one, other):
         return None
-    found = 0.0
+    nearness = 0.0
     for name, value in (("country", 0.4), ("region", 0.7), ("city", 1.0)):
         first, second = getattr(one, name), getattr(other, name)
         if first and second:
             if first != second:
                 break
-            found = value
-    return found
+            nearness = value
+    return nearness
 
 
 def _salary(candidate: Features, posting: Features) -> float | None:
@@ -188,6 +188,6 @@ def _salary(candidate: Features, posting: Features) -> float | None:
 def _freshness(published_on: date | None, today: date) -> float | None:
     if published_on is None:
         return None
-    # Whole days: within a day, the same question has the same answer.
+    # Whole days, so that a query has the same answer all day.
     days = max(0, (today - published_on).days)
     return float(0.5 ** (days / FRESHNESS_HALF_LIFE))

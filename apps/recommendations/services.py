@@ -1,4 +1,4 @@
-"""Who fits what: the queries that GraphQL and the command line ask. All of them are cached in two levels."""
+"""Recommendations, as GraphQL and the command line request them. All are cached in two levels."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,25 +14,26 @@ from apps.embeddings.kinds import tables
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.postings.filters import PostingFilterSet
 from apps.postings.models import Posting
-from apps.recommendations.interactions import done_with
+from apps.recommendations.interactions import finished_postings
 from apps.recommendations.matches import Matches
-from apps.recommendations.matching import match
+from apps.recommendations.matching import find_matches
 from apps.recommendations.profiles import Profile, stored_seeker, typed_seeker, without_place
 
 Filter = Mapping[str, Any]
 
-MATCHES_OF_ENTRY = 50  # for so many a list counts as one entry more: it is far larger than other answers
-lists = TwoLevelCache(
+# A list of matches is far larger than other entries of the cache: it counts as one more for each of these.
+MATCHES_PER_ENTRY = 50
+match_cache = TwoLevelCache(
     codec=Codec(
         encode=Matches.encode,
         decode=Matches.decode,
-        weight=lambda matches: 1 + len(matches.items) // MATCHES_OF_ENTRY,
+        weight=lambda matches: 1 + len(matches.items) // MATCHES_PER_ENTRY,
     )
 )
 
 
 class FilterError(ValueError):
-    """A filter's value is wrong; `errors` says what, by field."""
+    """A filter has invalid values; `errors` holds the messages by field."""
 
     def __init__(self, errors: dict[str, list[str]]) -> None:
         self.errors = errors
@@ -40,7 +41,7 @@ class FilterError(ValueError):
 
 
 def filtered(kind: str, values: Filter) -> QuerySet[Any]:
-    """The rows of `kind` that match a filter by names as in its FilterSet. Raises FilterError."""
+    """The rows of `kind` that match a filter with the names of its FilterSet. Raises FilterError."""
     if kind == Kind.POSTING:
         filters = PostingFilterSet(data=dict(values), queryset=Posting.objects.all())
     else:
@@ -66,17 +67,17 @@ def recommended_candidates(posting_id: int, values: Filter, *, snapshot: str | N
 
 
 def similar_postings(posting_id: int, values: Filter, *, snapshot: str | None = None) -> Matches:
-    """Postings like a posting, by text and skills. Raises NotFoundError and FilterError."""
+    """Postings that are similar to a posting, by text and skills. Raises NotFoundError and FilterError."""
     return _for_stored("similar_postings", Kind.POSTING, posting_id, Kind.POSTING, values, snapshot=snapshot)
 
 
 def postings_for_profile(profile: Profile, values: Filter, *, snapshot: str | None = None) -> Matches:
-    """Postings for somebody who is not stored. Raises FilterError."""
+    """Postings for a profile that is not stored. Raises FilterError."""
     return _for_profile(profile, Kind.POSTING, values, snapshot=snapshot)
 
 
 def candidates_for_profile(profile: Profile, values: Filter, *, snapshot: str | None = None) -> Matches:
-    """Candidates for a job that is not stored: `profile` says what is asked for. Raises FilterError."""
+    """Candidates for a job that is not stored; `profile` holds its requirements. Raises FilterError."""
     return _for_profile(profile, Kind.CANDIDATE, values, snapshot=snapshot)
 
 
@@ -87,12 +88,12 @@ def _for_stored(
         seeker = stored_seeker(seeker_kind, seeker_id, model)
         rows = matching_rows(kind, values)
         if seeker_kind == kind:
-            return match(kind, without_place(seeker), rows.exclude(pk=seeker_id), model=model)
+            return find_matches(kind, without_place(seeker), rows.exclude(pk=seeker_id), model=model)
         if kind == Kind.CANDIDATE:
-            return match(kind, seeker, rows, model=model)
-        # Left out by a subquery: a retrieval must not grow with a candidate's history.
-        rows = rows.exclude(pk__in=done_with(seeker_id))
-        return match(kind, seeker, rows, model=model, candidate_id=seeker_id)
+            return find_matches(kind, seeker, rows, model=model)
+        # A subquery, so that the statement does not grow with a candidate's history.
+        rows = rows.exclude(pk__in=finished_postings(seeker_id))
+        return find_matches(kind, seeker, rows, model=model, candidate_id=seeker_id)
 
     about = tags.of_row(tables(seeker_kind).namespace, seeker_id)
     arguments = {"id": seeker_id, "filter": _plain(kind, values)}
@@ -101,7 +102,9 @@ def _for_stored(
 
 def _for_profile(profile: Profile, kind: Kind, values: Filter, *, snapshot: str | None) -> Matches:
     def compute(model: EmbeddingModel | None) -> Matches:
-        return match(kind, typed_seeker(profile, model, kind=kind), matching_rows(kind, values), model=model)
+        return find_matches(
+            kind, typed_seeker(profile, model, kind=kind), matching_rows(kind, values), model=model
+        )
 
     arguments = {"profile": vars(profile), "filter": _plain(kind, values)}
     return _cached(f"{kind}s_for_profile", arguments, kind=kind, about=(), compute=compute, snapshot=snapshot)
@@ -116,16 +119,16 @@ def _cached(
     compute: Callable[[EmbeddingModel | None], Matches],
     snapshot: str | None,
 ) -> Matches:
-    """The ranked list of now, or for the pages after the first the one that the first was cut from.
+    """Return the current ranked list, or the stored one with the identifier `snapshot`.
 
-    A degraded answer is not cached, so that a full one follows as soon as it can. Every list is kept as a snapshot,
-    which no invalidation touches: who pages on reads the same list, however the rows change meanwhile. Where a snapshot
-    is gone (see CURSOR_TTL), the list of now takes its place for the rest of the pages.
+    Every list is stored under its identifier, which no invalidation touches, so that all pages are cut from
+    the list of the first page, however rows change. Once a stored list has expired (CURSOR_TTL), the current
+    one takes its place. A degraded list is not cached, so that a full one follows as soon as possible.
     """
 
     def computed(model: EmbeddingModel | None) -> Computed[Matches]:
         found = compute(model)
-        lists.put(
+        match_cache.put(
             f"{name} snapshot", arguments | {"snapshot": found.snapshot}, found, ttl=settings.CURSOR_TTL
         )
         return cacheable(found)
@@ -133,9 +136,9 @@ def _cached(
     def cacheable(found: Matches) -> Computed[Matches]:
         return Computed(found, is_cacheable=not found.degraded)
 
-    def fresh() -> Matches:
+    def current() -> Matches:
         model = EmbeddingModel.objects.active()
-        return lists.get_or_compute(
+        return match_cache.get_or_compute(
             name,
             arguments | {"model": model.pk if model else None},
             tags=(*tags.of_list(tables(kind).namespace), *tags.of_list("skills"), *about),
@@ -143,20 +146,18 @@ def _cached(
         )
 
     if snapshot is None:
-        return fresh()
-    return lists.get_or_compute(
+        return current()
+    return match_cache.get_or_compute(
         f"{name} snapshot",
         arguments | {"snapshot": snapshot},
         tags=(),
-        compute=lambda: cacheable(fresh()),
+        compute=lambda: cacheable(current()),
     )
 
 
 def matching_rows(kind: Kind, values: Filter) -> QuerySet[Any]:
-    """The rows that a filter leaves for matches. Postings are the open ones unless it says otherwise.
-
-    Raises FilterError.
-    """
+    """The rows that a filter leaves for matches, of postings only open ones by default. Raises
+    FilterError."""
     return filtered(kind, _with_defaults(kind, values))
 
 

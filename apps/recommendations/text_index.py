@@ -1,13 +1,14 @@
-"""The words of records for full-text search, kept beside the records.
+"""The full-text index of records, in a table next to theirs.
 
-Staleness is derived, as for vectors: a record is pending while the content hash or the language beside its words is
-not its own. Words are made in batches after the import, not in it: reducing a text of 2,000 characters to its words
-takes PostgreSQL as long as importing the whole row.
+Staleness is derived, as for vectors: a record is pending while the content hash or the language of its
+entries differs from its own. Entries are written in batches after an import and not during it, since reducing
+a text of 2,000 characters to terms takes PostgreSQL as long as importing the whole row.
 """
 
 from dataclasses import dataclass
 
 from django.db import connection, transaction
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from apps.caching.services import invalidate_on_commit
 from apps.embeddings import throttling
@@ -15,121 +16,109 @@ from apps.embeddings.invalidation import defer_to_open_run
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import Kind
 from apps.recommendations.models import CandidateText, PostingText, RecordText
+from apps.sql import load
 
-BATCH = 2_000  # rows in one transaction
-ANALYZED_FROM = 0.1  # new words of so small a part of the records change no plan
-# Up to so small a part of the records can wait a little longer for its words: they are written some rows at a time, with
-# as much rest in between, so that searches on the same cores never wait for more than those.
-GENTLE_UP_TO = 0.05
-GENTLE_BATCH = 20
-INDEXED = 20_000  # characters; further ones of a long text are not searched
+BATCH_SIZE = 2_000  # rows in one transaction
+MIN_ANALYZED_SHARE = 0.1  # of the records; fewer new entries change no plan
+# So small a share of the records is written a few rows at a time with pauses as long as the work, so that
+# searches on the same cores never wait for more than those rows.
+MAX_THROTTLED_SHARE = 0.05
+THROTTLED_BATCH_SIZE = 20
+MAX_CHARACTERS = 20_000  # of a text; the rest is not searched
 
 TEXTS: dict[str, type[RecordText]] = {Kind.POSTING: PostingText, Kind.CANDIDATE: CandidateText}
 
 
 def text_table(kind: str) -> str:
+    """The table of the full-text index of a kind."""
     return TEXTS[Kind(kind)]._meta.db_table
 
 
-def whole_text(names: KindTables) -> str:
+def whole_text(names: KindTables) -> Composable:
     """SQL for all text of a record that is searched."""
-    return f"left(concat_ws(E'\\n', {names.title}, skills_text, {names.body}), {INDEXED})"
+    return SQL("left(concat_ws(E'\\n', {title}, skills_text, {body}), {limit})").format(
+        **names.sql, limit=Literal(MAX_CHARACTERS)
+    )
 
 
 @dataclass(frozen=True)
-class Indexed:
-    """Records whose words were written, and whether all that was pending was seen."""
+class IndexingResult:
+    """The number of records indexed, and whether none is left pending."""
 
     rows: int
     complete: bool
 
 
-def index_texts(kind: str, *, limit: int) -> Indexed:
-    """Writes the words of up to `limit` pending records of `kind`.
+def update_text_index(kind: str, *, limit: int) -> IndexingResult:
+    """Index up to `limit` pending records of `kind`.
 
-    Idempotent, and safe to run twice at once: where another call is at work on the kind, this one leaves it to that
-    one. Answers that read the words are invalidated, by the run over `kind` that is going on, at its end, where there is
-    one. Must not run in a transaction.
+    Idempotent and safe to run twice at once: the second call returns at once. Answers that read the index are
+    invalidated at the end of the run over `kind` that is in progress, or at once where there is none. Must
+    not run in a transaction.
     """
     names = tables(kind)
     last, rows = 0, 0
-    gently_up_to = GENTLE_UP_TO * _estimated_rows(kind)
+    max_throttled = MAX_THROTTLED_SHARE * _estimated_rows(kind)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [text_table(kind)])
         if not cursor.fetchone()[0]:
-            return Indexed(0, complete=True)
+            return IndexingResult(0, complete=True)
         try:
             while rows < limit:
-                wanted = min(BATCH, limit - rows)
+                wanted = min(BATCH_SIZE, limit - rows)
                 pending = _pending(names, after=last, limit=wanted)
                 if not pending:
                     break
-                write = _write_gently if rows + len(pending) <= gently_up_to else _write
+                write = _write_throttled if rows + len(pending) <= max_throttled else _write
                 rows += write(names, pending)
                 last = pending[-1]
-                # New words wait in a list that each search reads whole. Sorting them in by the batch costs a quarter
-                # of doing so by the row (fastupdate = off).
-                cursor.execute("SELECT gin_clean_pending_list(%s)", [f"{kind}_text_by_word"])
+                # New entries wait in a list that each search reads whole. Merging it in batches costs a
+                # quarter of merging row by row (fastupdate = off).
+                cursor.execute("SELECT gin_clean_pending_list(%s)", [f"{kind}_text_by_term"])
                 if len(pending) < wanted:
                     break
-            if rows >= BATCH and rows >= ANALYZED_FROM * _estimated_rows(kind):
-                # How rare a word is should be known to the first search; PostgreSQL itself may take a minute.
-                cursor.execute(f"ANALYZE {text_table(kind)}")
+            if rows >= BATCH_SIZE and rows >= MIN_ANALYZED_SHARE * _estimated_rows(kind):
+                # The first search needs to know how rare a term is; autovacuum may take a minute.
+                cursor.execute(SQL("ANALYZE {}").format(Identifier(text_table(kind))))
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [text_table(kind)])
     if rows and not defer_to_open_run(kind):
         invalidate_on_commit([names.namespace])
-    return Indexed(rows, complete=rows < limit)
+    return IndexingResult(rows, complete=rows < limit)
 
 
 def _estimated_rows(kind: str) -> float:
-    """As of PostgreSQL's last look at the table; 0 where it has not had one."""
+    """The number of indexed records as of PostgreSQL's last look at the table; 0 before the first."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [text_table(kind)])
         return max(float(cursor.fetchone()[0]), 0.0) / len(RecordText.Part)
 
 
 def _pending(names: KindTables, *, after: int, limit: int) -> list[int]:
+    statement = load(__file__, "pending_texts").format(
+        **names.sql, table=Identifier(text_table(names.kind)), whole=Literal(int(RecordText.Part.WHOLE))
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT record.id FROM {names.record} AS record
-            LEFT JOIN {text_table(names.kind)} AS text
-                ON text.{names.key} = record.id AND text.part = {RecordText.Part.WHOLE}
-            WHERE record.id > %s AND (text.content_hash IS DISTINCT FROM record.content_hash
-                                      OR text.language <> record.language)
-            ORDER BY record.id LIMIT %s
-            """,
-            [after, limit],
-        )
+        cursor.execute(statement, {"after": after, "limit": limit})
         return [row[0] for row in cursor.fetchall()]
 
 
-def _write_gently(names: KindTables, ids: list[int]) -> int:
+def _write_throttled(names: KindTables, ids: list[int]) -> int:
     return sum(
-        _write(names, ids[start:stop]) for start, stop in throttling.throttled_slices(len(ids), GENTLE_BATCH)
+        _write(names, ids[start:stop])
+        for start, stop in throttling.throttled_slices(len(ids), THROTTLED_BATCH_SIZE)
     )
 
 
 @transaction.atomic
 def _write(names: KindTables, ids: list[int]) -> int:
-    """Words and hash of a record come from one snapshot; a record that is being deleted is left out."""
+    statement = load(__file__, "write_texts").format(
+        **names.sql,
+        table=Identifier(text_table(names.kind)),
+        whole_text=whole_text(names),
+        title_part=Literal(int(RecordText.Part.TITLE)),
+        whole_part=Literal(int(RecordText.Part.WHOLE)),
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH record AS MATERIALIZED (
-                SELECT id, content_hash, language, {names.title} AS title, {whole_text(names)} AS whole
-                FROM {names.record} WHERE id = ANY (%s) ORDER BY id FOR KEY SHARE SKIP LOCKED
-            ), words AS MATERIALIZED (
-                SELECT id, part, content_hash, language, strip(to_tsvector(jobrec_text_config(language), text)) AS words
-                FROM record CROSS JOIN LATERAL (
-                    VALUES ({RecordText.Part.TITLE}, title), ({RecordText.Part.WHOLE}, whole)) AS parts (part, text)
-            )
-            INSERT INTO {text_table(names.kind)} ({names.key}, part, content_hash, language, words, length)
-            SELECT id, part, content_hash, language, words, length(words) FROM words ORDER BY id, part
-            ON CONFLICT ({names.key}, part) DO UPDATE SET content_hash = EXCLUDED.content_hash,
-                language = EXCLUDED.language, words = EXCLUDED.words, length = EXCLUDED.length
-            """,
-            [ids],
-        )
+        cursor.execute(statement, {"ids": ids})
         return int(cursor.rowcount) // len(RecordText.Part)

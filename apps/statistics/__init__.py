@@ -1,1 +1,1 @@
-"""Counts over postings and candidates: what there is, and what a search would meet."""
+"""Statistics over postings and candidates: dashboards, facets of a search, companies and categories."""

@@ -1,21 +1,24 @@
-"""How rows spread over the values of their columns: one statement, however many columns."""
+"""Count how rows spread over the values of their columns, in one statement for all columns."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from django.db import connection, transaction
 from django.db.models import Model, QuerySet
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from apps.embeddings.kinds import tables
 from apps.embeddings.models import Kind
+from apps.recommendations.subqueries import Subquery
+from apps.sql import load
 
 
 @dataclass(frozen=True)
 class Facet:
-    """SQL for its value in a row (NULL: the row is not counted there), and for how that is said, once for each value."""
+    """SQL for the value of a row (NULL: not counted) and, once for each value, for its label."""
 
-    value: str
-    said: str
+    value: LiteralString
+    label: LiteralString
 
 
 _OF_BOTH = {
@@ -32,7 +35,7 @@ _OF_POSTINGS = {
     "job_family": Facet("nullif(job_family, '')", "job_family"),
     "employment_type": Facet("nullif(employment_type, '')", "employment_type"),
 }
-# What the expressions above, and the salaries, are made from.
+# The columns that the expressions above and the salaries need.
 _COLUMNS = (
     "id",
     "country",
@@ -44,14 +47,14 @@ _COLUMNS = (
 )
 _COLUMNS_OF_POSTINGS = ("company_id", "job_family", "employment_type")
 
-# The planner holds handing rows on between processes for dearer than it is, so it would scan a million of them with one;
-# and in little memory it joins rows with their skills in parts, by way of the disk.
+# By default the planner overrates the cost of passing rows between processes and scans a million of them with
+# one; in little memory it joins rows with their skills in parts, through temporary files.
 _SETTINGS = "SET LOCAL parallel_tuple_cost = 0.01; SET LOCAL hash_mem_multiplier = 6"
 
 
 @dataclass(frozen=True)
 class Share:
-    """So many rows have the value; `percent` of all rows that matched."""
+    """A value, the number of rows with it, and their percentage of all rows that matched."""
 
     value: str
     count: int
@@ -60,7 +63,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Salary:
-    """Of the rows with a salary in `currency`, per year: how many, and the quartiles."""
+    """The number of rows with a salary in `currency`, and the quartiles of their salaries per year."""
 
     currency: str
     count: int
@@ -71,7 +74,7 @@ class Salary:
 
 @dataclass(frozen=True)
 class Statistics:
-    """`total` rows matched. Each facet holds its most frequent values, the largest first; skills are by id."""
+    """The number of rows that matched, and the most frequent values of each facet. Skills are given by id."""
 
     total: int
     facets: dict[str, list[Share]]
@@ -79,34 +82,41 @@ class Statistics:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Statistics":
+        """The statistics from the form that caches hold."""
         facets = {name: [Share(**each) for each in shares] for name, shares in stored["facets"].items()}
         return cls(stored["total"], facets, [Salary(**each) for each in stored["salaries"]])
 
-    def without_groups_below(self, least: int) -> "Statistics":
-        """The same without the values that fewer than `least` rows have, and what tells of them all the same: the other
-        side of two, and quartiles, of which each is somebody's own figure."""
+    def without_small_groups(self, min_rows: int) -> "Statistics":
+        """The same without values that fewer than `min_rows` rows have, so that no person can be told from
+        them.
+
+        Where one of two values is left out, so is the other, and quartiles need four times as many rows: each
+        of them is one row's own salary.
+        """
         facets = {
-            name: [each for each in shares if each.count >= least] for name, shares in self.facets.items()
+            name: [each for each in shares if each.count >= min_rows] for name, shares in self.facets.items()
         }
         if len(facets["remote"]) < len(self.facets["remote"]):
             facets["remote"] = []
-        return Statistics(self.total, facets, [each for each in self.salaries if each.count >= 4 * least])
+        salaries = [each for each in self.salaries if each.count >= 4 * min_rows]
+        return Statistics(self.total, facets, salaries)
 
 
 def percent(count: int, total: int) -> float:
+    """`count` as a percentage of `total`; 0 where there are no rows."""
     return round(100 * count / total, 2) if total else 0.0
 
 
 def count_facets(kind: str, matching: QuerySet[Model], *, first: int) -> Statistics:
-    """The `first` most frequent values of each facet over the rows of `matching`, none of which comes twice."""
-    postings = kind == Kind.POSTING
-    facets = _OF_BOTH | (_OF_POSTINGS if postings else {})
-    columns = _COLUMNS + (_COLUMNS_OF_POSTINGS if postings else ())
-    rows, parameters = matching.order_by().values(*columns).query.sql_with_params()
+    """Count the `first` most frequent values of each facet over the rows of `matching`, which are
+    distinct."""
+    is_posting = kind == Kind.POSTING
+    facets = _OF_BOTH | (_OF_POSTINGS if is_posting else {})
+    rows = Subquery.of(matching, *_COLUMNS, *(_COLUMNS_OF_POSTINGS if is_posting else ()))
     statement = _statement(kind, facets, rows)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_SETTINGS)
-        cursor.execute(statement, [*parameters, first])
+        cursor.execute(statement, {**rows.parameters, "first": first})
         counted = cursor.fetchall()
     total = next(count for facet, _, count, _ in counted if facet == "total")
     shares: dict[str, list[Share]] = {name: [] for name in ("skill", *facets)}
@@ -119,29 +129,15 @@ def count_facets(kind: str, matching: QuerySet[Model], *, first: int) -> Statist
     return Statistics(total, shares, salaries)
 
 
-def _statement(kind: str, facets: dict[str, Facet], rows: str) -> str:
-    """One pass over the rows for all facets that are columns: a grouping set for each, and the empty one for the total."""
-    names = tables(kind)
-    values = ", ".join(f"{facet.value} AS {name}" for name, facet in facets.items())
-    sets = ", ".join(f"({name})" for name in facets)
-    which = " ".join(f"WHEN grouping({name}) = 0 THEN '{name}'" for name in facets)
-    said = " ".join(f"WHEN grouping({name}) = 0 THEN {facet.said}" for name, facet in facets.items())
-    return f"""
-        WITH matched AS MATERIALIZED (
-            SELECT id, salary_currency, salary_per_year, {values} FROM ({rows}) AS record
-        ), counted (facet, value, count, quartiles) AS (
-            SELECT CASE {which} ELSE 'total' END, CASE {said} END, count(*), NULL::numeric[]
-            FROM matched GROUP BY GROUPING SETS ({sets}, ())
-            UNION ALL
-            SELECT 'skill', used.skill_id::text, count(*), NULL
-            FROM {names.record}skill AS used JOIN matched ON used.{names.key} = matched.id GROUP BY used.skill_id
-            UNION ALL
-            SELECT 'salary', salary_currency, count(*),
-                percentile_disc(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY salary_per_year)
-            FROM matched WHERE salary_per_year IS NOT NULL AND salary_currency <> '' GROUP BY 2
-        ), ranked AS (
-            SELECT *, row_number() OVER (PARTITION BY facet ORDER BY count DESC, value COLLATE "C") AS place
-            FROM counted WHERE value IS NOT NULL OR facet = 'total'
-        )
-        SELECT facet, value, count, quartiles FROM ranked WHERE place <= %s ORDER BY facet, place
-    """
+def _statement(kind: str, facets: dict[str, Facet], rows: Subquery) -> Composed:
+    when, comma, space = SQL("WHEN grouping({}) = 0 THEN {}"), SQL(", "), SQL(" ")
+    return load(__file__, "facets").format(
+        **tables(kind).sql,
+        matching=rows.sql,
+        values=comma.join(
+            SQL("{} AS {}").format(SQL(facet.value), Identifier(name)) for name, facet in facets.items()
+        ),
+        grouping_sets=comma.join(SQL("({})").format(Identifier(name)) for name in facets),
+        facets=space.join(when.format(Identifier(name), Literal(name)) for name in facets),
+        labels=space.join(when.format(Identifier(name), SQL(facet.label)) for name, facet in facets.items()),
+    )

@@ -1,4 +1,4 @@
-"""Statistics that GraphQL asks for. Each is one statement, and cached until the rows that it counts change."""
+"""Statistics of the GraphQL API. Each is one statement, and cached until the rows that it counts change."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,16 +12,18 @@ from apps.embeddings.kinds import tables
 from apps.embeddings.models import Kind
 from apps.embeddings.registry import Coverage, active_coverage
 from apps.postings.models import Posting
-from apps.recommendations.fulltext import rows_with_all
+from apps.recommendations.fulltext import rows_with_all_terms
 from apps.recommendations.services import filtered
+from apps.recommendations.subqueries import Subquery
 from apps.skills.directory import SkillEntry, entries_of
 from apps.skills.services import current_finder
+from apps.sql import load
 from apps.statistics.facets import Statistics, count_facets, percent
 
 
 @dataclass(frozen=True)
 class CompanyShare:
-    """A company with its open postings; `percent` of all open postings."""
+    """A company, the number of its open postings, and their percentage of all open postings."""
 
     company_id: int
     name: str
@@ -31,7 +33,7 @@ class CompanyShare:
 
 @dataclass(frozen=True)
 class CategoryShare:
-    """The skills of one category, out of some."""
+    """The skills of one category, and their percentage of all skills that were given."""
 
     name: str
     skills: list[SkillEntry]
@@ -40,29 +42,20 @@ class CategoryShare:
 
 @dataclass(frozen=True)
 class CategoryDistribution:
-    """How skills spread over categories, the largest first. `unknown` names are in no dictionary."""
+    """Skills by category, the largest category first. `unknown` names are not in the dictionary."""
 
     categories: list[CategoryShare]
     unknown: list[str]
 
 
 def top_companies(*, first: int) -> list[CompanyShare]:
-    """The companies with most open postings, by number, equals by name."""
+    """The companies with most open postings; of equals, by name."""
 
     def compute() -> list[list[Any]]:
-        rows, parameters = Posting.objects.open().order_by().values("company_id").query.sql_with_params()
+        rows = Subquery.of(Posting.objects.open(), "company_id")
+        statement = load(__file__, "top_companies").format(open_postings=rows.sql)
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"""
-                SELECT company.id, company.name, counted.count, counted.total
-                FROM (SELECT company_id, count(*) AS count, sum(count(*)) OVER ()::bigint AS total
-                      FROM ({rows}) AS open GROUP BY company_id) AS counted
-                JOIN postings_company AS company ON company.id = counted.company_id
-                ORDER BY counted.count DESC, company.name
-                LIMIT %s
-                """,
-                [*parameters, first],
-            )
+            cursor.execute(statement, {**rows.parameters, "first": first})
             return [list(row) for row in cursor.fetchall()]
 
     found = cache.get_or_compute(
@@ -72,9 +65,9 @@ def top_companies(*, first: int) -> list[CompanyShare]:
 
 
 def search_statistics(kind: str, *, text: str = "", skills: Sequence[str] = (), first: int) -> Statistics:
-    """Statistics over the rows of `kind` that have all of `skills`, and all words of `text` in their own.
+    """Statistics over the rows of `kind` that have all of `skills` and all terms of `text`.
 
-    Of postings the open ones. Raises FilterError.
+    Only open postings are counted. Raises FilterError.
     """
 
     def compute() -> dict[str, Any]:
@@ -82,7 +75,7 @@ def search_statistics(kind: str, *, text: str = "", skills: Sequence[str] = (), 
             kind, {"skills": list(skills)} | ({"open_only": True} if kind == Kind.POSTING else {})
         )
         if text:
-            rows = rows.filter(pk__in=rows_with_all(kind, text))
+            rows = rows.filter(pk__in=rows_with_all_terms(kind, text))
         return asdict(count_facets(kind, rows, first=first))
 
     found = cache.get_or_compute(
@@ -95,7 +88,7 @@ def search_statistics(kind: str, *, text: str = "", skills: Sequence[str] = (), 
 
 
 def embedded_rows(kind: str) -> Coverage | None:
-    """How complete the active model's vectors of `kind` are; None while no model is active."""
+    """The coverage of `kind` by vectors of the active model; None while no model is active."""
 
     def compute() -> dict[str, Any] | None:
         counted = active_coverage(kind)
@@ -111,7 +104,7 @@ def embedded_rows(kind: str) -> Coverage | None:
 
 
 def category_distribution(names: Sequence[str]) -> CategoryDistribution:
-    """The categories of the skills that `names` mean, each skill once."""
+    """Group the skills with these names or aliases by category, each skill once."""
     finder = current_finder()
     resolved = {name: finder.resolve(name) for name in names}
     found = entries_of(sorted({skill_id for skill_id in resolved.values() if skill_id is not None}))

@@ -23,10 +23,10 @@ from apps.api.records import CANDIDATES, POSTINGS
 from apps.api.translation import translated
 from apps.embeddings.models import Kind
 from apps.recommendations import services
-from apps.recommendations.interactions import done_with
+from apps.recommendations.interactions import finished_postings
 from apps.recommendations.matches import Matches
 from apps.recommendations.profiles import Profile
-from apps.recommendations.retrieval import among
+from apps.recommendations.retrieval import keys_among
 from apps.records.counting import Count
 from apps.records.filters import DEFAULT_CURRENCY
 from apps.records.inputs import MAX_MONEY, MAX_YEARS
@@ -117,7 +117,7 @@ class RecommendationQueries(graphene.ObjectType):
         key = primary_key(candidate_id, of="Candidate", argument="candidateId")
         require_for_candidate(info, key, VIEW_CANDIDATES)
         search = partial(services.recommended_postings, key)
-        return _connection(Kind.POSTING, search, filter, first, after, without=done_with(key))
+        return _connection(Kind.POSTING, search, filter, first, after, without=finished_postings(key))
 
     @staticmethod
     @translated
@@ -237,7 +237,7 @@ def _connection(
     rows = services.matching_rows(kind, values)
     if without is not None:
         rows = rows.exclude(pk__in=without)
-    matches = ranked.only(among([each.row_id for each in ranked.items], rows))
+    matches = ranked.only(keys_among([each.row_id for each in ranked.items], rows))
     snapshot = cursor.snapshot if cursor else ranked.snapshot
     page = page_of_matches(matches.items, snapshot=snapshot, first=first, after=cursor)
     nodes = for_nodes(rows.order_by()).in_bulk([match.row_id for match in page.items])

@@ -153,8 +153,10 @@ class RetrievalType(graphene.ObjectType):
     by_vector = graphene.Int(required=True, description="Rows found by vector")
     by_text = graphene.Int(required=True, description="Rows found by words")
     by_skills = graphene.Int(required=True, description="Rows found by skills, where there is no vector")
-    words = graphene.Int(required=True, description="Different words of the query")
-    words_searched = graphene.Int(required=True, description="The rarest of them, which were looked up")
+    terms = graphene.Int(name="words", required=True, description="Different words of the query")
+    terms_searched = graphene.Int(
+        name="wordsSearched", required=True, description="The rarest of them, which were looked up"
+    )
     text_share = graphene.Float(
         required=True, description="Share of its weight that the text score has; grows with the words"
     )

@@ -125,7 +125,7 @@ class Dashboard:
 
     @property
     def statistics(self) -> Statistics:
-        return services.search_statistics(self.kind, first=self.first).without_groups_below(self.least_group)
+        return services.search_statistics(self.kind, first=self.first).without_small_groups(self.least_group)
 
 
 class DashboardType(ObjectType):

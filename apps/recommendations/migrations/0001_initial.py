@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 from apps.records.foreign_keys import cascading_key
 
-# The languages for which PostgreSQL 16 brings a stemmer, by the first part of their code.
+# The languages that PostgreSQL 16 has a stemmer for, by the first part of their code.
 LANGUAGES = {
     "ar": "arabic",
     "ca": "catalan",
@@ -56,14 +56,14 @@ TABLES = {"posting": "postings_posting", "candidate": "candidates_candidate"}
 
 
 def _storage(kind: str) -> migrations.RunSQL:
-    """Words out of line: ranking reads the rows that an index of words names, never the words themselves.
+    """Store terms out of line, since ranking reads rows but not their terms, and keep finer statistics on terms.
 
-    With finer statistics on them: how rare a word is decides whether it is searched for.
+    The statistics tell how rare a term is, and so whether it is searched for.
     """
     table = f"recommendations_{kind}text"
     return migrations.RunSQL(
         f"ALTER TABLE {table} SET (toast_tuple_target = 128); "
-        f"ALTER TABLE {table} ALTER COLUMN words SET STATISTICS 300",
+        f"ALTER TABLE {table} ALTER COLUMN terms SET STATISTICS 300",
         migrations.RunSQL.noop,
     )
 
@@ -134,8 +134,8 @@ class Migration(migrations.Migration):
                 ("part", models.PositiveSmallIntegerField(choices=[(0, "Title"), (1, "Whole")])),
                 ("content_hash", models.BinaryField()),
                 ("language", models.CharField(max_length=8)),
-                ("words", django.contrib.postgres.search.SearchVectorField()),
-                ("length", models.PositiveIntegerField(help_text="Different words")),
+                ("terms", django.contrib.postgres.search.SearchVectorField()),
+                ("term_count", models.PositiveIntegerField(help_text="Number of distinct terms")),
                 (
                     "pk",
                     models.CompositePrimaryKey(
@@ -155,7 +155,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    django.contrib.postgres.indexes.GinIndex(fields=["words"], name="candidate_text_by_word"),
+                    django.contrib.postgres.indexes.GinIndex(fields=["terms"], name="candidate_text_by_term"),
                     models.Index(models.F("language"), name="candidate_text_by_language"),
                     models.Index(
                         condition=models.Q(("part", 1)),
@@ -172,8 +172,8 @@ class Migration(migrations.Migration):
                 ("part", models.PositiveSmallIntegerField(choices=[(0, "Title"), (1, "Whole")])),
                 ("content_hash", models.BinaryField()),
                 ("language", models.CharField(max_length=8)),
-                ("words", django.contrib.postgres.search.SearchVectorField()),
-                ("length", models.PositiveIntegerField(help_text="Different words")),
+                ("terms", django.contrib.postgres.search.SearchVectorField()),
+                ("term_count", models.PositiveIntegerField(help_text="Number of distinct terms")),
                 (
                     "pk",
                     models.CompositePrimaryKey(
@@ -193,7 +193,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    django.contrib.postgres.indexes.GinIndex(fields=["words"], name="posting_text_by_word"),
+                    django.contrib.postgres.indexes.GinIndex(fields=["terms"], name="posting_text_by_term"),
                     models.Index(models.F("language"), name="posting_text_by_language"),
                     models.Index(
                         condition=models.Q(("part", 1)),

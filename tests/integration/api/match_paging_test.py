@@ -88,12 +88,12 @@ def test_what_the_candidate_dismissed_meanwhile_is_on_no_later_page(
 def test_where_the_list_is_gone_paging_goes_on_in_the_list_of_now(recruiter: Api, clean_cache: None) -> None:
     from django.core.cache import caches
 
-    from apps.recommendations.services import lists
+    from apps.recommendations.services import match_cache
 
     reader = Reader(recruiter)
     reader.read()
     caches["default"].clear()
-    lists.clear_l1()
+    match_cache.clear_l1()
     while reader.more:
         reader.read()
     assert sorted(reader.found) == sorted(f"p{number}" for number in range(30))

@@ -11,7 +11,7 @@ from apps.candidates.models import Candidate
 from apps.embeddings.models import CandidateEmbedding, EmbeddingModel, PostingEmbedding
 from apps.postings.models import Posting
 from apps.recommendations.models import Interaction
-from apps.recommendations.text_index import index_texts
+from apps.recommendations.text_index import update_text_index
 from tests.integration.api.conftest import Api, key, names, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
@@ -136,7 +136,7 @@ def test_how_matches_were_retrieved_is_for_those_who_run_the_service(anonymous: 
     query = """query($id: ID!) { similarPostings(postingId: $id, filter: {location: "Oslo"}) { totalCount
         totalCountIsEstimate
         retrieval { strategy matching efSearch byVector byText words textShare phases { name } } } }"""
-    index_texts("posting", limit=100)
+    update_text_index("posting", limit=100)
     data = anonymous.data(query, id=key("p4"))["similarPostings"]
     assert data == {"totalCount": 15, "totalCountIsEstimate": False, "retrieval": None}
     operator = Api(user_with("view_embeddingrun"))

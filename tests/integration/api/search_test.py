@@ -9,7 +9,7 @@ import pytest
 from apps.candidates.models import Candidate
 from apps.embeddings.client import embedding_server
 from apps.embeddings.models import CandidateEmbedding
-from apps.recommendations.text_index import index_texts
+from apps.recommendations.text_index import update_text_index
 from apps.rpc.errors import TransientRpcError
 from tests.integration.api.conftest import Api, names
 
@@ -31,7 +31,7 @@ def test_search_with_the_embedding_server_gone_answers_by_words_and_skills(
     assert len(names(data)) == 30
     assert set(names(data)[:10]) == {f"p{number}" for number in range(2, 30, 3)}
     assert data["edges"][0]["explanation"]["vectorScore"] is None
-    index_texts("posting", limit=100)
+    update_text_index("posting", limit=100)
     data = anonymous.data(query, text="posting 17")["searchPostings"]
     assert (data["degraded"], names(data)[0]) == (True, "p17")
     assert data["edges"][0]["explanation"]["textScore"] == 1.0
@@ -64,7 +64,7 @@ def test_candidates_are_searched_by_words_and_skills(recruiter: Api, monkeypatch
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
     CandidateEmbedding.objects.filter(candidate__external_id="c0").update(vector=[0.0, 1.0, 0.0, 0.0])
     Candidate.objects.filter(external_id="c1").update(experience_years=1)
-    index_texts("candidate", limit=100)
+    update_text_index("candidate", limit=100)
     query = """{ searchCandidates(text: "somebody", skills: ["k8s", "python3"], experienceYears: 4) {
         edges { node { externalId } explanation { vectorScore experienceFit matchedSkills { name } missingSkills { name } } } } }"""
     edges = recruiter.data(query)["searchCandidates"]["edges"]

@@ -18,7 +18,7 @@ from apps.api.schema import schema
 from apps.candidates.models import Candidate
 from apps.embeddings.index import index_name
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingRun, Kind
-from apps.recommendations.text_index import index_texts
+from apps.recommendations.text_index import update_text_index
 from apps.rpc.errors import TransientRpcError
 from tests.conftest import empty_caches
 from tests.integration.api.conftest import Api, key
@@ -55,7 +55,7 @@ def reader(corpus: Any, monkeypatch: pytest.MonkeyPatch) -> Api:
         lambda *_: [float(np.cos(0.1)), float(np.sin(0.1)), 0.0, 0.0],
     )
     for kind in ("posting", "candidate"):
-        index_texts(kind, limit=1_000)
+        update_text_index(kind, limit=1_000)
     for number in range(8):
         run = EmbeddingRun.objects.create(kind="posting", model=corpus, state=EmbeddingRun.State.FINISHED)
         EmbeddingChunk.objects.create(run=run, wave=0, number=0, row_ids=[1], rows=1, text_bytes=1)
@@ -125,8 +125,8 @@ def test_statements_of_matches_without_a_vector_do_not_grow_with_the_page(
 def test_statements_of_matches_by_the_index_do_not_grow_with_the_page(
     reader: Api, corpus: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.recommendations.retrieval.ALWAYS_EXACT", 5)
-    monkeypatch.setattr("apps.recommendations.retrieval.WALK", 0)
+    monkeypatch.setattr("apps.recommendations.retrieval.MAX_EXACT", 5)
+    monkeypatch.setattr("apps.recommendations.retrieval.WALK_COST", 0)
     with connection.cursor() as cursor:  # not concurrently: the test is one transaction
         cursor.execute(
             f"CREATE INDEX {index_name(corpus, Kind.POSTING)} ON embeddings_postingembedding USING hnsw "

@@ -11,7 +11,7 @@ from apps.candidates.models import Candidate
 from apps.candidates.services import upsert_candidates
 from apps.embeddings.models import DeadLetter, EmbeddingChunk, EmbeddingModel, EmbeddingRun
 from apps.postings.models import Posting
-from apps.recommendations.text_index import index_texts
+from apps.recommendations.text_index import update_text_index
 from tests.integration.api.conftest import Api, key, user_with
 
 pytestmark = pytest.mark.usefixtures("corpus")
@@ -75,7 +75,7 @@ def test_search_statistics_are_of_what_matched(anonymous: Api, recruiter: Api) -
         language="de", title="Krankenschwestern", description="Nacht"
     )
     for kind in ("posting", "candidate"):
-        index_texts(kind, limit=1_000)
+        update_text_index(kind, limit=1_000)
     query = """query($text: String, $skills: [String!], $kind: EmbeddingKind!) {
         searchStatistics(text: $text, skills: $skills, kind: $kind, first: 2) {
             total skills { skill { name } count percent } } }"""

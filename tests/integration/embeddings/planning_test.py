@@ -41,7 +41,7 @@ def test_current_rows_are_told_by_indexes_alone() -> None:
     with CaptureQueriesContext(connection) as asked:
         assert planning.has_pending("posting", model)
         planned_run(model)
-        text_index.index_texts("posting", limit=10)
+        text_index.update_text_index("posting", limit=10)
     by_reader = {
         reader: next(each["sql"] for each in asked if reader in each["sql"])
         for reader in ("SELECT EXISTS", "WITH missing AS MATERIALIZED", "text.content_hash IS DISTINCT FROM")

@@ -1,3 +1,5 @@
+"""The command `recommend`."""
+
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -9,13 +11,13 @@ from django.core.management.base import CommandError
     [
         (["--text", " "], "--text is empty"),
         (["--text", ""], "--text is empty"),
-        (["--candidate", ""], "there is no candidate ''"),
-        (["--posting", "99"], "there is no posting '99'"),
-        (["--candidate", "1", "--similar"], "--similar goes with --posting, not with --candidate"),
-        (["--text", "nurse", "--similar"], "--similar goes with --posting, not with --text"),
-        (["--text", "nurse", "--limit", "0"], "--limit 0: how many to print"),
+        (["--candidate", ""], "There is no candidate ''"),
+        (["--posting", "99"], "There is no posting '99'"),
+        (["--candidate", "1", "--similar"], "--similar does not work with --candidate"),
+        (["--text", "nurse", "--similar"], "--similar does not work with --text"),
+        (["--text", "nurse", "--limit", "0"], "--limit 0 is too small"),
     ],
 )
-def test_wrong_arguments_say_what_would_be_right(arguments: list[str], message: str) -> None:
+def test_recommend_names_the_fault_when_an_argument_is_wrong(arguments: list[str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         call_command("recommend", *arguments)

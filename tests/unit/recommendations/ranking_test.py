@@ -1,3 +1,5 @@
+"""Parts of a score, and their weighted mean."""
+
 from datetime import date, timedelta
 
 import pytest
@@ -19,10 +21,12 @@ TODAY = date(2026, 11, 23)
 
 
 def scored(candidate: Features, posting: Features, nearness: Nearness, text_share: float = 1.0) -> Score:
+    """Score a pair on a fixed day."""
     return score(candidate=candidate, posting=posting, nearness=nearness, text_share=text_share, today=TODAY)
 
 
 def parts_of(candidate: Features, posting: Features, cosine: float | None = 0.5) -> dict[str, float]:
+    """The parts of a pair's score."""
     return scored(candidate, posting, Nearness(cosine)).parts
 
 
@@ -30,13 +34,13 @@ def test_weights_sum_to_one() -> None:
     assert sum(WEIGHTS.values()) == pytest.approx(1)
 
 
-def test_what_nobody_says_counts_neither_for_nor_against() -> None:
+def test_part_is_left_out_when_its_values_are_unknown() -> None:
     silent = scored(Features(), Features(), Nearness(0.6))
     assert silent.parts == {"vector": 0.6}
     assert silent.total == pytest.approx(0.6)
 
 
-def test_skills() -> None:
+def test_skills_give_coverage_and_overlap() -> None:
     parts = parts_of(Features(skills=frozenset({1, 2, 3})), Features(skills=frozenset({2, 3, 4, 5})))
     assert parts["coverage"] == 2 / 4
     assert parts["overlap"] == 2 / 5
@@ -46,13 +50,13 @@ def test_skills() -> None:
     ("has", "wanted", "fit"),
     [(5, 3, 1.0), (3, 3, 1.0), (1, 4, 0.25), (0, 2, 0.0), (0, 0, 1.0), (-1, 0, 1.0), (None, 2, None)],
 )
-def test_experience(has: float | None, wanted: float, fit: float | None) -> None:
+def test_experience_falls_with_missing_years(has: float | None, wanted: float, fit: float | None) -> None:
     parts = parts_of(Features(experience_years=has), Features(experience_years=wanted))
     assert parts.get("experience") == fit
 
 
 @pytest.mark.parametrize(("has", "wanted", "fit"), [(5, 3, 1.0), (3, 4, 2 / 3), (0, 5, 0.0)])
-def test_english(has: int, wanted: int, fit: float) -> None:
+def test_english_falls_with_each_missing_level(has: int, wanted: int, fit: float) -> None:
     parts = parts_of(Features(english_level=has), Features(english_level=wanted))
     assert parts["english"] == pytest.approx(fit)
 
@@ -71,21 +75,23 @@ def test_english(has: int, wanted: int, fit: float) -> None:
         (Place("", "bavaria", "de"), Place("munich", "bavaria", "de"), False, 0.7),
     ],
 )
-def test_location(one: Place, other: Place, remote: bool, fit: float | None) -> None:
+def test_location_compares_the_smallest_place_that_both_name(
+    one: Place, other: Place, remote: bool, fit: float | None
+) -> None:
     assert parts_of(Features(place=one), Features(place=other, remote=remote)).get("location") == fit
 
 
-def test_who_wants_remote_work_is_not_as_near_to_any_other() -> None:
+def test_location_counts_half_when_only_the_candidate_wants_remote_work() -> None:
     oslo = Place("oslo", "", "no")
     assert parts_of(Features(place=oslo, remote=True), Features(place=oslo))["location"] == 0.5
     assert parts_of(Features(remote=True), Features(place=oslo))["location"] == 0.0
     assert parts_of(Features(remote=True), Features(remote=True))["location"] == 1.0
     assert "location" not in parts_of(
         Features(), Features(place=oslo, remote=True)
-    )  # no place is in question
+    )  # neither names a place to compare
 
 
-def test_salary_is_compared_in_one_currency_only() -> None:
+def test_salary_is_left_out_when_currencies_differ() -> None:
     expects = Features(salary_per_year=50_000, salary_currency="EUR")
     assert parts_of(expects, Features(salary_per_year=40_000, salary_currency="EUR"))["salary"] == 0.8
     assert "salary" not in parts_of(expects, Features(salary_per_year=40_000, salary_currency="USD"))
@@ -98,8 +104,8 @@ def test_freshness_halves_every_thirty_days() -> None:
     assert parts_of(Features(), future)["freshness"] == 1.0
 
 
-def test_the_text_counts_by_the_length_of_the_query() -> None:
-    """0.16 of text beside 0.42 of vector in full, a quarter of it for a short query."""
+def test_weight_of_the_text_is_scaled_by_its_share() -> None:
+    """0.16 of text and 0.42 of vector at a full share; a quarter of 0.16 at a share of 0.25."""
     nearness = Nearness(cosine=0.5, text=1.0)
     assert scored(Features(), Features(), nearness).total == pytest.approx((0.42 * 0.5 + 0.16) / 0.58)
     assert scored(Features(), Features(), nearness, 0.25).total == pytest.approx((0.42 * 0.5 + 0.04) / 0.46)
@@ -115,7 +121,7 @@ def test_the_text_counts_by_the_length_of_the_query() -> None:
     text_share=st.floats(0.25, 1),
     age=st.integers(-10, 4000),
 )
-def test_a_score_lies_between_0_and_1_and_follows_from_its_parts(
+def test_score_is_the_weighted_mean_of_parts_between_0_and_1(
     skills, years, english, salary, cosines, text, text_share, age
 ) -> None:
     sides = [

@@ -1,4 +1,4 @@
-"""Recommendations in a terminal."""
+"""`recommend`: print recommendations in a terminal."""
 
 import shutil
 import textwrap
@@ -18,29 +18,35 @@ from apps.skills.models import Skill
 
 
 class Command(BaseCommand):
-    help = "Prints which postings fit a candidate or a text, or which candidates fit a posting, with the reasons."
-    requires_system_checks = ()  # they load all that serves HTTP
+    """Print recommendations for one candidate, posting or text."""
+
+    help = (
+        "Print postings that fit a candidate or a text, or candidates that fit a posting, with their skills."
+    )
+    requires_system_checks = ()  # the checks import everything that serves HTTP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         about = parser.add_mutually_exclusive_group(required=True)
         about.add_argument("--candidate", metavar="ID", help="primary key or external id of a candidate")
         about.add_argument("--posting", metavar="ID", help="primary key or external id of a posting")
-        about.add_argument("--text", help="a search, or a few words about a person")
-        parser.add_argument("--similar", action="store_true", help="with --posting: postings like it")
-        parser.add_argument("--limit", type=int, default=10)
-        parser.add_argument("--all", action="store_true", help="closed postings too")
-        parser.add_argument("--location", help="city, region or country")
+        about.add_argument("--text", help="a search text, or a description of a person")
+        parser.add_argument(
+            "--similar", action="store_true", help="with --posting: similar postings instead of candidates"
+        )
+        parser.add_argument("--limit", type=int, default=10, help="maximum number of matches to print")
+        parser.add_argument("--all", action="store_true", help="include closed postings")
+        parser.add_argument("--location", help="only in this city, region or country")
 
     def handle(self, *args: Any, **options: Any) -> None:
         values = {"location": options["location"]}
         if options["limit"] < 1:
-            raise CommandError(f"--limit {options['limit']}: how many to print, at least 1")
+            raise CommandError(f"--limit {options['limit']} is too small. Use 1 or more.")
         about = next(name for name in ("candidate", "posting", "text") if options[name] is not None)
         if options["similar"] and about != "posting":
-            raise CommandError(f"--similar goes with --posting, not with --{about}")
+            raise CommandError(f"--similar does not work with --{about}. Use --posting.")
         if options["text"] is not None:
             if not options["text"].strip():
-                raise CommandError("--text is empty: write a few words")
+                raise CommandError("--text is empty. Write a search or a description of a person.")
             kind, title = Kind.POSTING, f"Postings for “{options['text']}”"
             matches = services.postings_for_profile(
                 Profile(text=options["text"]), self._open(values, options)
@@ -52,8 +58,9 @@ class Command(BaseCommand):
         else:
             posting = self._row(Posting, options["posting"])
             kind = Kind.POSTING if options["similar"] else Kind.CANDIDATE
-            title = f"{'Postings like' if options['similar'] else 'Candidates for'} posting {posting.pk}: {posting}"
+            title = f"Candidates for posting {posting.pk}: {posting}"
             if options["similar"]:
+                title = f"Postings similar to posting {posting.pk}: {posting}"
                 matches = services.similar_postings(posting.pk, self._open(values, options))
             else:
                 matches = services.recommended_candidates(posting.pk, values)
@@ -70,7 +77,7 @@ class Command(BaseCommand):
         row = row or rows.filter(external_id=name).first()
         if row is None:
             raise CommandError(
-                f"there is no {model._meta.verbose_name} {name!r}, by primary key or external id"
+                f"There is no {model._meta.verbose_name} {name!r}. Use a primary key or an external id."
             )
         return row
 
@@ -79,10 +86,13 @@ class Command(BaseCommand):
         self.stdout.write(self.style.MIGRATE_HEADING(title))
         if matches.degraded:
             self.stdout.write(
-                "no vector could be had, so words and skills decide: is the embedding server up, is a model active?"
+                "No query vector available: ranking by full text and skills only. "
+                "Check that the embedding server is running and that a model is active."
             )
         if not shown:
-            self.stdout.write("nothing fits: no row matches, or none is embedded yet (`embed --wait`)")
+            self.stdout.write(
+                "No match: no row passes the filter, or none is embedded yet. Run `embed --wait`."
+            )
             return
         rows = tables(kind).model._default_manager.in_bulk([match.row_id for match in shown])
         names = dict(Skill.objects.values_list("pk", "name"))
