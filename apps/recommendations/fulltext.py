@@ -244,7 +244,7 @@ def text_scores(query: TextQuery, idf: Mapping[str, float], ids: Sequence[int]) 
     statement = load(__file__, "text_scores").format(
         table=Identifier(text_table(query.kind)), key=Identifier(tables(query.kind).key)
     )
-    parameters = {
+    parameters: dict[str, Any] = {
         "lexemes": list(idf),
         "idf": list(idf.values()),
         "configurations": names,

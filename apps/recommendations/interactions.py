@@ -1,6 +1,7 @@
 """Record what candidates do with postings, and what it says of their interest."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -52,7 +53,7 @@ def interest(candidate_id: int, posting_ids: Sequence[int], *, model: EmbeddingM
 
     Dismissed postings do not count, even if they were saved before. Empty where no posting was liked.
     """
-    parameters = {
+    parameters: dict[str, Any] = {
         "candidate": candidate_id,
         "liked": [str(action) for action in LIKED],
         "dismissed": str(Interaction.Action.DISMISSED),

@@ -141,7 +141,7 @@ class _Search:
                 "embedding.vector::halfvec({dimensions}) <=> %(vector)s::halfvec({dimensions})"
             ).format(dimensions=dimensions),
         }
-        self._parameters = {"vector": vector, "k": k}
+        self._parameters: dict[str, Any] = {"vector": vector, "k": k}
 
     def rows(self) -> int:
         """The number of rows as of PostgreSQL's last look at the table; 0 before the first."""

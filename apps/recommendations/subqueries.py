@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, LiteralString, Self, cast
+from typing import Any, Self
 
 from django.db.models import QuerySet
 from psycopg.sql import SQL, Composable
@@ -25,7 +25,7 @@ class Subquery:
         def name(found: re.Match[str]) -> str:
             return "%%" if found[0] == "%%" else f"%(subquery_{next(numbers)})s"
 
-        named = cast("LiteralString", re.sub("%[s%]", name, text))  # Django wrote it, without any value
+        named = re.sub("%[s%]", name, text)
         return cls(SQL(named), {f"subquery_{number}": value for number, value in enumerate(values)})
 
     @classmethod
