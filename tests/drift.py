@@ -1,6 +1,6 @@
-"""Whether what is generated still follows from its source: migrations, schema.graphql, gRPC stubs.
+"""Checks that generated files follow from their sources: migrations, schema.graphql, gRPC stubs, requirements.
 
-`python -m tests.drift` prints what drifted and the command that mends it, and then exits with 1.
+`python -m tests.drift` prints what drifted and the command that fixes it, and then exits with 1.
 """
 
 import io
@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def migrations() -> str:
+    """Return the changes of the models that no migration has."""
     from django.core.management import call_command
 
     out = io.StringIO()
@@ -24,21 +25,23 @@ def migrations() -> str:
             warnings.simplefilter("ignore", RuntimeWarning)
             call_command("makemigrations", check=True, dry_run=True, stdout=out)
     except SystemExit:
-        return f"models have changes without a migration (manage.py makemigrations):\n{out.getvalue()}"
+        return f"Models have changes without a migration. Run `manage.py makemigrations`:\n{out.getvalue()}"
     return ""
 
 
 def schema() -> str:
+    """Return what to do where schema.graphql differs from the code."""
     from graphene_django.settings import graphene_settings
     from graphql import print_schema
 
     printed = print_schema(graphene_settings.SCHEMA.graphql_schema)
     if (ROOT / "schema.graphql").read_text().strip() != printed.strip():
-        return "schema.graphql is not what the code says (make schema)"
+        return "schema.graphql differs from the code: run `make schema`"
     return ""
 
 
 def stubs() -> str:
+    """Return what to do where a gRPC stub differs from its .proto file."""
     protos = sorted(path.relative_to(ROOT) for path in (ROOT / "proto").rglob("*.proto"))
     with tempfile.TemporaryDirectory() as scratch:
         outputs = [f"--{kind}_out={scratch}" for kind in ("python", "grpc_python")]
@@ -46,9 +49,9 @@ def stubs() -> str:
         command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", *outputs, *map(str, protos)]
         subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"PATH": _path()})
         for made in sorted(Path(scratch).rglob("*.py*")):
-            kept = ROOT / made.relative_to(scratch)
-            if not kept.exists() or kept.read_text() != made.read_text():
-                return f"{kept.relative_to(ROOT)} is not what its .proto says (make proto)"
+            stub = ROOT / made.relative_to(scratch)
+            if not stub.exists() or stub.read_text() != made.read_text():
+                return f"{stub.relative_to(ROOT)} differs from its .proto file: run `make proto`"
     return ""
 
 
@@ -63,11 +66,12 @@ def requirements() -> str:
 
 
 def _path() -> str:
-    """protoc looks for its mypy plugins on PATH; they lie beside this interpreter."""
+    """protoc looks for its mypy plugins on PATH; they are next to this interpreter."""
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
 def main() -> int:
+    """Print every drift. Return 1 if there is one."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     import django
 

@@ -1,6 +1,6 @@
-"""Turns off one safeguard of the ledger at a time, in a copy of the tree, and shows which test then fails.
+"""Turn off one safeguard of the ledger at a time, in a copy of the tree, and show which test then fails.
 
-`python -m tests.safeguards` exits with 1 where a safeguard can go missing without a test noticing.
+`python -m tests.safeguards` exits with 1 if a safeguard can be removed without a failing test.
 """
 
 import os
@@ -19,7 +19,10 @@ LEDGER_TESTS = "tests/integration/embeddings"
 
 @dataclass(frozen=True)
 class Safeguard:
-    """`text` in `file` is what keeps the promise; with `without` in its place `test` is to fail."""
+    """A line of code that a promise depends on.
+
+    When `text` in `file` is replaced by `without`, `test` must fail.
+    """
 
     name: str
     file: str
@@ -69,6 +72,7 @@ SAFEGUARDS = (
 
 
 def main() -> int:
+    """Report for each safeguard whether its test fails without it. Return the exit status."""
     result = report.start("Safeguards")
     for safeguard in SAFEGUARDS:
         with tempfile.TemporaryDirectory(prefix="jobrec-safeguard-") as scratch:
@@ -87,12 +91,12 @@ def main() -> int:
 
 
 def _fails_without(safeguard: Safeguard, tree: Path) -> tuple[bool, str]:
-    """Whether the test fails in `tree` once the safeguard is gone, and what it printed."""
+    """Return True if the test fails in `tree` without the safeguard, and what it printed."""
     file = tree / safeguard.file
     text = file.read_text()
     if text.count(safeguard.text) != 1:
         raise SystemExit(
-            f"{safeguard.file} does not hold the text of {safeguard.name} once: mend tests/safeguards.py"
+            f"The text of {safeguard.name} is not exactly once in {safeguard.file}. Correct tests/safeguards.py."
         )
     file.write_text(text.replace(safeguard.text, safeguard.without))
     done = subprocess.run(
