@@ -13,8 +13,8 @@ from apps.records.counting import Count
 class CountedConnection(relay.Connection):
     """A connection that knows how many rows all its pages have together.
 
-    An instance needs an attribute `count`: a Count, or a function that returns one and is called only if a client
-    asks for the total.
+    An instance needs an attribute `count`: a Count, or a function that returns one, which is called only if a
+    client selects the total.
     """
 
     class Meta:

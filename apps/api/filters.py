@@ -33,5 +33,5 @@ def filter_input(name: str, filters: type[FilterSet], *, enums: Mapping[str, Any
 
 
 def filter_values(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The values of a filter argument, for the filter set: enums by value, without the fields that are null."""
+    """The values of a filter argument for its filter set, without the fields that are null."""
     return {name: enum_value(value) for name, value in (given or {}).items() if value is not None}

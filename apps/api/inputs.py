@@ -28,10 +28,10 @@ _SCALARS: Mapping[type, Any] = {
 def form_input(
     form: type[RecordInput], node: Any, *, description: str, field_descriptions: Mapping[str, str]
 ) -> Any:
-    """An input type that is named like `form` and has its fields, in the order in which `node` has them.
+    """An input type with the name and the fields of `form`, in the order of the fields of `node`.
 
-    The form says which type a field has and whether it is required. The description is that of the field of `node`
-    with the same name, unless `field_descriptions` has one.
+    The form declares the type of each field and whether it is required. A description comes from
+    `field_descriptions`, or from the field of `node` with the same name.
     """
     described = node._meta.fields
     fields = {
@@ -72,7 +72,7 @@ def validated(form: type[FormT], given: Mapping[str, Any], *, argument: str) -> 
 def checked_names(names: Sequence[str] | None, *, argument: str, max_names: int = MAX_NAMES) -> list[str]:
     """A list of names without blank ones, empty if None is given.
 
-    Raises BadInputError for more than `max_names`, and for a name that is too long or contains a NUL character.
+    Raises BadInputError for more than `max_names`, and for a name that is too long or contains NUL.
     """
     given = list(names or ())
     if len(given) > max_names:
@@ -90,7 +90,7 @@ def checked_names(names: Sequence[str] | None, *, argument: str, max_names: int 
 
 
 def checked_text(text: str | None, *, argument: str, max_characters: int) -> str:
-    """The text without surrounding blanks. Raises BadInputError if it is too long or contains a NUL character."""
+    """The text without surrounding blanks. Raises BadInputError if it is too long or contains NUL."""
     given = (text or "").strip()
     if len(given) > max_characters:
         raise bad_field(

@@ -1,7 +1,7 @@
-"""Relay paging by keyset: a cursor holds the order's value and the primary key of the row after which a page starts.
+"""Relay paging by keyset: a cursor is a position, the value and the primary key of the row before a page.
 
-Rows that are added or deleted between two pages shift no other row. An edit that changes the value by which a list is
-ordered moves its row: one that moves ahead of the cursor is on no later page, one that moves behind it comes again.
+Rows that are added or deleted between two pages shift no other row. An edit of the value that a list is
+ordered by moves its row: ahead of the cursor, where no later page has it, or behind it, where it comes again.
 `LAST_ADDED` orders by primary key, which no edit changes.
 """
 
@@ -37,8 +37,8 @@ class Page:
 class Order:
     """An order by one column, largest value first and NULL last; equal rows by descending primary key.
 
-    `name` is part of a cursor. `parse` makes a value of the column from what JSON holds, and may raise ValueError,
-    TypeError or ArithmeticError.
+    `name` is part of a cursor. `parse` turns a JSON value into a value of the column, and may raise
+    ValueError, TypeError or ArithmeticError.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Order:
         return rows.order_by(F(self.column).desc(nulls_last=True), F("pk").desc())
 
     def after(self, rows: QuerySet[Any], value: Any, pk: int) -> list[QuerySet[Any]]:
-        """The rows after the one with `value` and `pk`, as up to two querysets: with a value, then without one.
+        """The rows after the one with `value` and `pk`: up to two querysets, with a value and without one.
 
         Each is one range of the index; a single condition for both would be none.
         """

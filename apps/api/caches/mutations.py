@@ -1,3 +1,5 @@
+"""Mutations that invalidate caches."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from apps.caching.shared import CacheUnavailableError
 
 
 class CacheNamespace(graphene.Enum):
-    """What cached answers are about."""
+    """The kinds of data that cached responses depend on."""
 
     POSTINGS = "postings"
     CANDIDATES = "candidates"
@@ -20,18 +22,25 @@ class CacheNamespace(graphene.Enum):
 
 
 class InvalidateCache(graphene.Mutation):
-    """Makes every web process answer fresh, as after a change behind jobrec's back. For users who may change runs."""
+    """Invalidate cached responses in every web process, after a change that jobrec did not make itself.
+
+    For users who may change runs.
+    """
 
     class Arguments:
         namespaces = graphene.List(
-            graphene.NonNull(CacheNamespace), required=True, description="What changed, at least one"
+            graphene.NonNull(CacheNamespace),
+            required=True,
+            description="The kinds of data that changed, at least one",
         )
         ids = graphene.List(
             graphene.NonNull(graphene.Int),
-            description="Primary keys of the rows that changed; all by default",
+            description="Primary keys of the rows that changed; all rows by default",
         )
 
-    processes_reached = graphene.Int(required=True, description="Web processes that listened")
+    processes_reached = graphene.Int(
+        required=True, description="Number of web processes that received the invalidation"
+    )
 
     @staticmethod
     def mutate(
@@ -40,14 +49,16 @@ class InvalidateCache(graphene.Mutation):
         require(info, "embeddings.change_embeddingrun")
         if not namespaces:
             raise bad_field("namespaces", "name at least one")
-        changed = tags.changed([enum_value(each) for each in namespaces], ids or ())
+        changed = tags.changed([enum_value(namespace) for namespace in namespaces], ids or ())
         try:
             raised, reached = generations.increment_tags(changed)
         except CacheUnavailableError as error:
-            raise UnavailableError("the shared cache does not answer: try again later") from error
+            raise UnavailableError("the shared cache does not respond; try again later") from error
         mirror.learn(raised)
         return InvalidateCache(processes_reached=reached)
 
 
 class CacheMutations(graphene.ObjectType):
+    """The mutations of this module, as a part of the schema's Mutation."""
+
     invalidate_cache = InvalidateCache.Field(required=True)

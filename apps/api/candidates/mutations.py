@@ -18,23 +18,23 @@ CandidateInputType = form_input(
     CandidateInput,
     CandidateNode,
     description=(
-        "A whole candidate. A field that is missing here becomes empty, even if the candidate had a value before."
+        "A whole candidate. A missing field becomes empty, even if the candidate had a value before."
     ),
     field_descriptions={
         "source": "Source of the candidate; manual by default",
-        "external_id": "Id of the candidate at its source. A candidate with the same source and id is replaced",
+        "external_id": "Id of the candidate at its source; the candidate with this source and id is replaced",
         "resume": "Résumé, in Markdown. Skills that it names are added to those of the candidate",
         "language": "Language of the texts, such as en, which is the default",
-        "skills": "Names of the candidate's skills. A skill that is not in the dictionary is added as unlisted",
+        "skills": "Names of the candidate's skills. Names that the dictionary lacks are added as unlisted",
         "salary_period": "The period the salary is paid for; a year by default",
     },
 )
 
 
 class UpsertCandidate(graphene.Mutation):
-    """Create a candidate, or replace the one with the same source and external id. Its vector follows within seconds.
+    """Create a candidate, or replace the one with the same source and external id.
 
-    For users who may change candidates, and for a candidate's own row.
+    Its vector follows within seconds. For users who may change candidates, and for a candidate's own row.
     """
 
     class Arguments:

@@ -28,7 +28,7 @@ class CandidateQueries(graphene.ObjectType):
         cost=0,
         reads=PER_READER,
         id=graphene.ID(required=True, description="Global id or primary key of the candidate"),
-        description="One candidate, or null if it does not exist. For recruiters, and for the candidate itself.",
+        description="One candidate, null if it does not exist. For recruiters, and for the candidate itself.",
     )
     candidates = RootField(
         CandidateConnection,

@@ -1,10 +1,12 @@
+"""Queries that read dead letters."""
+
 from functools import partial
 from typing import Any
 
 import graphene
 
 from apps.api.access import require
-from apps.api.connections import connection_of
+from apps.api.connections import connection_of, page_arguments
 from apps.api.dead_letters.types import DeadLetterConnection, DeadLetterFilterInput
 from apps.api.fields import PER_READER, RootField
 from apps.api.filters import filter_values
@@ -20,11 +22,14 @@ NEWEST = Order("newest", "created_at", moment)
 
 
 def selected(given: dict[str, Any] | None) -> DeadLetterQuerySet:
-    """The letters that a DeadLetterFilter means; open ones unless it names letters or a state."""
+    """The dead letters that match a DeadLetterFilter; only open ones unless it has ids or a state.
+
+    Raises BadInputError.
+    """
     values = filter_values(given)
     letters = DeadLetter.objects.select_related("model")
     if "ids" in values:
-        keys = [primary_key(each, of="DeadLetter", argument="filter.ids") for each in values["ids"]]
+        keys = [primary_key(value, of="DeadLetter", argument="filter.ids") for value in values["ids"]]
         letters = letters.filter(pk__in=keys)
     if "state" in values or "ids" not in values:
         letters = letters.filter(state=values.get("state", DeadLetter.State.OPEN))
@@ -43,15 +48,16 @@ def selected(given: dict[str, Any] | None) -> DeadLetterQuerySet:
 
 
 class DeadLetterQueries(graphene.ObjectType):
+    """The queries of this module, as a part of the schema's Query."""
+
     dead_letters = RootField(
         DeadLetterConnection,
         cost=0,
         reads=PER_READER,
-        filter=DeadLetterFilterInput(description="Narrows the list down"),
-        first=graphene.Int(description="Size of the page, at most 100; 20 by default"),
-        after=graphene.String(description="Cursor to go on after"),
+        filter=DeadLetterFilterInput(description="Conditions that the dead letters must meet"),
+        **page_arguments(),
         required=True,
-        description="Rows that could not be embedded, the newest first. For users who may see dead letters.",
+        description="Rows that could not be embedded, newest first. For users who may see dead letters.",
     )
 
     @staticmethod

@@ -1,3 +1,5 @@
+"""GraphQL types of dead letters."""
+
 from typing import Any
 
 import graphene
@@ -10,29 +12,33 @@ from apps.embeddings.models import DeadLetter
 
 
 class DeadLetterNode(DjangoObjectType):
+    """The type DeadLetter. Rows come with their model."""
+
     class Meta:
         model = DeadLetter
         name = "DeadLetter"
         description = (
-            "A row that could not be embedded, and why. Never its text. For users who may see dead letters."
+            "A row that could not be embedded, and why; never its text. For users who may see dead letters."
         )
         interfaces = (relay.Node,)
         fields = ()
         use_connection = False
 
-    kind = graphene.Field(KindEnum, required=True, description="What kind of row it is about")
+    kind = graphene.Field(KindEnum, required=True, description="Kind of the row")
     row_id = graphene.ID(required=True, description="Primary key of the row")
     model = graphene.String(required=True, description="Name and revision of the model")
-    run_id = graphene.ID(description="Primary key of the run; null where that was pruned")
-    state = graphene.Field(DeadLetterStateEnum, required=True, description="Where the letter is")
+    run_id = graphene.ID(description="Primary key of the run; null if the run has been pruned")
+    state = graphene.Field(DeadLetterStateEnum, required=True, description="State of the dead letter")
     step = graphene.String(
-        required=True, description="Where it failed: encode, or chunk where no text was to blame"
+        required=True, description="The step that failed: encode, or chunk if no single text was the cause"
     )
-    error = graphene.String(required=True, description="What went wrong, without the text")
-    traceback = graphene.String(required=True, description="Frames of the error; empty where there were none")
-    attempts = graphene.Int(required=True, description="Attempts at its chunk until then")
-    created_at = graphene.DateTime(required=True, description="When it was opened")
-    updated_at = graphene.DateTime(required=True, description="When its state changed last")
+    error = graphene.String(required=True, description="The error, without the text of the row")
+    traceback = graphene.String(
+        required=True, description="Stack frames of the error; empty if there are none"
+    )
+    attempts = graphene.Int(required=True, description="Attempts at its chunk before the error was recorded")
+    created_at = graphene.DateTime(required=True, description="When it was recorded")
+    updated_at = graphene.DateTime(required=True, description="When its state last changed")
 
     @staticmethod
     def resolve_model(root: DeadLetter, _info: Any) -> str:
@@ -40,20 +46,24 @@ class DeadLetterNode(DjangoObjectType):
 
 
 class DeadLetterConnection(CountedConnection):
+    """The type DeadLetterConnection."""
+
     class Meta:
         node = DeadLetterNode
         strict_types = True
 
 
 class DeadLetterFilterInput(graphene.InputObjectType):
-    """Narrows down dead letters. All conditions must hold."""
+    """Conditions on dead letters. All of them must hold."""
 
     class Meta:
         name = "DeadLetterFilter"
 
-    ids = graphene.List(graphene.NonNull(graphene.ID), description="These letters")
-    state = DeadLetterStateEnum(description="In this state; open ones by default")
-    kind = KindEnum(description="About this kind of row")
-    row_id = graphene.ID(description="About the row with this primary key")
-    run_id = graphene.ID(description="Of the run with this primary key")
-    error = graphene.String(description="Whose error contains this, in any case")
+    ids = graphene.List(
+        graphene.NonNull(graphene.ID), description="Global ids or primary keys of the dead letters"
+    )
+    state = DeadLetterStateEnum(description="State; open by default")
+    kind = KindEnum(description="Kind of the row")
+    row_id = graphene.ID(description="Primary key of the row")
+    run_id = graphene.ID(description="Global id or primary key of the run")
+    error = graphene.String(description="Text that the error contains, in upper or lower case")

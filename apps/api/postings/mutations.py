@@ -18,16 +18,14 @@ CHANGE_POSTINGS = "postings.change_posting"
 PostingInputType = form_input(
     PostingInput,
     PostingNode,
-    description=(
-        "A whole posting. A field that is missing here becomes empty, even if the posting had a value before."
-    ),
+    description=("A whole posting. A missing field becomes empty, even if the posting had a value before."),
     field_descriptions={
         "source": "Source of the posting; manual by default",
-        "external_id": "Id of the posting at its source. A posting with the same source and id is replaced",
+        "external_id": "Id of the posting at its source; the posting with this source and id is replaced",
         "company": "Name of the company, which is created if it does not exist",
         "description": "Text, in Markdown. Skills that it names are added to those of the posting",
         "language": "Language of the text, such as en, which is the default",
-        "skills": "Names of the skills asked for. A skill that is not in the dictionary is added as unlisted",
+        "skills": "Names of the skills asked for. Names that the dictionary lacks are added as unlisted",
         "salary_period": "The period the salary is paid for; a year by default",
         "status": "Whether the posting takes applications; open by default",
     },
@@ -35,9 +33,9 @@ PostingInputType = form_input(
 
 
 class UpsertPosting(graphene.Mutation):
-    """Create a posting, or replace the one with the same source and external id. Its vector follows within seconds.
+    """Create a posting, or replace the one with the same source and external id.
 
-    For users who may change postings.
+    Its vector follows within seconds. For users who may change postings.
     """
 
     class Arguments:

@@ -25,7 +25,7 @@ class PostingQueries(graphene.ObjectType):
         cost=0,
         reads=("postings", "skills"),
         id=graphene.ID(required=True, description="Global id or primary key of the posting"),
-        description="One posting, or null if it does not exist",
+        description="One posting, null if it does not exist",
     )
     postings = RootField(
         PostingConnection,

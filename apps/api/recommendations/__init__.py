@@ -1,0 +1,1 @@
+"""GraphQL of ranked matches and interactions."""

@@ -1,4 +1,4 @@
-"""Paging through ranked matches: a cursor names the ranked list that its page comes from, and a position in it."""
+"""Paging through ranked matches: a cursor names the ranked list of its page, and a position in it."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SNAPSHOT = re.compile(r"[0-9a-f]{24}")
 class MatchCursor:
     """The ranked list `snapshot`, and the score and key of the match after which a page starts.
 
-    Score and key are also a position in a newer list of the same question, which is used once the list has expired.
+    Score and key are also a position in a newer list for the same query, which replaces an expired one.
     """
 
     snapshot: str

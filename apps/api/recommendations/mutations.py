@@ -1,3 +1,5 @@
+"""Mutations that record what candidates do with postings."""
+
 from typing import Any
 
 import graphene
@@ -11,18 +13,18 @@ from apps.recommendations.interactions import record_interaction
 
 
 class RecordInteraction(graphene.Mutation):
-    """Notes what a candidate did with a posting. Dismissed and applied postings are not recommended again.
+    """Record what a candidate did with a posting. Dismissed and applied postings are not recommended again.
 
     For the candidate itself, and for users who may change candidates.
     """
 
     class Arguments:
-        candidate_id = graphene.ID(required=True, description="Global id, or primary key")
-        posting_id = graphene.ID(required=True, description="Global id, or primary key")
-        action = InteractionActionEnum(required=True, description="What was done")
+        candidate_id = graphene.ID(required=True, description="Global id or primary key of the candidate")
+        posting_id = graphene.ID(required=True, description="Global id or primary key of the posting")
+        action = InteractionActionEnum(required=True, description="What the candidate did")
 
     interaction = graphene.Field(
-        InteractionType, required=True, description="The interaction as it stands now"
+        InteractionType, required=True, description="The interaction after the mutation"
     )
 
     @staticmethod
@@ -37,4 +39,6 @@ class RecordInteraction(graphene.Mutation):
 
 
 class RecommendationMutations(graphene.ObjectType):
+    """The mutations of this module, as a part of the schema's Mutation."""
+
     record_interaction = RecordInteraction.Field(required=True)

@@ -1,5 +1,7 @@
+"""Queries that return ranked matches."""
+
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,7 +11,7 @@ from django.db.models import QuerySet
 from apps.api.access import require, require_for_candidate
 from apps.api.candidates.queries import VIEW_CANDIDATES
 from apps.api.candidates.types import CandidateFilterInput
-from apps.api.connections import page_info
+from apps.api.connections import page_arguments, page_info
 from apps.api.enums import enum_value
 from apps.api.errors import bad_field, camel
 from apps.api.fields import PER_READER, SEARCH_COST, RootField
@@ -31,24 +33,23 @@ from apps.records.counting import Count
 from apps.records.filters import DEFAULT_CURRENCY
 from apps.records.inputs import MAX_MONEY, MAX_YEARS
 
-FIRST = graphene.Int(description="Size of the page, at most 100; 20 by default")
-AFTER = graphene.String(description="Cursor to go on after")
+PAGE_ARGUMENTS = page_arguments()
 POSTING_FILTER = PostingFilterInput(
-    description="Narrows the postings down; open ones only, unless openOnly is false"
+    description="Conditions that the postings must meet; openOnly is true unless given"
 )
-CANDIDATE_FILTER = CandidateFilterInput(description="Narrows the candidates down")
+CANDIDATE_FILTER = CandidateFilterInput(description="Conditions that the candidates must meet")
+SKILLS_DESCRIPTION = "Names of skills; aliases are understood"
 PUBLIC = ("postings", "skills")  # read by fields whose value is the same for every reader
 MAX_TEXT_CHARACTERS = 100_000
-BOUNDS = {"experience_years": MAX_YEARS, "salary_per_year": MAX_MONEY}
+MAX_VALUES = {"experience_years": MAX_YEARS, "salary_per_year": MAX_MONEY}
 
 
 def _field(connection: Any, filter_type: Any, description: str, **options: Any) -> RootField:
     return RootField(
         connection,
         cost=SEARCH_COST,
+        **PAGE_ARGUMENTS,
         filter=filter_type,
-        first=FIRST,
-        after=AFTER,
         required=True,
         description=description,
         **options,
@@ -56,163 +57,138 @@ def _field(connection: Any, filter_type: Any, description: str, **options: Any) 
 
 
 class RecommendationQueries(graphene.ObjectType):
+    """The queries of this module, as a part of the schema's Query."""
+
     recommended_postings = _field(
         PostingMatchConnection,
         POSTING_FILTER,
-        "Postings that fit a candidate, the best first. For recruiters, and for the candidate itself.",
+        "Postings that fit a candidate, best first. For recruiters, and for the candidate itself.",
         reads=PER_READER,
-        candidate_id=graphene.ID(required=True, description="Global id, or primary key"),
+        candidate_id=graphene.ID(required=True, description="Global id or primary key of the candidate"),
     )
     recommended_candidates = _field(
         CandidateMatchConnection,
         CANDIDATE_FILTER,
-        "Candidates that fit a posting, the best first. For recruiters.",
+        "Candidates that fit a posting, best first. For recruiters.",
         reads=PER_READER,
-        posting_id=graphene.ID(required=True, description="Global id, or primary key"),
+        posting_id=graphene.ID(required=True, description="Global id or primary key of the posting"),
     )
     similar_postings = _field(
         PostingMatchConnection,
         POSTING_FILTER,
-        "Postings like a posting, by text and skills",
+        "Postings similar to a posting in text and skills",
         reads=PUBLIC,
-        posting_id=graphene.ID(required=True, description="Global id, or primary key"),
+        posting_id=graphene.ID(required=True, description="Global id or primary key of the posting"),
     )
     recommended_postings_for_profile = _field(
         PostingMatchConnection,
         POSTING_FILTER,
-        "Postings that fit somebody who is not stored",
+        "Postings that fit a person who is not stored, best first",
         reads=PUBLIC,
         is_personal=True,
-        profile=ProfileInput(required=True, description="What is known of the person"),
+        profile=ProfileInput(required=True, description="The person"),
     )
     search_postings = _field(
         PostingMatchConnection,
         POSTING_FILTER,
-        "Postings for a search by words and skills",
+        "Postings for a search by text and skills, best first",
         reads=PUBLIC,
-        text=graphene.String(description="What is looked for"),
-        skills=graphene.List(graphene.NonNull(graphene.String), description="Skills; aliases are understood"),
-        experience_years=graphene.Float(description="Years of experience of the person"),
+        text=graphene.String(description="Text to search for"),
+        skills=graphene.List(graphene.NonNull(graphene.String), description=SKILLS_DESCRIPTION),
+        experience_years=graphene.Float(description="Years of experience that the person has"),
     )
     search_candidates = _field(
         CandidateMatchConnection,
         CANDIDATE_FILTER,
-        "Candidates for a search by words and skills. For recruiters.",
+        "Candidates for a search by text and skills, best first. For recruiters.",
         reads=PER_READER,
-        text=graphene.String(description="What is looked for"),
-        skills=graphene.List(graphene.NonNull(graphene.String), description="Skills; aliases are understood"),
+        text=graphene.String(description="Text to search for"),
+        skills=graphene.List(graphene.NonNull(graphene.String), description=SKILLS_DESCRIPTION),
         experience_years=graphene.Float(description="Years of experience asked for"),
     )
 
+    # `page` has the arguments filter, first and after.
+
     @staticmethod
     @translated
-    def resolve_recommended_postings(
-        _root: None,
-        info: Any,
-        candidate_id: str,
-        filter: dict[str, Any] | None = None,  # noqa: A002  named by the schema
-        first: int | None = None,
-        after: str | None = None,
-    ) -> Any:
+    def resolve_recommended_postings(_root: None, info: Any, candidate_id: str, **page: Any) -> Any:
         key = primary_key(candidate_id, of="Candidate", argument="candidateId")
         require_for_candidate(info, key, VIEW_CANDIDATES)
         search = partial(services.recommended_postings, key)
-        return _connection(Kind.POSTING, search, filter, first, after, without=finished_postings(key))
+        return _connection(Kind.POSTING, search, without=finished_postings(key), **page)
 
     @staticmethod
     @translated
-    def resolve_recommended_candidates(
-        _root: None,
-        info: Any,
-        posting_id: str,
-        filter: dict[str, Any] | None = None,  # noqa: A002
-        first: int | None = None,
-        after: str | None = None,
-    ) -> Any:
+    def resolve_recommended_candidates(_root: None, info: Any, posting_id: str, **page: Any) -> Any:
         require(info, VIEW_CANDIDATES)
         key = primary_key(posting_id, of="Posting", argument="postingId")
-        return _connection(
-            Kind.CANDIDATE, partial(services.recommended_candidates, key), filter, first, after
-        )
+        return _connection(Kind.CANDIDATE, partial(services.recommended_candidates, key), **page)
 
     @staticmethod
     @translated
-    def resolve_similar_postings(
-        _root: None,
-        _info: Any,
-        posting_id: str,
-        filter: dict[str, Any] | None = None,  # noqa: A002
-        first: int | None = None,
-        after: str | None = None,
-    ) -> Any:
+    def resolve_similar_postings(_root: None, _info: Any, posting_id: str, **page: Any) -> Any:
         key = primary_key(posting_id, of="Posting", argument="postingId")
-        return _connection(Kind.POSTING, partial(services.similar_postings, key), filter, first, after)
+        return _connection(Kind.POSTING, partial(services.similar_postings, key), **page)
 
     @staticmethod
     @translated
     def resolve_recommended_postings_for_profile(
-        _root: None,
-        _info: Any,
-        profile: dict[str, Any],
-        filter: dict[str, Any] | None = None,  # noqa: A002
-        first: int | None = None,
-        after: str | None = None,
+        _root: None, _info: Any, profile: dict[str, Any], **page: Any
     ) -> Any:
         search = partial(services.postings_for_profile, _profile(profile, "profile."))
-        return _connection(Kind.POSTING, search, filter, first, after)
+        return _connection(Kind.POSTING, search, **page)
 
     @staticmethod
     @translated
     def resolve_search_postings(
         _root: None,
         _info: Any,
-        filter: dict[str, Any] | None = None,  # noqa: A002
-        first: int | None = None,
-        after: str | None = None,
-        **wanted: Any,
+        text: str | None = None,
+        skills: Sequence[str] | None = None,
+        experience_years: float | None = None,
+        **page: Any,
     ) -> Any:
-        search = partial(services.postings_for_profile, _profile(wanted, ""))
-        return _connection(Kind.POSTING, search, filter, first, after)
+        profile = _profile({"text": text, "skills": skills, "experience_years": experience_years}, "")
+        return _connection(Kind.POSTING, partial(services.postings_for_profile, profile), **page)
 
     @staticmethod
     @translated
     def resolve_search_candidates(
         _root: None,
         info: Any,
-        filter: dict[str, Any] | None = None,  # noqa: A002
-        first: int | None = None,
-        after: str | None = None,
-        **wanted: Any,
+        text: str | None = None,
+        skills: Sequence[str] | None = None,
+        experience_years: float | None = None,
+        **page: Any,
     ) -> Any:
         require(info, VIEW_CANDIDATES)
-        search = partial(services.candidates_for_profile, _profile(wanted, ""))
-        return _connection(Kind.CANDIDATE, search, filter, first, after)
+        profile = _profile({"text": text, "skills": skills, "experience_years": experience_years}, "")
+        return _connection(Kind.CANDIDATE, partial(services.candidates_for_profile, profile), **page)
 
 
 def _profile(given: dict[str, Any], prefix: str) -> Profile:
+    """The profile in an argument, whose fields an error names with `prefix`. Raises BadInputError."""
     values = {name: enum_value(value) for name, value in given.items() if value is not None}
     values["skills"] = tuple(checked_names(values.get("skills"), argument=f"{prefix}skills"))
     text = checked_text(values.get("text"), argument=f"{prefix}text", max_characters=MAX_TEXT_CHARACTERS)
     if not text and not values["skills"]:
         raise bad_field(f"{prefix}text", "give a text or skills")
-    for name, most in BOUNDS.items():
-        if not 0 <= values.get(name, 0) <= most:
+    for name, maximum in MAX_VALUES.items():
+        if not 0 <= values.get(name, 0) <= maximum:
             raise bad_field(
-                f"{prefix}{camel(name)}", f"must be between 0 and {most:,}, not {values[name]:,g}"
+                f"{prefix}{camel(name)}", f"must be between 0 and {maximum:,}, not {values[name]:,g}"
             )
     if values.get("salary_per_year") is not None:
         currency = values.get("salary_currency", "").strip().upper() or DEFAULT_CURRENCY
         if not re.fullmatch("[A-Z]{3}", currency):
             raise bad_field(
-                f"{prefix}salaryCurrency", f"{currency[:20]!r} is no code of ISO 4217, such as EUR"
+                f"{prefix}salaryCurrency", f"{currency[:20]!r} is not an ISO 4217 code, such as EUR"
             )
         values["salary_currency"] = currency
     return Profile(**values | {"text": text})
 
 
-Search = Callable[..., Matches]
-
-
+# The connection of the matches of each kind, and the function that makes their rows ready for nodes.
 KINDS: dict[Kind, tuple[Any, Callable[[QuerySet[Any]], QuerySet[Any]]]] = {
     Kind.POSTING: (PostingMatchConnection, POSTINGS.for_nodes),
     Kind.CANDIDATE: (CandidateMatchConnection, CANDIDATES.for_nodes),
@@ -221,30 +197,33 @@ KINDS: dict[Kind, tuple[Any, Callable[[QuerySet[Any]], QuerySet[Any]]]] = {
 
 def _connection(
     kind: Kind,
-    search: Search,
-    given: dict[str, Any] | None,
-    first: int | None,
-    after: str | None,
+    search: Callable[..., Matches],
     *,
+    filter: dict[str, Any] | None = None,  # noqa: A002  named by the schema
+    first: int | None = None,
+    after: str | None = None,
     without: QuerySet[Any] | None = None,
 ) -> Any:
-    """A page of what `search` finds. Rows that were deleted, no longer match the filter or are `without` by now are on
-    no page."""
+    """A page of the ranked list that `search` returns.
+
+    The list may be older than this request. No page has rows that are deleted by now, that no longer match
+    the filter, or that are in `without`.
+    """
     connection, for_nodes = KINDS[kind]
     cursor = MatchCursor.parse(after) if after is not None else None
-    values = filter_values(given)
+    values = filter_values(filter)
     ranked = search(values, snapshot=cursor.snapshot if cursor else None)
     rows = services.matching_rows(kind, values)
     if without is not None:
         rows = rows.exclude(pk__in=without)
-    matches = ranked.only(keys_among([each.row_id for each in ranked.items], rows))
+    matches = ranked.only(keys_among([match.row_id for match in ranked.items], rows))
     snapshot = cursor.snapshot if cursor else ranked.snapshot
     page = page_of_matches(matches.items, snapshot=snapshot, first=first, after=cursor)
     nodes = for_nodes(rows.order_by()).in_bulk([match.row_id for match in page.items])
     edges = [
-        connection.Edge(node=nodes[match.row_id], cursor=place, score=match.score, explanation=match)
-        for match, place in zip(page.items, page.cursors, strict=True)
-        if match.row_id in nodes  # deleted a moment ago
+        connection.Edge(node=nodes[match.row_id], cursor=edge_cursor, score=match.score, explanation=match)
+        for match, edge_cursor in zip(page.items, page.cursors, strict=True)
+        if match.row_id in nodes  # it may be deleted since the statement before
     ]
     filled = connection(
         edges=edges, page_info=page_info(page), degraded=matches.degraded, retrieval=matches.retrieval

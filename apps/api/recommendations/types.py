@@ -1,3 +1,5 @@
+"""GraphQL types of ranked matches, their explanations and interactions."""
+
 from datetime import datetime
 from typing import Any
 
@@ -12,57 +14,63 @@ from apps.api.skills.types import SkillType, skill_entries
 from apps.recommendations.matches import Match, Retrieval
 from apps.skills.directory import SkillEntry
 
-EXPLAIN = "embeddings.view_embeddingrun"  # who watches the runs watches retrieval too
+VIEW_RETRIEVAL = "embeddings.view_embeddingrun"  # whoever operates the runs operates retrieval
 
 
 class ScorePart(graphene.ObjectType):
     """One part of a score."""
 
-    name = graphene.String(required=True, description="vector, coverage, overlap, experience, english, …")
-    value = graphene.Float(required=True, description="Between 0 and 1")
+    name = graphene.String(
+        required=True, description="Name of the part: vector, coverage, overlap, experience, english, …"
+    )
+    value = graphene.Float(required=True, description="Value of the part, between 0 and 1")
     weight = graphene.Float(
-        required=True, description="Its share in the score; the shares of a score add up to 1"
+        required=True, description="Weight of the part in the score; the weights of a score add up to 1"
     )
 
 
 class Explanation(graphene.ObjectType):
-    """Why a match has its score: the score is the sum of value × weight over its parts."""
+    """Why a match has its score, which is the sum of value × weight over its parts."""
 
     vector_score = graphene.Float(
-        description="Nearness of the two texts' vectors; null where there was no vector"
+        description="Similarity of the vectors of the two texts; null if there was no vector"
     )
     text_score = graphene.Float(
-        description="Nearness of the two texts by the words they share, rare words more; null where unknown"
+        description="Full-text similarity: terms in both texts, weighted by rarity; null if unknown"
     )
     skill_overlap = graphene.Float(
-        description="Skills in common, of all skills of either; null where unknown"
+        description="Skills in common divided by all skills of the two; null if unknown"
     )
     skill_coverage = graphene.Float(description="Share of the posting's skills that the candidate has")
     interest = graphene.Float(
-        description="Highest nearness to another posting that the candidate saved or applied for; null without one"
+        description="Highest similarity to a posting that the candidate saved or applied for; null if none"
     )
-    experience_fit = graphene.Float(description="1 where the experience is enough, less where it falls short")
-    english_fit = graphene.Float(description="1 where the English is good enough, less below")
+    experience_fit = graphene.Float(description="1 if the years of experience are enough, otherwise less")
+    english_fit = graphene.Float(description="1 if the level of English is high enough, otherwise less")
     location_fit = graphene.Float(
-        description="1 remote or same city, 0.7 same region, 0.4 same country, else 0; null where no place is asked for"
+        description="1 if remote or in the same city, 0.7 region, 0.4 country, else 0; null if none is given"
     )
     salary_fit = graphene.Float(
-        description="1 where the posting pays what is expected, else pay ÷ expectation"
+        description="1 if the posting pays the expected salary, otherwise its salary ÷ the expected one"
     )
-    freshness = graphene.Float(description="1 on the day of publication, half of it every 30 days")
+    freshness = graphene.Float(description="1 on the day of publication, halved every 30 days")
     parts = graphene.List(
         graphene.NonNull(ScorePart), required=True, description="All parts, with their weights"
     )
     matched_skills = graphene.List(
-        graphene.NonNull(SkillType), required=True, description="Skills asked for that the candidate has"
+        graphene.NonNull(SkillType),
+        required=True,
+        description="Skills that are asked for and that the candidate has",
     )
     missing_skills = graphene.List(
-        graphene.NonNull(SkillType), required=True, description="Skills asked for that the candidate lacks"
+        graphene.NonNull(SkillType),
+        required=True,
+        description="Skills that are asked for and that the candidate lacks",
     )
     extra_skills = graphene.List(
         graphene.NonNull(SkillType),
         required=True,
-        description="Skills of the candidate that nobody asked for",
+        description="Skills that the candidate has and that are not asked for",
     )
 
     @staticmethod
@@ -125,17 +133,19 @@ class Explanation(graphene.ObjectType):
 
 
 class MatchEdge:
-    """Fields of an edge of matches, besides node and cursor."""
+    """The fields that an edge of matches has in addition to node and cursor."""
 
-    score = graphene.Float(required=True, description="How well it fits, between 0 and 1")
-    explanation = graphene.Field(Explanation, required=True, description="Where the score comes from")
+    score = graphene.Float(required=True, description="How well the match fits, between 0 and 1")
+    explanation = graphene.Field(Explanation, required=True, description="Why the match has this score")
 
 
 class RetrievalPhase(graphene.ObjectType):
     """One step of a retrieval."""
 
-    name = graphene.String(required=True, description="vector, text, skills, scores or ranking")
-    milliseconds = graphene.Float(required=True, description="How long it took")
+    name = graphene.String(
+        required=True, description="Name of the step: vector, text, skills, scores or ranking"
+    )
+    milliseconds = graphene.Float(required=True, description="Duration of the step in milliseconds")
 
 
 class RetrievalType(graphene.ObjectType):
@@ -146,23 +156,28 @@ class RetrievalType(graphene.ObjectType):
 
     strategy = graphene.String(
         required=True,
-        description="Of the vector search: exact, hnsw, hnsw+exact where the index returned too few, or none",
+        description="Vector search: exact, hnsw, hnsw+exact if the index returned too few rows, or none",
     )
-    matching = graphene.Int(description="Rows that the filter leaves, counted no further than needed")
-    ef_search = graphene.Int(required=True, description="Breadth of the index walk; 0 without one")
-    by_vector = graphene.Int(required=True, description="Rows found by vector")
-    by_text = graphene.Int(required=True, description="Rows found by words")
-    by_skills = graphene.Int(required=True, description="Rows found by skills, where there is no vector")
-    terms = graphene.Int(name="words", required=True, description="Different words of the query")
+    matching = graphene.Int(
+        description="Rows that match the filter, counted only as far as the choice of the strategy needs"
+    )
+    ef_search = graphene.Int(required=True, description="hnsw.ef_search of the index scan; 0 without one")
+    by_vector = graphene.Int(required=True, description="Rows found by vector search")
+    by_text = graphene.Int(required=True, description="Rows found by full-text search")
+    by_skills = graphene.Int(required=True, description="Rows found by skills, if there is no vector")
+    terms = graphene.Int(name="words", required=True, description="Number of distinct terms of the query")
     terms_searched = graphene.Int(
-        name="wordsSearched", required=True, description="The rarest of them, which were looked up"
+        name="wordsSearched", required=True, description="Number of terms searched for, the rarest ones"
     )
     text_share = graphene.Float(
-        required=True, description="Share of its weight that the text score has; grows with the words"
+        required=True,
+        description="Fraction of its full weight that the text score has; it grows with the number of terms",
     )
-    computed_at = graphene.DateTime(required=True, description="When: the answer may come from the cache")
+    computed_at = graphene.DateTime(
+        required=True, description="When the matches were computed; they may come from the cache"
+    )
     phases = graphene.List(
-        graphene.NonNull(RetrievalPhase), required=True, description="How long each step took"
+        graphene.NonNull(RetrievalPhase), required=True, description="The steps, with their durations"
     )
 
     @staticmethod
@@ -175,47 +190,56 @@ class RetrievalType(graphene.ObjectType):
 
 
 class MatchConnection(CountedConnection):
-    """What connections of matches share."""
+    """A connection of ranked matches."""
 
     class Meta:
         abstract = True
 
     degraded = graphene.Boolean(
-        required=True, description="A part behind was gone; words and skills answered: ask again later"
+        required=True,
+        description=(
+            "True if no query vector was available. "
+            "Results come from full-text search and skills only; try again later."
+        ),
     )
     retrieval = graphene.Field(
-        RetrievalType, description="How these were retrieved; null but for users who may see embedding runs"
+        RetrievalType,
+        description="How the matches were retrieved; null unless the user may see embedding runs",
     )
 
     @staticmethod
     def resolve_retrieval(root: Any, info: Any) -> Retrieval | None:
-        return root.retrieval if user_of(info).has_perm(EXPLAIN) else None
+        return root.retrieval if user_of(info).has_perm(VIEW_RETRIEVAL) else None
 
 
 class PostingMatchConnection(MatchConnection):
+    """The type PostingMatchConnection."""
+
     class Meta:
         node = PostingNode
         name = "PostingMatchConnection"
         strict_types = True
 
     class Edge(MatchEdge):
-        pass
+        """An edge of this connection."""
 
 
 class CandidateMatchConnection(MatchConnection):
+    """The type CandidateMatchConnection."""
+
     class Meta:
         node = CandidateNode
         name = "CandidateMatchConnection"
         strict_types = True
 
     class Edge(MatchEdge):
-        pass
+        """An edge of this connection."""
 
 
 class ProfileInput(graphene.InputObjectType):
-    """Somebody who is not stored. The text is not kept; the matches are, for as long as a cursor leads to them."""
+    """A person who is not stored. The text is not stored; the matches are cached while a cursor is valid."""
 
-    text = graphene.String(description="A résumé, or a few words; skills named in it are found")
+    text = graphene.String(description="A résumé or a few words. Skills that it names are added to `skills`")
     skills = graphene.List(
         graphene.NonNull(graphene.String), description="Names of skills; aliases are understood"
     )
@@ -224,18 +248,18 @@ class ProfileInput(graphene.InputObjectType):
     city = graphene.String(description="City")
     region = graphene.String(description="Region")
     country = graphene.String(description="Country")
-    remote = graphene.Boolean(description="Whether remote work is wanted")
+    remote = graphene.Boolean(description="True if the person wants remote work")
     salary_per_year = graphene.Float(description="Salary expected, per year")
     salary_currency = graphene.String(description="ISO 4217 code of salaryPerYear")
 
 
 class InteractionType(graphene.ObjectType):
-    """What a candidate did with a posting, and when last."""
+    """What a candidate did with a posting, and when this happened last."""
 
     class Meta:
         name = "Interaction"
 
     candidate_id = graphene.ID(required=True, description="Primary key of the candidate")
     posting_id = graphene.ID(required=True, description="Primary key of the posting")
-    action = graphene.Field(InteractionActionEnum, required=True, description="What was done")
-    at = graphene.DateTime(required=True, description="When it was done last")
+    action = graphene.Field(InteractionActionEnum, required=True, description="What the candidate did")
+    at = graphene.DateTime(required=True, description="When the candidate did it last")

@@ -1,3 +1,5 @@
+"""Mutations that start and control embedding runs."""
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,37 +16,38 @@ from apps.embeddings.models import EmbeddingRun
 
 
 class StartEmbeddingRun(graphene.Mutation):
-    """Starts a run over every model that lacks current vectors of a kind. For users who may add runs."""
+    """Start a run of each model that lacks current vectors of a kind of rows. For users who may add runs."""
 
     class Arguments:
-        kind = KindEnum(required=True, description="What is to be embedded")
+        kind = KindEnum(required=True, description="The kind of rows to embed")
 
     runs = graphene.List(
         graphene.NonNull(EmbeddingRunNode),
         required=True,
-        description="Runs that are open now, new ones among them; none where nothing is pending",
+        description="Unfinished runs of this kind, with the new ones; empty if no row is pending",
     )
 
     @staticmethod
     def mutate(_root: None, info: Any, kind: Any) -> "StartEmbeddingRun":
         require(info, "embeddings.add_embeddingrun")
-        wanted = enum_value(kind)
-        hints.start_due_runs([wanted], reason=f"asked for by {user_of(info)}")
+        kind = enum_value(kind)
+        hints.start_due_runs([kind], reason=f"requested by {user_of(info)}")
         return StartEmbeddingRun(
             runs=list(
-                EmbeddingRun.objects.unfinished().select_related("model").with_progress().filter(kind=wanted)
+                EmbeddingRun.objects.unfinished().select_related("model").with_progress().filter(kind=kind)
             )
         )
 
 
 class _ChangeRun(graphene.Mutation):
-    """What the mutations of one run share. For users who may change runs."""
+    """A mutation of one run. For users who may change runs."""
 
     class Meta:
         abstract = True
 
     @staticmethod
-    def _changed(info: Any, run_id: str, change: Callable[[int], bool], wrong: str) -> EmbeddingRun:
+    def _changed(info: Any, run_id: str, change: Callable[[int], bool], rule: str) -> EmbeddingRun:
+        """The run after `change`. Raises an ApiError with `rule` if its state does not allow the change."""
         require(info, "embeddings.change_embeddingrun")
         key = primary_key(run_id, of="EmbeddingRun", argument="id")
         changed = change(key)
@@ -52,20 +55,20 @@ class _ChangeRun(graphene.Mutation):
         if run is None:
             raise NotFoundApiError(f"there is no run {key}")
         if not changed:
-            raise BadInputError(f"{run} is {run.get_state_display().lower()}: {wrong}", field="id")
+            raise BadInputError(f"{run} is {run.get_state_display().lower()}: {rule}", field="id")
         return run
 
 
-RUN_ID = graphene.ID(required=True, description="Global id, or primary key")
+RUN_ID = graphene.ID(required=True, description="Global id or primary key of the run")
 
 
 class PauseEmbeddingRun(_ChangeRun):
-    """Stops a running run until somebody resumes it; nothing that was embedded is lost."""
+    """Pause a running run until someone resumes it. Nothing that is embedded is lost."""
 
     class Arguments:
         id = RUN_ID
 
-    run = graphene.Field(EmbeddingRunNode, required=True, description="The run as it is now")
+    run = graphene.Field(EmbeddingRunNode, required=True, description="The run after the mutation")
 
     @classmethod
     def mutate(cls, _root: None, info: Any, id: str) -> "PauseEmbeddingRun":  # noqa: A002  named by the schema
@@ -74,12 +77,12 @@ class PauseEmbeddingRun(_ChangeRun):
 
 
 class ResumeEmbeddingRun(_ChangeRun):
-    """Lets a paused run go on where it was."""
+    """Resume a paused run where it stopped."""
 
     class Arguments:
         id = RUN_ID
 
-    run = graphene.Field(EmbeddingRunNode, required=True, description="The run as it is now")
+    run = graphene.Field(EmbeddingRunNode, required=True, description="The run after the mutation")
 
     @classmethod
     def mutate(cls, _root: None, info: Any, id: str) -> "ResumeEmbeddingRun":  # noqa: A002  named by the schema
@@ -89,19 +92,21 @@ class ResumeEmbeddingRun(_ChangeRun):
 
 
 class CancelEmbeddingRun(_ChangeRun):
-    """Ends an open run for good; what it wrote stays, the rest is pending for the next run."""
+    """End an unfinished run for good. Vectors that it wrote stay; the other rows are left to the next run."""
 
     class Arguments:
         id = RUN_ID
 
-    run = graphene.Field(EmbeddingRunNode, required=True, description="The run as it is now")
+    run = graphene.Field(EmbeddingRunNode, required=True, description="The run after the mutation")
 
     @classmethod
     def mutate(cls, _root: None, info: Any, id: str) -> "CancelEmbeddingRun":  # noqa: A002  named by the schema
-        return cls(run=cls._changed(info, id, runs.cancel_run, "only an open run can be cancelled"))
+        return cls(run=cls._changed(info, id, runs.cancel_run, "only an unfinished run can be cancelled"))
 
 
 class RunMutations(graphene.ObjectType):
+    """The mutations of this module, as a part of the schema's Mutation."""
+
     start_embedding_run = StartEmbeddingRun.Field(required=True)
     pause_embedding_run = PauseEmbeddingRun.Field(required=True)
     resume_embedding_run = ResumeEmbeddingRun.Field(required=True)

@@ -1,10 +1,12 @@
+"""Queries that read embedding runs."""
+
 from functools import partial
 from typing import Any
 
 import graphene
 
 from apps.api.access import require
-from apps.api.connections import connection_of
+from apps.api.connections import connection_of, page_arguments
 from apps.api.enums import KindEnum, enum_value
 from apps.api.fields import PER_READER, RootField
 from apps.api.paging import Order, moment, page_of_rows
@@ -13,20 +15,19 @@ from apps.embeddings.models import EmbeddingRun
 from apps.records.counting import counted
 
 LATEST = Order("latest", "created_at", moment)
-FIRST = graphene.Int(description="Size of the page, at most 100; 20 by default")
-AFTER = graphene.String(description="Cursor to go on after")
 
 
 class RunQueries(graphene.ObjectType):
+    """The queries of this module, as a part of the schema's Query."""
+
     embedding_runs = RootField(
         EmbeddingRunConnection,
         cost=0,
         reads=PER_READER,
-        kind=KindEnum(description="Runs over this kind alone"),
-        first=FIRST,
-        after=AFTER,
+        **page_arguments(),
+        kind=KindEnum(description="Only runs over this kind of rows"),
         required=True,
-        description="Runs, the latest first. For users who may see runs.",
+        description="Embedding runs, latest first. For users who may see runs.",
     )
 
     @staticmethod
@@ -37,6 +38,6 @@ class RunQueries(graphene.ObjectType):
         runs = EmbeddingRun.objects.all()
         if kind is not None:
             runs = runs.filter(kind=enum_value(kind))
-        shown = runs.select_related("model").with_progress()
-        page = page_of_rows(shown, LATEST, first=first, after=after)
+        rows = runs.select_related("model").with_progress()
+        page = page_of_rows(rows, LATEST, first=first, after=after)
         return connection_of(page, EmbeddingRunConnection, count=partial(counted, runs))

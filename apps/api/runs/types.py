@@ -1,3 +1,5 @@
+"""GraphQL types of embedding runs."""
+
 from typing import Any
 
 import graphene
@@ -10,33 +12,34 @@ from apps.embeddings.models import EmbeddingRun
 
 
 class EmbeddingRunNode(DjangoObjectType):
+    """The type EmbeddingRun. Rows come from `EmbeddingRunQuerySet.with_progress`."""
+
     class Meta:
         model = EmbeddingRun
         name = "EmbeddingRun"
-        description = "One pass of one model over one kind. For users who may see runs."
+        description = "One run of one model over the pending rows of one kind. For users who may see runs."
         interfaces = (relay.Node,)
         fields = ()
         use_connection = False
 
-    kind = graphene.Field(KindEnum, required=True, description="What is embedded")
+    kind = graphene.Field(KindEnum, required=True, description="The kind of rows that it embeds")
     model = graphene.String(required=True, description="Name and revision of the model")
-    state = graphene.Field(RunStateEnum, required=True, description="Where the run is")
-    reason = graphene.String(required=True, description="Who or what asked for it")
-    paused_because = graphene.String(required=True, description="Why it is paused; empty where it is not")
-    resume_at = graphene.DateTime(description="When it goes on by itself; null where somebody must resume it")
-    rows = graphene.Int(required=True, description="Rows that were pending when it was planned")
-    rows_embedded = graphene.Int(required=True, description="Rows whose chunk is embedded")
-    rows_written = graphene.Int(required=True, description="Rows whose vector queries find")
-    rows_dead = graphene.Int(required=True, description="Rows that are dead letters")
-    created_at = graphene.DateTime(required=True, description="When it was asked for")
+    state = graphene.Field(RunStateEnum, required=True, description="State of the run")
+    reason = graphene.String(required=True, description="Who or what requested it")
+    paused_because = graphene.String(required=True, description="Why it is paused; empty if it is not")
+    resume_at = graphene.DateTime(description="When it resumes by itself; null if someone must resume it")
+    rows = graphene.Int(required=True, description="Number of rows that were pending when it was planned")
+    rows_embedded = graphene.Int(required=True, description="Number of rows whose chunk is embedded")
+    rows_written = graphene.Int(required=True, description="Number of rows whose vector is written")
+    rows_dead = graphene.Int(required=True, description="Number of rows that are dead letters")
+    created_at = graphene.DateTime(required=True, description="When it was requested")
     started_at = graphene.DateTime(description="When it was planned")
-    finished_at = graphene.DateTime(description="When its last chunk was done")
+    finished_at = graphene.DateTime(description="When its last chunk was finished")
 
     @staticmethod
     def resolve_model(root: EmbeddingRun, _info: Any) -> str:
         return str(root.model)
 
-    # Read in one query for a page of runs, see EmbeddingRunQuerySet.with_progress.
     @staticmethod
     def resolve_rows_embedded(root: EmbeddingRun, _info: Any) -> int:
         return root.progress().embedded
@@ -51,6 +54,8 @@ class EmbeddingRunNode(DjangoObjectType):
 
 
 class EmbeddingRunConnection(CountedConnection):
+    """The type EmbeddingRunConnection."""
+
     class Meta:
         node = EmbeddingRunNode
         strict_types = True

@@ -20,7 +20,7 @@ class SkillQueries(graphene.ObjectType):
         length=15,
         reads=("skills",),
         required=True,
-        description="The dictionary of skills, by category, without the unlisted skills that rows have added to it",
+        description="The dictionary of skills, by category, without the unlisted skills that rows add",
     )
 
     @staticmethod

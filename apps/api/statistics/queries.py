@@ -1,3 +1,5 @@
+"""Queries that return counts and distributions."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,60 +29,70 @@ from apps.skills.directory import entries_of
 from apps.statistics import services
 from apps.statistics.services import CategoryDistribution, CompanyShare
 
-TOP = graphene.Int(description="At most so many values of each kind, up to 100; 20 by default")
-SKILLS = graphene.List(graphene.NonNull(graphene.String), description="Skills; aliases are understood")
+TOP = graphene.Int(description="Number of values in each list, at most 100; 20 by default")
+SKILLS = graphene.List(
+    graphene.NonNull(graphene.String), description="Names of skills; aliases are understood"
+)
 MAX_TEXT_CHARACTERS = 1_000
-LEAST_PEOPLE = 5  # in a group that everybody may see: fewer could be recognised
+MIN_GROUP_SIZE = (
+    5  # candidates in a group that everybody may see: in a smaller one a person could be recognised
+)
 
 
 class StatisticsQueries(graphene.ObjectType):
+    """The queries of this module, as a part of the schema's Query."""
+
     top_companies = RootField(
         graphene.List(graphene.NonNull(CompanyShareType)),
         cost=SEARCH_COST,
         reads=("postings",),
-        first=graphene.Int(description="At most so many, up to 100; 20 by default"),
+        first=graphene.Int(description="Number of companies, at most 100; 20 by default"),
         required=True,
-        description="Companies with most open postings",
+        description="The companies with the most open postings",
     )
     dashboard = RootField(
         DashboardType,
         cost=SEARCH_COST,
         reads=("candidates", "postings", "skills"),
-        kind=KindEnum(required=True, description="Of what"),
+        kind=KindEnum(required=True, description="The kind of rows"),
         first=TOP,
         required=True,
-        description="The state of one kind at a glance. Of candidates, groups of fewer than five are for recruiters",
+        description="Overview of one kind of rows. Groups of fewer than five candidates are for recruiters",
     )
     search_statistics = RootField(
         StatisticsType,
         cost=SEARCH_COST,
         reads=("postings", "skills"),  # with candidates for recruiters only, whose responses are not cached
-        text=graphene.String(description="Words that title, skills and text hold, all of them"),
+        text=graphene.String(description="Terms that title, skills and text must all contain together"),
         skills=SKILLS,
-        kind=KindEnum(required=True, description="Over what; candidates are for recruiters"),
+        kind=KindEnum(required=True, description="The kind of rows; candidates are for recruiters"),
         first=TOP,
         required=True,
-        description="How what a search would meet spreads: open postings, or candidates",
+        description="Distributions over the open postings or the candidates that meet the conditions",
     )
     skill_match = RootField(
         SkillMatchType,
         cost=0,
         reads=("postings", "skills"),  # with a candidate for its owner and recruiters only
-        posting_id=graphene.ID(required=True, description="Global id, or primary key"),
-        candidate_id=graphene.ID(description="Whose skills. For recruiters, and for the candidate itself"),
+        posting_id=graphene.ID(required=True, description="Global id or primary key of the posting"),
+        candidate_id=graphene.ID(
+            description="Global id or primary key of the candidate. For recruiters and the candidate itself"
+        ),
         skills=SKILLS,
         required=True,
-        description="Skills beside those of a posting: give candidateId or skills",
+        description="Skills of a posting compared with those of a candidate: give candidateId or skills",
     )
     category_distribution = RootField(
         CategoryDistributionType,
         cost=0,
         reads=("skills",),
         skills=graphene.List(
-            graphene.NonNull(graphene.String), required=True, description="Skills; aliases are understood"
+            graphene.NonNull(graphene.String),
+            required=True,
+            description="Names of skills; aliases are understood",
         ),
         required=True,
-        description="How skills spread over categories",
+        description="How skills are distributed over categories",
     )
 
     @staticmethod
@@ -90,8 +102,8 @@ class StatisticsQueries(graphene.ObjectType):
     @staticmethod
     def resolve_dashboard(_root: None, info: Any, kind: Any, first: int | None = None) -> Dashboard:
         wanted = enum_value(kind)
-        everybody = wanted == Kind.CANDIDATE and not may(info, VIEW_CANDIDATES)
-        return Dashboard(wanted, page_size(first), least_group=LEAST_PEOPLE if everybody else 0)
+        sees_all = wanted != Kind.CANDIDATE or may(info, VIEW_CANDIDATES)
+        return Dashboard(wanted, page_size(first), min_group_size=0 if sees_all else MIN_GROUP_SIZE)
 
     @staticmethod
     @translated
@@ -105,7 +117,7 @@ class StatisticsQueries(graphene.ObjectType):
     ) -> Any:
         wanted = enum_value(kind)
         if wanted == Kind.CANDIDATE:
-            require(info, VIEW_CANDIDATES)  # a search that meets one candidate only would tell about it
+            require(info, VIEW_CANDIDATES)  # the statistics of a single candidate would describe a person
         return services.search_statistics(
             wanted,
             text=checked_text(text, argument="text", max_characters=MAX_TEXT_CHARACTERS),

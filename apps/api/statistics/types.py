@@ -1,3 +1,5 @@
+"""GraphQL types of counts and distributions."""
+
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,12 +15,12 @@ from apps.statistics import services
 from apps.statistics.facets import Share, Statistics
 from apps.statistics.services import CompanyShare
 
-COUNT = graphene.Int(required=True, description="Rows that have it")
-PERCENT = graphene.Float(required=True, description="Of all rows that matched, 0 to 100")
+COUNT = graphene.Int(required=True, description="Number of rows that have it")
+PERCENT = graphene.Float(required=True, description="Percentage of all rows that match, 0 to 100")
 
 
 class ShareType(ObjectType):
-    """How many rows have a value."""
+    """The number of rows that have a value."""
 
     class Meta:
         name = "Share"
@@ -29,7 +31,7 @@ class ShareType(ObjectType):
 
 
 class SkillShare(ObjectType):
-    """How many rows have a skill."""
+    """The number of rows that have a skill."""
 
     skill = graphene.Field(SkillType, required=True, description="The skill")
     count = COUNT
@@ -44,28 +46,34 @@ class SalaryStatistics(ObjectType):
     """Salaries in one currency, per year."""
 
     currency = graphene.String(required=True, description="ISO 4217 code")
-    count = graphene.Int(required=True, description="Rows with a salary in it")
-    lower_quartile = graphene.Float(required=True, description="A quarter lies at this or below")
-    median = graphene.Float(required=True, description="Half lies at this or below")
-    upper_quartile = graphene.Float(required=True, description="Three quarters lie at this or below")
+    count = graphene.Int(required=True, description="Number of rows with a salary in this currency")
+    lower_quartile = graphene.Float(required=True, description="A quarter of the salaries are at most this")
+    median = graphene.Float(required=True, description="Half of the salaries are at most this")
+    upper_quartile = graphene.Float(
+        required=True, description="Three quarters of the salaries are at most this"
+    )
 
 
 class StatisticsType(ObjectType):
-    """How the rows that matched spread. Each list holds the most frequent values, the largest first."""
+    """Distributions over the rows that match, each a list with the most frequent values first."""
 
     class Meta:
         name = "Statistics"
 
-    total = graphene.Int(required=True, description="Rows that matched")
+    total = graphene.Int(required=True, description="Number of rows that match")
     skills = graphene.List(graphene.NonNull(SkillShare), required=True, description="By skill")
     countries = graphene.List(graphene.NonNull(ShareType), required=True, description="By country")
     experience = graphene.List(
-        graphene.NonNull(ShareType), required=True, description="By years, such as 3-5"
+        graphene.NonNull(ShareType), required=True, description="By years of experience, such as 3-5"
     )
     english_levels = graphene.List(
-        graphene.NonNull(ShareType), required=True, description="By level of English, 0 to 5"
+        graphene.NonNull(ShareType),
+        required=True,
+        description="By level of English, from 0 (none) to 5 (fluent)",
     )
-    remote = graphene.List(graphene.NonNull(ShareType), required=True, description="remote and on site")
+    remote = graphene.List(
+        graphene.NonNull(ShareType), required=True, description="By place of work: remote or on site"
+    )
     companies = graphene.List(
         graphene.NonNull(ShareType), required=True, description="By company; empty for candidates"
     )
@@ -75,7 +83,9 @@ class StatisticsType(ObjectType):
     employment_types = graphene.List(
         graphene.NonNull(ShareType), required=True, description="By employment type; empty for candidates"
     )
-    salaries = graphene.List(graphene.NonNull(SalaryStatistics), required=True, description="By currency")
+    salaries = graphene.List(
+        graphene.NonNull(SalaryStatistics), required=True, description="Quartiles by currency"
+    )
 
     @staticmethod
     def resolve_skills(root: Statistics, _info: Any) -> list[Share]:
@@ -113,31 +123,41 @@ class StatisticsType(ObjectType):
 
 @dataclass(frozen=True)
 class Dashboard:
-    """The state of one kind, each half of it counted when it is asked for."""
+    """Overview of one kind of rows, each half of which is computed when a client selects it.
+
+    Groups of fewer than `min_group_size` rows are left out.
+    """
 
     kind: str
     first: int
-    least_group: int
+    min_group_size: int
 
     @cached_property
     def coverage(self) -> Coverage | None:
+        """How many rows have a current vector; None before a model is active."""
         return services.embedded_rows(self.kind)
 
     @property
     def statistics(self) -> Statistics:
-        return services.search_statistics(self.kind, first=self.first).without_small_groups(self.least_group)
+        """Distributions over open postings, or over all candidates."""
+        every_group = services.search_statistics(self.kind, first=self.first)
+        return every_group.without_small_groups(self.min_group_size)
 
 
 class DashboardType(ObjectType):
-    """The state of one kind at a glance."""
+    """Overview of one kind of rows."""
 
     class Meta:
         name = "Dashboard"
 
-    rows = graphene.Int(description="All rows, closed postings too; null before a model answers")
-    embedded = graphene.Int(description="Rows with a current vector; null before a model answers")
-    embedded_percent = graphene.Float(description="Their share, 0 to 100; null before a model answers")
-    statistics = graphene.Field(StatisticsType, required=True, description="Open postings, or all candidates")
+    rows = graphene.Int(description="Number of rows, closed postings too; null before a model is active")
+    embedded = graphene.Int(description="Number of rows with a current vector; null before a model is active")
+    embedded_percent = graphene.Float(
+        description="Percentage of rows with a current vector, 0 to 100; null before a model is active"
+    )
+    statistics = graphene.Field(
+        StatisticsType, required=True, description="Distributions over open postings, or over all candidates"
+    )
 
     @staticmethod
     def resolve_rows(root: Dashboard, _info: Any) -> int | None:
@@ -153,15 +173,15 @@ class DashboardType(ObjectType):
 
 
 class CompanyShareType(ObjectType):
-    """A company and its open postings."""
+    """A company with the number of its open postings."""
 
     class Meta:
         name = "CompanyShare"
 
     id = graphene.ID(required=True, description="Global id of the company")
     name = graphene.String(required=True, description="Name of the company")
-    count = graphene.Int(required=True, description="Its open postings")
-    percent = graphene.Float(required=True, description="Of all open postings, 0 to 100")
+    count = graphene.Int(required=True, description="Number of its open postings")
+    percent = graphene.Float(required=True, description="Percentage of all open postings, 0 to 100")
 
     @staticmethod
     def resolve_id(root: CompanyShare, _info: Any) -> str:
@@ -169,44 +189,56 @@ class CompanyShareType(ObjectType):
 
 
 class CategoryShareType(ObjectType):
-    """Skills of one category."""
+    """The given skills of one category."""
 
     class Meta:
         name = "CategoryShare"
 
     name = graphene.String(required=True, description="Name of the category")
-    skills = graphene.List(graphene.NonNull(SkillType), required=True, description="Those given, by name")
-    percent = graphene.Float(required=True, description="Of all skills given that are known, 0 to 100")
+    skills = graphene.List(
+        graphene.NonNull(SkillType), required=True, description="The given skills, by name"
+    )
+    percent = graphene.Float(
+        required=True, description="Percentage of all given skills that are known, 0 to 100"
+    )
 
 
 class CategoryDistributionType(ObjectType):
-    """How skills spread over categories."""
+    """How skills are distributed over categories."""
 
     class Meta:
         name = "CategoryDistribution"
 
     categories = graphene.List(
-        graphene.NonNull(CategoryShareType), required=True, description="The largest first"
+        graphene.NonNull(CategoryShareType), required=True, description="Categories, largest first"
     )
     unknown = graphene.List(
-        graphene.NonNull(graphene.String), required=True, description="Names that no skill has"
+        graphene.NonNull(graphene.String), required=True, description="Given names that no skill has"
     )
 
 
 class SkillMatchType(ObjectType):
-    """The skills of a candidate beside those that a posting asks for."""
+    """A comparison of the skills of a posting with those of a candidate."""
 
     class Meta:
         name = "SkillMatch"
 
-    coverage = graphene.Float(description="Share of the posting's skills that are there; null where unknown")
-    overlap = graphene.Float(description="Skills in common, of all of either; null where unknown")
+    coverage = graphene.Float(
+        description="Share of the posting's skills that the candidate has; null if unknown"
+    )
+    overlap = graphene.Float(description="Skills in common divided by all skills of the two; null if unknown")
     matched_skills = graphene.List(
-        graphene.NonNull(SkillType), required=True, description="Asked for and there"
+        graphene.NonNull(SkillType),
+        required=True,
+        description="Skills that are asked for and that the candidate has",
     )
     missing_skills = graphene.List(
-        graphene.NonNull(SkillType), required=True, description="Asked for and lacking"
+        graphene.NonNull(SkillType),
+        required=True,
+        description="Skills that are asked for and that the candidate lacks",
     )
     extra_skills = graphene.List(
-        graphene.NonNull(SkillType), required=True, description="There, and nobody asked for them"
+        graphene.NonNull(SkillType),
+        required=True,
+        description="Skills that the candidate has and that are not asked for",
     )
