@@ -1,3 +1,5 @@
+"""candidates over HTTP."""
+
 from typing import Any
 
 import pytest
@@ -27,18 +29,19 @@ PEOPLE: list[dict[str, Any]] = [
         ({"remote": True}, ["c3"]),
         ({"skills": ["postgres", "python3"]}, ["c4"]),
         ({"source": "elsewhere"}, ["c6"]),
-        # 48,000 a year; who says nothing could be had for it
+        # 4,000 a month are 48,000 a year; candidates without a salary meet the filter too
         ({"salaryMax": "47999", "salaryCurrency": "EUR"}, ["c0", "c1", "c2", "c3", "c4", "c6"]),
         ({"salaryMax": "48000", "salaryCurrency": "EUR"}, [f"c{number}" for number in range(7)]),
     ],
 )
-def test_candidates_with_a_filter_are_those_that_meet_it(
+def test_candidates_with_a_filter_are_those_who_meet_it(
     corpus: EmbeddingModel, recruiter: Api, given: dict[str, Any], found: list[str]
 ) -> None:
     upsert_candidates([CandidateInput.model_validate({"headline": "Somebody"} | person) for person in PEOPLE])
     assert Candidate.objects.count() == 7
     data = recruiter.data(
-        "query ($filter: CandidateFilter) { candidates(first: 50, filter: $filter) { totalCount edges { node { externalId } } } }",
+        "query ($filter: CandidateFilter) { candidates(first: 50, filter: $filter) {"
+        " totalCount edges { node { externalId } } } }",
         filter=given,
     )["candidates"]
     assert sorted(names(data)) == found
@@ -75,7 +78,7 @@ def test_candidates_in_each_order_start_with_the_largest_value(
         return names(data)[:count]
 
     added = list(Candidate.objects.order_by("-pk").values_list("external_id", flat=True))
-    said_nothing = [name for name in added if name not in ("c3", "c4")]
-    assert first("MOST_EXPERIENCED", 7) == ["c3", "c4", *said_nothing]
+    without_years = [name for name in added if name not in ("c3", "c4")]
+    assert first("MOST_EXPERIENCED", 7) == ["c3", "c4", *without_years]
     assert first("LAST_ADDED", 7) == added
     assert first("LAST_CHANGED", 1) == ["c1"]

@@ -1,3 +1,5 @@
+"""A client, users and a small corpus for the tests of the API."""
+
 import json
 from typing import Any
 
@@ -19,7 +21,7 @@ DIMENSIONS = 4
 
 
 class Api:
-    """A client of /graphql, signed in as somebody or not."""
+    """A client of /graphql, anonymous or signed in."""
 
     def __init__(self, user: User | None = None) -> None:
         self.client = Client()
@@ -33,17 +35,19 @@ class Api:
         return json.loads(response.content)
 
     def data(self, query: str, **variables: Any) -> Any:
+        """The data of a response without errors."""
         answer = self(query, **variables)
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
     def error(self, query: str, **variables: Any) -> tuple[str, str]:
-        """(code, message) of the only error."""
+        """Code and message of the only error."""
         [error] = self(query, **variables)["errors"]
         return error["extensions"]["code"], error["message"]
 
 
 def user_with(*permissions: str) -> User:
+    """A new user with these permissions."""
     user = User.objects.create_user(f"user-{User.objects.count()}")
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return user
@@ -51,7 +55,7 @@ def user_with(*permissions: str) -> User:
 
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Hints to the workers are noted, not sent: no worker runs in these tests."""
+    """Collects the tasks that are sent to workers, since no worker runs in these tests."""
     sent: list[Any] = []
     monkeypatch.setattr(
         "celery.current_app.send_task", lambda name, *_, **options: sent.append((name, options.get("kwargs")))
@@ -61,7 +65,7 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def subscribed(servers: Any) -> None:
-    """This process follows invalidations. Its first lookup begins that, and its success resets the cache's breaker."""
+    """Waits until this process is subscribed to invalidations, which also closes the breaker of the cache."""
     assert mirror.wait_until_subscribed(30)
 
 
@@ -77,9 +81,9 @@ def recruiter(db: None) -> Api:
 
 @pytest.fixture
 def corpus(db: None, clean_cache: None) -> EmbeddingModel:
-    """Thirty postings in a line of directions, three candidates, and an active model of four dimensions.
+    """Thirty postings, three candidates, and an active model of four dimensions.
 
-    Posting n points n × 3 degrees away from candidate c1.
+    The vector of posting n is at an angle of n × 3 degrees to those of the candidates.
     """
     upsert_postings(
         [
@@ -121,11 +125,11 @@ def corpus(db: None, clean_cache: None) -> EmbeddingModel:
 
 
 def key(external_id: str) -> str:
-    """Primary key of a posting or candidate, as an id."""
+    """The primary key of a posting or candidate, as an argument of type ID."""
     rows = Posting.objects if external_id.startswith("p") else Candidate.objects
     return str(rows.get(external_id=external_id).pk)
 
 
 def names(connection: Any) -> list[str]:
-    """External ids of its rows, in their order."""
+    """The external ids of the rows of a connection, in order."""
     return [edge["node"]["externalId"] for edge in connection["edges"]]

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.django_db
 
 LETTERS = """query($filter: DeadLetterFilter, $first: Int, $after: String) {
     deadLetters(filter: $filter, first: $first, after: $after) {
-        totalCount pageInfo { endCursor hasNextPage } edges { node { rowId state step error attempts model } } } }"""
+        totalCount pageInfo { endCursor hasNextPage }
+        edges { node { rowId state step error attempts model } } } }"""
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def letters(corpus: EmbeddingModel) -> list[DeadLetter]:
     ]
 
 
-def test_letters_are_listed_filtered_and_paged(operator: Api, letters: list[DeadLetter]) -> None:
+def test_dead_letters_are_listed_filtered_and_paged(operator: Api, letters: list[DeadLetter]) -> None:
     first = operator.data(LETTERS, first=2)["deadLetters"]
     assert (first["totalCount"], first["pageInfo"]["hasNextPage"]) == (3, True)
     rest = operator.data(LETTERS, first=2, after=first["pageInfo"]["endCursor"])["deadLetters"]
@@ -54,12 +55,12 @@ def test_letters_are_listed_filtered_and_paged(operator: Api, letters: list[Dead
     found = operator.data(LETTERS, filter={"error": "sigsegv"})["deadLetters"]
     assert found["totalCount"] == 1
     assert operator.error(LETTERS, filter={"error": "\x00"})[1] == "filter.error: contains a NUL character"
-    told = operator.error(LETTERS, filter={"rowId": "UG9zdGluZzox"})[1]
-    assert told == "filter.rowId: 'UG9zdGluZzox' is not a primary key, such as 17"
+    message = operator.error(LETTERS, filter={"rowId": "UG9zdGluZzox"})[1]
+    assert message == "filter.rowId: 'UG9zdGluZzox' is not a primary key, such as 17"
     assert operator.data(LETTERS, filter={"state": "DISCARDED"})["deadLetters"]["totalCount"] == 0
 
 
-def test_replaying_and_discarding(
+def test_replaying_starts_a_run_and_discarding_takes_the_other_dead_letters(
     operator: Api, letters: list[DeadLetter], no_broker: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     replay = """mutation($filter: DeadLetterFilter!) {
@@ -77,7 +78,9 @@ def test_replaying_and_discarding(
     ]
 
 
-def test_runs_are_paused_resumed_and_cancelled(operator: Api, corpus: EmbeddingModel) -> None:
+def test_a_run_is_paused_resumed_and_cancelled_unless_its_state_forbids_it(
+    operator: Api, corpus: EmbeddingModel
+) -> None:
     run = EmbeddingRun.objects.create(kind="posting", model=corpus)
     planning.write_plan(run.pk)
     change = "mutation {{ {0}EmbeddingRun(id: {1}) {{ run {{ state pausedBecause }} }} }}"
@@ -91,7 +94,9 @@ def test_runs_are_paused_resumed_and_cancelled(operator: Api, corpus: EmbeddingM
     assert operator.error(change.format("cancel", 99999)) == ("NOT_FOUND", "there is no run 99999")
 
 
-def test_others_may_not(recruiter: Api, letters: list[DeadLetter]) -> None:
+def test_dead_letters_and_runs_without_a_permission_are_refused(
+    recruiter: Api, letters: list[DeadLetter]
+) -> None:
     for query in (
         "{ deadLetters { totalCount } }",
         "mutation { replayDeadLetters(filter: {}) { rows } }",

@@ -17,7 +17,7 @@ PAGE = """query($id: ID!, $after: String) { recommendedPostings(candidateId: $id
 
 
 class Reader:
-    """Reads on from page to page."""
+    """Reads the list page by page."""
 
     def __init__(self, api: Api) -> None:
         self.api, self.candidate = api, key("c1")
@@ -25,6 +25,7 @@ class Reader:
         self.more, self.cursor, self.total = True, None, 0
 
     def read(self) -> None:
+        """Read the next page."""
         data = self.api.data(PAGE, id=self.candidate, after=self.cursor)["recommendedPostings"]
         self.pages.append([edge["node"]["externalId"] for edge in data["edges"]])
         self.more, self.cursor = data["pageInfo"]["hasNextPage"], data["pageInfo"]["endCursor"]
@@ -32,10 +33,12 @@ class Reader:
 
     @property
     def found(self) -> list[str]:
+        """External ids of all rows read so far."""
         return [name for page in self.pages for name in page]
 
 
-def point(posting: Posting, vector: list[float]) -> None:
+def set_vector(posting: Posting, vector: list[float]) -> None:
+    """Give a posting a vector and invalidate the caches that show it."""
     PostingEmbedding.objects.update_or_create(
         posting=posting,
         model=EmbeddingModel.objects.get(),
@@ -44,17 +47,17 @@ def point(posting: Posting, vector: list[float]) -> None:
     after_edit(posting)
 
 
-def test_while_rows_are_inserted_edited_and_closed_none_comes_twice_and_none_that_stayed_is_lost(
+def test_pages_of_matches_hold_every_remaining_row_once_when_rows_are_added_edited_and_closed(
     recruiter: Api, django_capture_on_commit_callbacks: Any
 ) -> None:
     reader = Reader(recruiter)
     reader.read()
     first, last = reader.found[0], "p28"
     with django_capture_on_commit_callbacks(execute=True):
-        # One that was shown falls to the end, one that was to come rises to the top, a new one stands above all.
-        point(Posting.objects.get(external_id=first), [-1.0, 0.0, 0.0, 0.0])
-        point(Posting.objects.get(external_id=last), [1.0, 0.0, 0.0, 0.0])
-        point(Posting.objects.create(external_id="new", title="New"), [1.0, 0.0, 0.0, 0.0])
+        # A row of the first page moves to the end, one of a later page to the top, and a new one above all.
+        set_vector(Posting.objects.get(external_id=first), [-1.0, 0.0, 0.0, 0.0])
+        set_vector(Posting.objects.get(external_id=last), [1.0, 0.0, 0.0, 0.0])
+        set_vector(Posting.objects.create(external_id="new", title="New"), [1.0, 0.0, 0.0, 0.0])
     reader.read()
     closed = ({f"p{number}" for number in range(28)} - set(reader.found)).pop()
     with django_capture_on_commit_callbacks(execute=True):
@@ -64,7 +67,7 @@ def test_while_rows_are_inserted_edited_and_closed_none_comes_twice_and_none_tha
         reader.read()
     assert sorted(reader.found) == sorted({f"p{number}" for number in range(30)} - {closed})
     assert reader.total == 29
-    # A new reader sees the list of now.
+    # A new reader gets the current list.
     other = Reader(recruiter)
     while other.more:
         other.read()
@@ -73,7 +76,7 @@ def test_while_rows_are_inserted_edited_and_closed_none_comes_twice_and_none_tha
     assert first not in other.pages[0]
 
 
-def test_what_the_candidate_dismissed_meanwhile_is_on_no_later_page(
+def test_later_pages_of_matches_leave_out_a_posting_that_was_dismissed_between_pages(
     recruiter: Api, django_capture_on_commit_callbacks: Any
 ) -> None:
     reader = Reader(recruiter)
@@ -85,7 +88,9 @@ def test_what_the_candidate_dismissed_meanwhile_is_on_no_later_page(
     assert sorted(reader.found) == sorted({f"p{number}" for number in range(30)} - {"p28"})
 
 
-def test_where_the_list_is_gone_paging_goes_on_in_the_list_of_now(recruiter: Api, clean_cache: None) -> None:
+def test_paging_continues_in_a_new_list_when_the_cached_one_has_expired(
+    recruiter: Api, clean_cache: None
+) -> None:
     from django.core.cache import caches
 
     from apps.recommendations.services import match_cache
@@ -100,7 +105,7 @@ def test_where_the_list_is_gone_paging_goes_on_in_the_list_of_now(recruiter: Api
 
 
 @pytest.mark.parametrize("after", ["nonsense", "WyJtYXRjaCIsIi4uLyIsMC41LDFd", "WyJuZXdlc3QiLG51bGwsMV0"])
-def test_a_cursor_that_is_none_of_this_list_is_refused(recruiter: Api, after: str) -> None:
+def test_a_cursor_of_another_list_is_refused(recruiter: Api, after: str) -> None:
     code, message = recruiter.error(PAGE, id=key("c1"), after=after)
     assert code == "BAD_USER_INPUT"
     assert message.startswith("after: is not a cursor of this list")

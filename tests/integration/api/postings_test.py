@@ -24,7 +24,10 @@ PAGE = """
     query($first: Int, $after: String, $orderBy: PostingOrder, $filter: PostingFilter) {
       postings(first: $first, after: $after, orderBy: $orderBy, filter: $filter) {
         totalCount pageInfo { hasNextPage endCursor }
-        edges { cursor node { externalId title company { name } skills { name category } salaryMax publishedAt } }
+        edges {
+          cursor
+          node { externalId title company { name } skills { name category } salaryMax publishedAt }
+        }
       }
     }
 """
@@ -97,7 +100,7 @@ def test_pages_hold_every_posting_once_when_values_of_other_columns_are_edited(
     assert all_pages(anonymous, 7, between=edit, orderBy=order) == before
 
 
-def test_paging_from_the_middle_of_a_page_returns_the_rest_of_it_each_time(anonymous: Api) -> None:
+def test_a_cursor_from_the_middle_of_a_page_returns_the_rest_of_it(anonymous: Api) -> None:
     page = anonymous.data(PAGE, first=10, orderBy="LAST_CHANGED")
     cursor = page["postings"]["edges"][4]["cursor"]
     again = [
@@ -107,9 +110,7 @@ def test_paging_from_the_middle_of_a_page_returns_the_rest_of_it_each_time(anony
     assert again == [names(page["postings"])[5:]] * 2
 
 
-def test_a_total_beyond_what_is_counted_says_that_it_is_an_estimate(
-    anonymous: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_total_count_of_a_long_list_is_an_estimate(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.records.counting.MAX_EXACT_COUNT", 10)
     query = "query($f: PostingFilter) { postings(filter: $f) { totalCount totalCountIsEstimate } }"
     data = anonymous.data(query)["postings"]
@@ -141,7 +142,9 @@ def test_a_total_beyond_what_is_counted_says_that_it_is_an_estimate(
         ({"source": "elsewhere"}, 1),
     ],
 )
-def test_filters(anonymous: Api, given: dict[str, Any], count: int) -> None:
+def test_total_count_with_a_filter_is_that_of_the_rows_that_meet_it(
+    anonymous: Api, given: dict[str, Any], count: int
+) -> None:
     def edit(*names: str, **values: Any) -> None:
         Posting.objects.filter(external_id__in=names).update(**values)
 
@@ -155,10 +158,10 @@ def test_filters(anonymous: Api, given: dict[str, Any], count: int) -> None:
     assert anonymous.data(PAGE, first=1, filter=given)["postings"]["totalCount"] == count
 
 
-def test_the_number_of_statements_does_not_grow_with_the_page(anonymous: Api) -> None:
-    anonymous.data(PAGE, first=1)  # the skill directory is in the cache from now on
+def test_statements_of_a_list_do_not_grow_with_the_page(anonymous: Api) -> None:
+    anonymous.data(PAGE, first=1)  # to have the skill directory cached
     counts = []
-    for size in (2, 30):  # no response of these is cached yet
+    for size in (2, 30):  # of which no response is cached
         with CaptureQueriesContext(
             connection,
         ) as statements:
@@ -178,7 +181,7 @@ def test_the_number_of_statements_does_not_grow_with_the_page(anonymous: Api) ->
         ({"filter": {"salaryMin": "-5"}}, "filter.salaryMin: "),
     ],
 )
-def test_bad_arguments_are_named(anonymous: Api, variables: dict[str, Any], message: str) -> None:
+def test_a_wrong_argument_is_named(anonymous: Api, variables: dict[str, Any], message: str) -> None:
     code, text = anonymous.error(PAGE, **variables)
     assert code == "BAD_USER_INPUT"
     assert text.startswith(message)
@@ -190,7 +193,7 @@ def test_a_cursor_of_another_order_is_refused(anonymous: Api) -> None:
     assert code == "BAD_USER_INPUT"
 
 
-def test_one_posting(anonymous: Api) -> None:
+def test_posting_is_found_by_primary_key_and_by_global_id(anonymous: Api) -> None:
     query = "query($id: ID!) { posting(id: $id) { id externalId isOpen status employmentType } }"
     found = anonymous.data(query, id=key("p4"))["posting"]
     assert (found["externalId"], found["isOpen"], found["status"], found["employmentType"]) == (
@@ -211,7 +214,9 @@ UPSERT = """
 """
 
 
-def test_upserting(recruiter: Api, no_broker: list[Any], django_capture_on_commit_callbacks: Any) -> None:
+def test_upsert_creates_or_replaces_a_posting_and_asks_for_its_embedding(
+    recruiter: Api, no_broker: list[Any], django_capture_on_commit_callbacks: Any
+) -> None:
     given = {
         "externalId": "new",
         "title": "Nurse",
@@ -228,7 +233,7 @@ def test_upserting(recruiter: Api, no_broker: list[Any], django_capture_on_commi
     assert (again["created"], again["posting"]["title"]) == (False, "Senior nurse")
 
 
-def test_upserting_says_what_is_wrong_and_writes_nothing(recruiter: Api) -> None:
+def test_upsert_of_a_wrong_value_names_it_and_writes_nothing(recruiter: Api) -> None:
     for values, field, reason in (
         ({"salaryMin": 5, "salaryMax": 1}, "salaryMax", "salaryMax 1 is less than salaryMin 5"),
         ({"salaryMin": -1}, "salaryMin", "must be at least 0, not -1.0"),
@@ -243,14 +248,14 @@ def test_upserting_says_what_is_wrong_and_writes_nothing(recruiter: Api) -> None
     assert not Posting.objects.filter(external_id="x").exists()
 
 
-def test_upserting_takes_a_role(anonymous: Api) -> None:
+def test_upsert_without_a_permission_is_refused(anonymous: Api) -> None:
     given = {"externalId": "x", "title": "T"}
     assert anonymous.error(UPSERT, input=given)[0] == "UNAUTHENTICATED"
     assert Api(user_with("view_candidate")).error(UPSERT, input=given)[0] == "FORBIDDEN"
     assert not Posting.objects.filter(external_id="x").exists()
 
 
-def test_a_signed_in_browser_must_send_the_csrf_token() -> None:
+def test_a_signed_in_browser_without_the_csrf_token_is_refused() -> None:
     from django.test import Client
 
     browser = Client(enforce_csrf_checks=True)
@@ -265,9 +270,7 @@ def test_a_signed_in_browser_must_send_the_csrf_token() -> None:
     )
 
 
-def test_an_unexpected_error_keeps_its_text_to_itself(
-    anonymous: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_does_not_show_its_text(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret connection string")
 

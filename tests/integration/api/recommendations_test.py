@@ -32,27 +32,27 @@ RECOMMENDED = """
 """
 
 
-def test_the_best_first_with_reasons_that_add_up(recruiter: Api) -> None:
+def test_recommendations_come_best_first_with_parts_that_add_up_to_the_score(recruiter: Api) -> None:
     data = recruiter.data(RECOMMENDED, id=key("c1"), first=30)["recommendedPostings"]
     assert (data["totalCount"], data["degraded"]) == (30, False)
     scores = [edge["score"] for edge in data["edges"]]
     assert scores == sorted(scores, reverse=True)
     for edge in data["edges"]:
         number = int(edge["node"]["externalId"][1:])
-        reasons = edge["explanation"]
-        assert reasons["vectorScore"] == pytest.approx(
+        explanation = edge["explanation"]
+        assert explanation["vectorScore"] == pytest.approx(
             np.cos(np.radians(3 * number)), abs=2e-3
         )  # half precision
-        assert sum(part["value"] * part["weight"] for part in reasons["parts"]) == pytest.approx(
+        assert sum(part["value"] * part["weight"] for part in explanation["parts"]) == pytest.approx(
             edge["score"], abs=1e-5
         )
         asked = {skill["name"] for skill in edge["node"]["skills"]}
-        assert {skill["name"] for skill in reasons["matchedSkills"]} == asked & {"Python"}
-        assert {skill["name"] for skill in reasons["missingSkills"]} == asked - {"Python"}
-        assert {skill["name"] for skill in reasons["extraSkills"]} == {"Python"} - asked
+        assert {skill["name"] for skill in explanation["matchedSkills"]} == asked & {"Python"}
+        assert {skill["name"] for skill in explanation["missingSkills"]} == asked - {"Python"}
+        assert {skill["name"] for skill in explanation["extraSkills"]} == {"Python"} - asked
 
 
-def test_pages_of_matches_hold_each_once(recruiter: Api) -> None:
+def test_pages_of_matches_hold_each_row_once(recruiter: Api) -> None:
     found: list[str] = []
     after = None
     while True:
@@ -64,7 +64,7 @@ def test_pages_of_matches_hold_each_once(recruiter: Api) -> None:
     assert len(found) == len(set(found)) == 30
 
 
-def test_filters_and_closed_postings(recruiter: Api) -> None:
+def test_recommendations_with_a_filter_leave_out_closed_postings_unless_asked_for(recruiter: Api) -> None:
     Posting.objects.filter(external_id="p1").update(status="closed")
     Posting.objects.filter(external_id="p3").update(closes_at="2020-01-01T00:00Z")
     data = recruiter.data(RECOMMENDED, id=key("c1"), first=30, filter={"location": "oslo"})[
@@ -75,19 +75,19 @@ def test_filters_and_closed_postings(recruiter: Api) -> None:
     assert everything["totalCount"] == 30
 
 
-def test_what_was_applied_for_or_dismissed_is_not_recommended_again(
+def test_recommendations_leave_out_postings_that_the_candidate_applied_for_or_dismissed(
     recruiter: Api, django_capture_on_commit_callbacks: Any
 ) -> None:
     record = """mutation($c: ID!, $p: ID!, $a: InteractionAction!) {
         recordInteraction(candidateId: $c, postingId: $p, action: $a) { interaction { action at } } }"""
-    recruiter.data(RECOMMENDED, id=key("c1"))  # in the cache from now on
+    recruiter.data(RECOMMENDED, id=key("c1"))  # to have it cached
     for posting, action in (("p0", "APPLIED"), ("p1", "DISMISSED"), ("p2", "VIEWED")):
         with django_capture_on_commit_callbacks(execute=True):
             recruiter.data(record, c=key("c1"), p=key(posting), a=action)
     found = names(recruiter.data(RECOMMENDED, id=key("c1"), first=30)["recommendedPostings"])
     assert "p2" in found
     assert not {"p0", "p1"} & set(found)
-    # Once more: the time is renewed, no second row comes.
+    # The same interaction again updates the time and adds no row.
     recruiter.data(record, c=key("c1"), p=key("p0"), a="APPLIED")
     assert Interaction.objects.count() == 3
     assert recruiter.error(record, c=key("c1"), p="999999", a="SAVED") == (
@@ -96,7 +96,7 @@ def test_what_was_applied_for_or_dismissed_is_not_recommended_again(
     )
 
 
-def test_a_saved_posting_draws_its_like_up_but_not_itself(
+def test_saving_a_posting_raises_the_interest_in_similar_ones_but_not_in_itself(
     recruiter: Api, django_capture_on_commit_callbacks: Any
 ) -> None:
     query = """query($id: ID!) { recommendedPostings(candidateId: $id, first: 30) {
@@ -120,11 +120,11 @@ def test_a_saved_posting_draws_its_like_up_but_not_itself(
     assert found["p20"] is None
     assert found["p21"] == pytest.approx(np.cos(np.radians(3)), abs=2e-3)
     assert found["p29"] == pytest.approx(np.cos(np.radians(27)), abs=2e-3)
-    # To look at one changes nothing, and lets no cached answer go.
+    # Viewing a posting changes nothing and invalidates no cached response.
     with django_capture_on_commit_callbacks(execute=True) as told:
         recruiter.data(record, c=key("c1"), p=key("p10"), a="VIEWED")
     assert told == []
-    # What was dismissed after all says nothing any more, and is not recommended.
+    # A posting that is dismissed later no longer counts as interest, and is not recommended.
     with django_capture_on_commit_callbacks(execute=True):
         recruiter.data(record, c=key("c1"), p=key("p20"), a="DISMISSED")
     found = interests()
@@ -132,7 +132,7 @@ def test_a_saved_posting_draws_its_like_up_but_not_itself(
     assert set(found.values()) == {None}
 
 
-def test_how_matches_were_retrieved_is_for_those_who_run_the_service(anonymous: Api) -> None:
+def test_retrieval_is_shown_to_users_who_may_see_runs_only(anonymous: Api) -> None:
     query = """query($id: ID!) { similarPostings(postingId: $id, filter: {location: "Oslo"}) { totalCount
         totalCountIsEstimate
         retrieval { strategy matching efSearch byVector byText words textShare phases { name } } } }"""
@@ -152,8 +152,11 @@ def test_how_matches_were_retrieved_is_for_those_who_run_the_service(anonymous: 
     }
 
 
-def test_candidates_for_a_posting_and_similar_postings(recruiter: Api, anonymous: Api) -> None:
-    query = "query($id: ID!) { recommendedCandidates(postingId: $id) { totalCount edges { score node { headline } } } }"
+def test_candidates_for_a_posting_and_similar_postings_come_by_similarity(
+    recruiter: Api, anonymous: Api
+) -> None:
+    query = """query($id: ID!) { recommendedCandidates(postingId: $id) {
+        totalCount edges { score node { headline } } } }"""
     # The other candidates point away from the posting, so the one that is left comes first.
     CandidateEmbedding.objects.exclude(candidate__external_id="c2").update(vector=[0.0, 0.0, 1.0, 0.0])
     data = recruiter.data(query, id=key("p5"))["recommendedCandidates"]
@@ -173,7 +176,7 @@ def test_candidates_for_a_posting_and_similar_postings(recruiter: Api, anonymous
     assert anonymous.error(similar, id="999999") == ("NOT_FOUND", "there is no posting 999999")
 
 
-def test_the_number_of_statements_of_a_hit_is_fixed(recruiter: Api) -> None:
+def test_a_cached_list_of_matches_takes_as_many_statements_for_every_page_size(recruiter: Api) -> None:
     recruiter.data(RECOMMENDED, id=key("c1"), first=1)
     recruiter.data(RECOMMENDED, id=key("c2"), first=1)
     candidate = key("c1")
@@ -188,7 +191,7 @@ def test_the_number_of_statements_of_a_hit_is_fixed(recruiter: Api) -> None:
         assert len(sql) - len(own) == 3
 
 
-def test_a_candidate_sees_itself_only(db: None) -> None:
+def test_a_user_who_is_a_candidate_reads_and_writes_its_own_row_only(db: None) -> None:
     user = user_with()
     Candidate.objects.filter(external_id="c1").update(user=user)
     api = Api(user)
@@ -205,8 +208,7 @@ def test_a_candidate_sees_itself_only(db: None) -> None:
     assert api.error(upsert, input=mine | {"externalId": "c2"})[0] == "FORBIDDEN"
 
 
-def test_rows_without_a_vector_come_last_and_none_is_missing(recruiter: Api) -> None:
-    """Those that were written since the last run."""
+def test_recommendations_have_rows_without_a_vector_last_and_miss_none(recruiter: Api) -> None:
     PostingEmbedding.objects.filter(posting__external_id__in=["p0", "p1", "p2", "p28"]).delete()
     data = recruiter.data(RECOMMENDED, id=key("c1"), first=100)["recommendedPostings"]
     assert (data["totalCount"], data["degraded"]) == (30, False)
@@ -219,14 +221,16 @@ def test_rows_without_a_vector_come_last_and_none_is_missing(recruiter: Api) -> 
     assert sorted(names(data)) == sorted(f"p{number}" for number in range(1, 30, 2))
 
 
-def test_before_any_model_answers_skills_do(recruiter: Api, corpus: EmbeddingModel) -> None:
+def test_recommendations_without_an_active_model_come_by_skills_and_are_degraded(
+    recruiter: Api, corpus: EmbeddingModel
+) -> None:
     EmbeddingModel.objects.update(state="filling")
     data = recruiter.data(RECOMMENDED, id=key("c1"), first=30)["recommendedPostings"]
     assert data["degraded"] is True
     assert set(names(data)[:20]) == {f"p{number}" for number in range(30) if number % 3}
 
 
-def test_starting_a_run(
+def test_starting_a_run_plans_it_if_rows_are_pending(
     recruiter: Api, no_broker: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     mutation = "mutation { startEmbeddingRun(kind: POSTING) { runs { kind state rows } } }"
@@ -243,7 +247,7 @@ def test_starting_a_run(
     }
 
 
-def test_the_skill_dictionary(anonymous: Api) -> None:
+def test_skill_categories_hold_the_dictionary_with_its_aliases(anonymous: Api) -> None:
     data = anonymous.data("{ skillCategories { name skills { name aliases } } }")["skillCategories"]
     by_name = {skill["name"]: skill["aliases"] for category in data for skill in category["skills"]}
     assert len(by_name) >= 400

@@ -1,4 +1,4 @@
-"""What fits words, skills or a profile that nobody stored, over HTTP; also while the embedding server is gone."""
+"""Searches by text, skills and profiles over HTTP, also while the embedding server is unavailable."""
 
 import socket
 from typing import Any
@@ -16,18 +16,19 @@ from tests.integration.api.conftest import Api, names
 pytestmark = pytest.mark.usefixtures("corpus")
 
 
-def test_search_with_the_embedding_server_gone_answers_by_words_and_skills(
+def test_search_without_the_embedding_server_uses_full_text_and_skills_and_is_not_cached(
     anonymous: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*_: Any, **__: Any) -> None:
-        raise TransientRpcError("embedding server is gone")
+    def unavailable(*_: Any, **__: Any) -> None:
+        raise TransientRpcError("embedding server is unavailable")
 
-    monkeypatch.setattr("apps.recommendations.profiles.query_vector", gone)
-    query = """query($text: String, $skills: [String!]) { searchPostings(text: $text, skills: $skills, first: 30) {
-        degraded edges { node { externalId } explanation { vectorScore textScore matchedSkills { name } } } } }"""
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", unavailable)
+    query = """query($text: String, $skills: [String!]) {
+        searchPostings(text: $text, skills: $skills, first: 30) { degraded edges { node { externalId }
+            explanation { vectorScore textScore matchedSkills { name } } } } }"""
     data = anonymous.data(query, text="somebody who knows Postgres")["searchPostings"]
     assert data["degraded"] is True
-    # All that match come: first those with the skill, then the newest.
+    # All matching rows come: those with the skill first, then the newest.
     assert len(names(data)) == 30
     assert set(names(data)[:10]) == {f"p{number}" for number in range(2, 30, 3)}
     assert data["edges"][0]["explanation"]["vectorScore"] is None
@@ -36,13 +37,15 @@ def test_search_with_the_embedding_server_gone_answers_by_words_and_skills(
     assert (data["degraded"], names(data)[0]) == (True, "p17")
     assert data["edges"][0]["explanation"]["textScore"] == 1.0
 
-    # The failure was not cached: once the server is back, the full answer comes.
+    # The degraded result is not cached, so the full one comes once the server is available again.
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
     data = anonymous.data(query, text="somebody who knows Postgres")["searchPostings"]
     assert (data["degraded"], len(data["edges"])) == (False, 30)
 
 
-def test_an_embedding_server_that_says_nothing_is_soon_asked_no_more(anonymous: Api, settings: Any) -> None:
+def test_search_opens_the_breaker_when_the_embedding_server_does_not_respond(
+    anonymous: Api, settings: Any
+) -> None:
     query = "query($text: String) { searchPostings(text: $text) { degraded } }"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.EMBEDDING_ADDRESS, settings.EMBED_DEADLINE = f"127.0.0.1:{silent.getsockname()[1]}", 0.2
@@ -60,13 +63,16 @@ def test_an_embedding_server_that_says_nothing_is_soon_asked_no_more(anonymous: 
             embedding_server.cache_clear()
 
 
-def test_candidates_are_searched_by_words_and_skills(recruiter: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_of_candidates_ranks_by_text_and_skills(
+    recruiter: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
     CandidateEmbedding.objects.filter(candidate__external_id="c0").update(vector=[0.0, 1.0, 0.0, 0.0])
     Candidate.objects.filter(external_id="c1").update(experience_years=1)
     update_text_index("candidate", limit=100)
     query = """{ searchCandidates(text: "somebody", skills: ["k8s", "python3"], experienceYears: 4) {
-        edges { node { externalId } explanation { vectorScore experienceFit matchedSkills { name } missingSkills { name } } } } }"""
+        edges { node { externalId }
+            explanation { vectorScore experienceFit matchedSkills { name } missingSkills { name } } } } }"""
     edges = recruiter.data(query)["searchCandidates"]["edges"]
     assert [edge["node"]["externalId"] for edge in edges] == ["c2", "c1", "c0"]
     assert edges[1]["explanation"] == {
@@ -77,7 +83,7 @@ def test_candidates_are_searched_by_words_and_skills(recruiter: Api, monkeypatch
     }
 
 
-def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
+def test_search_without_text_and_skills_is_refused(anonymous: Api) -> None:
     assert anonymous.error("{ searchPostings { totalCount } }") == (
         "BAD_USER_INPUT",
         "text: give a text or skills",
@@ -85,12 +91,12 @@ def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
     query = 'query { recommendedPostingsForProfile(profile: {text: " "}) { totalCount } }'
     assert anonymous.error(query)[1] == "profile.text: give a text or skills"
     query = "query($skills: [String!]) { searchPostings(skills: $skills) { totalCount } }"
-    for skills, told in (
+    for skills, message in (
         ([" "], "text: give a text or skills"),
         (["SQL", "\x00"], "skills[1]: contains a NUL character"),
         (["x" * 101], "skills[0]: 101 characters are too many, at most 100"),
     ):
-        assert anonymous.error(query, skills=skills) == ("BAD_USER_INPUT", told)
+        assert anonymous.error(query, skills=skills) == ("BAD_USER_INPUT", message)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +108,7 @@ def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
         ),
         (
             'recommendedPostingsForProfile(profile: {text: "nurse", salaryPerYear: 9, salaryCurrency: "$"})',
-            "profile.salaryCurrency: '$' is no code of ISO 4217, such as EUR",
+            "profile.salaryCurrency: '$' is not an ISO 4217 code, such as EUR",
         ),
         (
             'recommendedPostingsForProfile(profile: {text: "nurse", salaryPerYear: -0.5})',
@@ -110,11 +116,13 @@ def test_search_and_profile_need_something_to_go_by(anonymous: Api) -> None:
         ),
     ],
 )
-def test_a_number_that_no_stored_row_could_have_is_refused(anonymous: Api, query: str, message: str) -> None:
+def test_search_with_a_value_out_of_range_is_refused(anonymous: Api, query: str, message: str) -> None:
     assert anonymous.error(f"{{ {query} {{ totalCount }} }}") == ("BAD_USER_INPUT", message)
 
 
-def test_a_profile_is_matched_without_being_stored(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_gets_recommendations_without_being_stored(
+    anonymous: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [0.0, 1.0, 0.0, 0.0])
     query = """query($profile: ProfileInput!) { recommendedPostingsForProfile(profile: $profile, first: 3) {
         edges { node { externalId } explanation { experienceFit englishFit locationFit } } } }"""

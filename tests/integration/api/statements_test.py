@@ -114,10 +114,10 @@ def test_statements_of_a_later_page_do_not_grow_with_its_size(reader: Api, name:
 def test_statements_of_matches_without_a_vector_do_not_grow_with_the_page(
     reader: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*_: Any, **__: Any) -> None:
-        raise TransientRpcError("embedding server is gone")
+    def unavailable(*_: Any, **__: Any) -> None:
+        raise TransientRpcError("embedding server is unavailable")
 
-    monkeypatch.setattr("apps.recommendations.profiles.query_vector", gone)
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", unavailable)
     arguments, _ = QUERIES["searchPostings"]
     assert [_statements(reader, "searchPostings", arguments, first=size) for size in (2, 8)] == [20] * 2
 

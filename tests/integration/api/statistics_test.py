@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("corpus")
 SHARES = "{ value count percent }"
 
 
-def test_top_companies(anonymous: Api) -> None:
+def test_top_companies_count_open_postings(anonymous: Api) -> None:
     Posting.objects.filter(external_id__in=["p0", "p4"]).update(status="closed")
     Posting.objects.filter(external_id="p8").update(company=None)
     data = anonymous.data("{ topCompanies(first: 3) { name count percent } }")["topCompanies"]
@@ -30,13 +30,14 @@ def test_top_companies(anonymous: Api) -> None:
     ]
 
 
-def test_each_half_of_a_dashboard_is_one_statement(anonymous: Api, corpus: EmbeddingModel) -> None:
+def test_dashboard_takes_one_statement_for_each_half(anonymous: Api, corpus: EmbeddingModel) -> None:
     Posting.objects.filter(external_id="p0").update(status="closed")
     Posting.objects.filter(external_id="p1").update(title="Edited")
-    anonymous.data("{ skillCategories { name } }")  # the skill directory is in the cache from now on
+    anonymous.data("{ skillCategories { name } }")  # to have the skill directory cached
     query = f"""{{ dashboard(kind: POSTING) {{ rows embedded embeddedPercent statistics {{ total
         skills {{ skill {{ name }} count percent }} countries {SHARES} experience {SHARES} remote {SHARES}
-        companies {SHARES} jobFamilies {SHARES} salaries {{ currency count lowerQuartile median upperQuartile }}
+        companies {SHARES} jobFamilies {SHARES}
+        salaries {{ currency count lowerQuartile median upperQuartile }}
     }} }} }}"""
     with CaptureQueriesContext(connection) as statements:
         data = anonymous.data(query)["dashboard"]
@@ -70,7 +71,7 @@ def test_each_half_of_a_dashboard_is_one_statement(anonymous: Api, corpus: Embed
     ]
 
 
-def test_search_statistics_are_of_what_matched(anonymous: Api, recruiter: Api) -> None:
+def test_search_statistics_count_the_rows_that_match(anonymous: Api, recruiter: Api) -> None:
     Posting.objects.filter(external_id="p8").update(
         language="de", title="Krankenschwestern", description="Nacht"
     )
@@ -104,7 +105,9 @@ def test_search_statistics_are_of_what_matched(anonymous: Api, recruiter: Api) -
     )
 
 
-def test_groups_of_few_people_are_for_recruiters(anonymous: Api, recruiter: Api) -> None:
+def test_dashboard_shows_small_groups_of_candidates_to_recruiters_only(
+    anonymous: Api, recruiter: Api
+) -> None:
     def person(number: int, **more: Any) -> CandidateInput:
         return CandidateInput.model_validate({"external_id": f"n{number}", "headline": "Somebody", **more})
 
@@ -121,17 +124,18 @@ def test_groups_of_few_people_are_for_recruiters(anonymous: Api, recruiter: Api)
     query = f"""{{ dashboard(kind: CANDIDATE) {{ statistics {{ total countries {SHARES}
         skills {{ skill {{ name }} }} remote {SHARES} salaries {{ currency }} }} }} }}"""
     Candidate.objects.filter(external_id="n0").update(remote=True)
-    told = anonymous.data(query)["dashboard"]["statistics"]
-    assert (told["total"], told["skills"]) == (13, [])  # three have Python
-    assert told["countries"] == [{"value": "NO", "count": 5, "percent": 38.46}]
-    assert (told["salaries"], told["remote"]) == ([], [])  # the one who wants remote work is the rest of all
-    told = recruiter.data(query)["dashboard"]["statistics"]
-    assert [each["value"] for each in told["countries"]] == ["NO", "IS"]
-    assert [each["currency"] for each in told["salaries"]] == ["EUR", "ISK"]
-    assert (len(told["skills"]), len(told["remote"])) == (2, 2)
+    statistics = anonymous.data(query)["dashboard"]["statistics"]
+    assert (statistics["total"], statistics["skills"]) == (13, [])  # three have Python
+    assert statistics["countries"] == [{"value": "NO", "count": 5, "percent": 38.46}]
+    assert statistics["salaries"] == []
+    assert statistics["remote"] == []  # "on site" would reveal the one candidate who wants remote work
+    statistics = recruiter.data(query)["dashboard"]["statistics"]
+    assert [each["value"] for each in statistics["countries"]] == ["NO", "IS"]
+    assert [each["currency"] for each in statistics["salaries"]] == ["EUR", "ISK"]
+    assert (len(statistics["skills"]), len(statistics["remote"])) == (2, 2)
 
 
-def test_what_somebody_calls_a_skill_is_not_in_the_dictionary(anonymous: Api) -> None:
+def test_skill_categories_leave_out_skills_that_a_row_added(anonymous: Api) -> None:
     somebody = {
         "external_id": "n1",
         "headline": "Somebody",
@@ -145,7 +149,7 @@ def test_what_somebody_calls_a_skill_is_not_in_the_dictionary(anonymous: Api) ->
     assert "Unlisted" not in {category["name"] for category in listed}
 
 
-def test_statistics_follow_the_rows(
+def test_dashboard_changes_when_a_posting_is_closed(
     anonymous: Api, recruiter: Api, django_capture_on_commit_callbacks: Any
 ) -> None:
     query = "{ dashboard(kind: POSTING) { statistics { total } } }"
@@ -155,7 +159,7 @@ def test_statistics_follow_the_rows(
     assert anonymous.data(query)["dashboard"]["statistics"]["total"] == 29
 
 
-def test_skill_match(anonymous: Api, recruiter: Api) -> None:
+def test_skill_match_compares_a_posting_with_skills_or_a_candidate(anonymous: Api, recruiter: Api) -> None:
     query = """query($posting: ID!, $candidate: ID, $skills: [String!]) {
         skillMatch(postingId: $posting, candidateId: $candidate, skills: $skills) {
             coverage overlap matchedSkills { name } missingSkills { name } extraSkills { name } } }"""
@@ -178,7 +182,7 @@ def test_skill_match(anonymous: Api, recruiter: Api) -> None:
     assert anonymous.error(query, posting="999999", skills=[])[0] == "NOT_FOUND"
 
 
-def test_category_distribution(anonymous: Api) -> None:
+def test_category_distribution_counts_known_skills_and_lists_unknown_names(anonymous: Api) -> None:
     data = anonymous.data(
         "query($skills: [String!]!) { categoryDistribution(skills: $skills) {"
         " unknown categories { name percent skills { name } } } }",
@@ -193,7 +197,7 @@ def test_category_distribution(anonymous: Api) -> None:
     ]
 
 
-def test_runs_and_dead_letters_page_in_a_fixed_number_of_statements(corpus: EmbeddingModel) -> None:
+def test_runs_and_dead_letters_take_as_many_statements_for_every_page_size(corpus: EmbeddingModel) -> None:
     for number in range(7):
         run = EmbeddingRun.objects.create(kind="posting", model=corpus, state="finished", rows=10)
         for chunk in range(2):
@@ -215,7 +219,8 @@ def test_runs_and_dead_letters_page_in_a_fixed_number_of_statements(corpus: Embe
     query = """query($first: Int, $after: String) {
         embeddingRuns(first: $first, after: $after) { totalCount pageInfo { hasNextPage endCursor }
             edges { node { id model rowsEmbedded rowsWritten rowsDead } } }
-        deadLetters(first: $first, filter: {state: OPEN}) { totalCount edges { node { rowId error model } } } }"""
+        deadLetters(first: $first, filter: {state: OPEN}) {
+            totalCount edges { node { rowId error model } } } }"""
     counts = []
     for size in (1, 7):
         with CaptureQueriesContext(connection) as statements:
@@ -239,7 +244,7 @@ def test_runs_and_dead_letters_page_in_a_fixed_number_of_statements(corpus: Embe
     assert len(found) == len(set(found)) == 7
 
 
-def test_invalidating_by_hand(subscribed: None) -> None:
+def test_invalidate_cache_makes_responses_fresh(subscribed: None) -> None:
     operator = Api(user_with("change_embeddingrun"))
     anonymous = Api()
     count = "{ postings { totalCount } }"
