@@ -37,28 +37,28 @@ SAFEGUARDS = (
         "apps/embeddings/sql/write_vectors.sql",
         "record.id = embedded.id AND record.content_hash = embedded.hash",
         "record.id = embedded.id",
-        f"{LEDGER_TESTS}/chunk_ledger_test.py::test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text",
+        f"{LEDGER_TESTS}/chunk_ledger_test.py::test_write_chunk_skips_rows_that_were_edited_or_deleted_since_they_were_read",
     ),
     Safeguard(
         "the lease, when a chunk is taken",
         "apps/embeddings/leases.py",
         'EmbeddingChunk.objects.filter(free, left, pk=chunk_id, run_id__in=running.values("pk"))',
         "EmbeddingChunk.objects.filter(pk=chunk_id)",
-        f"{LEDGER_TESTS}/leases_test.py::test_of_many_workers_one_gets_the_lease",
+        f"{LEDGER_TESTS}/leases_test.py::test_lease_chunk_succeeds_for_one_of_several_concurrent_workers",
     ),
     Safeguard(
         "the lease, when vectors are stored",
         "apps/embeddings/chunk_ledger.py",
         "WHERE id = %(chunk)s AND lease = %(lease)s AND state = 'leased'",
         "WHERE id = %(chunk)s AND (lease = %(lease)s OR true)",
-        f"{LEDGER_TESTS}/leases_test.py::test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused",
+        f"{LEDGER_TESTS}/leases_test.py::test_a_late_result_is_refused_after_the_lease_went_to_another_worker",
     ),
     Safeguard(
         "the compare-and-set finish",
         "apps/embeddings/chunk_ledger.py",
         "EmbeddingRun.objects.filter(pk=run_id, state=EmbeddingRun.State.RUNNING)\n        .exclude(",
         "EmbeddingRun.objects.filter(pk=run_id)\n        .exclude(",
-        f"{LEDGER_TESTS}/chunk_ledger_test.py::test_of_many_finishers_one_finishes",
+        f"{LEDGER_TESTS}/chunk_ledger_test.py::test_finish_run_succeeds_for_one_of_several_concurrent_callers",
     ),
     Safeguard(
         "the sweeper",
@@ -66,7 +66,7 @@ SAFEGUARDS = (
         "    sweeping.recover()\n",
         "    return\n",
         "tests/integration/pipeline/recovery_test.py::"
-        "test_what_is_embedded_is_not_embedded_again_after_everything_was_killed",
+        "test_embedded_chunks_are_not_embedded_again_after_all_workers_were_killed",
     ),
 )
 

@@ -34,13 +34,13 @@ def act(client: Client, url: str, action: str, *keys: int) -> list[str]:
 
 def test_actions_discard_and_replay_dead_letters(operator: Client) -> None:
     [letter] = DeadLetter.objects.open()
-    assert act(operator, LETTERS, "discard", letter.pk) == ["1 dead letters discarded"]
+    assert act(operator, LETTERS, "discard", letter.pk) == ["1 dead letters are discarded."]
     letter.refresh_from_db()
     assert letter.state == "discarded"
     [message] = act(operator, LETTERS, "replay", letter.pk)
     letter.refresh_from_db()
     run = EmbeddingRun.objects.unfinished().get()
-    assert (message, letter.state) == (f"1 rows are tried again by run {run.pk}", "replayed")
+    assert (message, letter.state) == (f"1 rows are tried again by run {run.pk}.", "replayed")
 
 
 def test_buttons_pause_resume_and_cancel_a_run(operator: Client) -> None:
@@ -53,10 +53,10 @@ def test_buttons_pause_resume_and_cancel_a_run(operator: Client) -> None:
         return messages_of(operator.get(url, follow=True))
 
     for verb, message, state in (
-        ("pause", "is paused", "paused"),
+        ("pause", "It is paused.", "paused"),
         ("pause", "only a running run can be paused", "paused"),
-        ("resume", "goes on", "running"),
-        ("cancel", "is cancelled; what it wrote stays, the rest is pending", "cancelled"),
+        ("resume", "It is resumed.", "running"),
+        ("cancel", "It is cancelled. Written vectors stay, other rows are pending again.", "cancelled"),
         ("cancel", "it has ended already", "cancelled"),
     ):
         assert steer(verb) == [f"Run {run.pk}: {message}"]
@@ -69,10 +69,10 @@ def test_model_without_vectors_is_not_activated(operator: Client) -> None:
     assert model is not None
     url = reverse("admin:embeddings_embeddingmodel_activate", args=[model.pk])
     [message] = messages_of(operator.get(url, follow=True))
-    assert "cannot answer yet: 2 of 2 postings have no current vector" in message
+    assert ": 2 of 2 postings have no current vector" in message
     url = reverse("admin:embeddings_embeddingmodel_rollback")
     [message] = messages_of(operator.get(url, follow=True))
-    assert "there is no model to go back to" in message
+    assert "Cannot roll back: no model that answered before" in message
 
 
 def test_recruiters_cannot_operate_runs_or_dead_letters(operator: Client) -> None:

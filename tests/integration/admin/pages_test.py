@@ -113,7 +113,7 @@ def test_run_page_shows_progress_and_links_to_its_chunks(administrator: Client) 
     ).content.decode()
     assert "100.0 % · 2 of 2 rows" in page
     assert "1 · 1 dead" in page
-    assert "to be told" in page
+    assert "not invalidated yet" in page
     assert f"run__id__exact={first.pk}" in page
     chunks = administrator.get(list_of("embeddings_embeddingchunk"), {"run__id__exact": first.pk})
     assert chunks.context["cl"].result_count == first.chunks.count() == 1

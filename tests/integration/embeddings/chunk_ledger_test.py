@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 at_once = pytest.mark.django_db(transaction=True)
 
 
-def test_writing_makes_rows_current_and_drops_the_packed_vectors() -> None:
+def test_write_chunk_makes_rows_current_and_deletes_the_packed_vectors() -> None:
     postings = make_postings(3)
     model = make_model()
     run = planned_run(model)
@@ -45,7 +45,7 @@ def test_writing_makes_rows_current_and_drops_the_packed_vectors() -> None:
     assert not chunk_ledger.write_chunk(chunk.pk)  # the body that runs twice
 
 
-def test_equal_texts_share_a_vector_and_a_new_twin_takes_the_old_one() -> None:
+def test_rows_with_equal_texts_share_a_vector_also_when_one_is_added_later() -> None:
     model = make_model()
     make_postings(4, title="Same", description="same")
     lease = lease_of(planned_run(model).chunks.get())
@@ -63,7 +63,7 @@ def test_equal_texts_share_a_vector_and_a_new_twin_takes_the_old_one() -> None:
 
 
 @pytest.mark.parametrize("idle", [False, True])
-def test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_text(
+def test_write_chunk_skips_rows_that_were_edited_or_deleted_since_they_were_read(
     settings: Any, monkeypatch: pytest.MonkeyPatch, *, idle: bool
 ) -> None:
     settings.EMBEDDING_IDLE = idle
@@ -83,7 +83,7 @@ def test_a_row_edited_between_reading_and_writing_keeps_no_vector_of_its_old_tex
 
 
 @at_once
-def test_a_model_cannot_go_while_its_vectors_are_written_and_takes_them_along_when_it_goes() -> None:
+def test_a_model_is_locked_while_its_vectors_are_written_and_deleted_with_its_vectors() -> None:
     make_postings(2)
     model, other = make_model(), make_model(name="other")
     lease = lease_of(planned_run(model).chunks.get())
@@ -107,7 +107,7 @@ def test_a_model_cannot_go_while_its_vectors_are_written_and_takes_them_along_wh
     assert PostingEmbedding.objects.get().model_id == other.pk
 
 
-def test_a_late_chunk_never_replaces_a_newer_vector() -> None:
+def test_write_chunk_does_not_replace_a_newer_vector_when_it_is_late() -> None:
     [posting] = make_postings(1)
     model = make_model()
     late = lease_of(planned_run(model).chunks.get())
@@ -123,7 +123,7 @@ def test_a_late_chunk_never_replaces_a_newer_vector() -> None:
     assert current_ids(model) == {posting.pk}
 
 
-def test_a_failed_text_becomes_a_dead_letter_for_each_of_its_rows_and_is_not_planned_again() -> None:
+def test_a_failed_text_makes_a_dead_letter_of_each_of_its_rows_which_are_not_planned_again() -> None:
     first, second = make_postings(2, title="Bad", description="bad")
     make_postings(1)
     model = make_model()
@@ -147,7 +147,7 @@ def test_a_failed_text_becomes_a_dead_letter_for_each_of_its_rows_and_is_not_pla
 
 
 @at_once
-def test_of_many_finishers_one_finishes() -> None:
+def test_finish_run_succeeds_for_one_of_several_concurrent_callers() -> None:
     make_postings(1)
     run = planned_run(make_model())
     assert not chunk_ledger.finish_run(run.pk)
@@ -157,7 +157,7 @@ def test_of_many_finishers_one_finishes() -> None:
 
 
 @at_once
-def test_two_bodies_at_once_write_a_chunk_once() -> None:
+def test_write_chunk_succeeds_for_one_of_several_concurrent_callers() -> None:
     make_postings(10)
     model = make_model()
     lease = lease_of(planned_run(model).chunks.get())
@@ -167,7 +167,7 @@ def test_two_bodies_at_once_write_a_chunk_once() -> None:
     assert EmbeddingChunk.objects.get().rows_written == 10
 
 
-def test_vectors_that_halfvec_cannot_hold_are_refused_whole() -> None:
+def test_store_vectors_stores_nothing_when_one_vector_is_not_finite() -> None:
     make_postings(2)
     lease = lease_of(planned_run(make_model()).chunks.get())
     vectors = embedded(lease)

@@ -100,7 +100,7 @@ def test_replay_needs_as_many_statements_for_many_letters_as_for_one(run: Embedd
     assert counts[0] == counts[1]
 
 
-def test_what_fails_again_is_a_letter_again(run: EmbeddingRun) -> None:
+def test_a_replayed_row_that_fails_again_becomes_a_dead_letter_again(run: EmbeddingRun) -> None:
     dead_letters.replay(DeadLetter.objects.all())
     planning.claim_waves(run.pk)
     lease = lease_of(run.chunks.get(wave=1))
@@ -112,7 +112,7 @@ def test_what_fails_again_is_a_letter_again(run: EmbeddingRun) -> None:
     assert run.progress().dead == 2
 
 
-def test_rows_join_the_run_that_is_open(run: EmbeddingRun) -> None:
+def test_replayed_rows_join_the_open_run(run: EmbeddingRun) -> None:
     make_postings(3)
     newer = planned_run(run.model)
     replayed = dead_letters.replay(DeadLetter.objects.all())
@@ -124,13 +124,13 @@ def test_rows_join_the_run_that_is_open(run: EmbeddingRun) -> None:
     assert sorted(chunk.rows for chunk in newer.chunks.all()) == [2, 3]
 
 
-def test_a_letter_whose_run_was_pruned_gets_a_new_run(run: EmbeddingRun) -> None:
+def test_replay_starts_a_new_run_when_the_run_of_a_letter_was_deleted(run: EmbeddingRun) -> None:
     run.delete()
     [run_id] = dead_letters.replay(DeadLetter.objects.all()).runs
     assert planning.write_plan(run_id).rows == 2
 
 
-def test_letters_of_a_retired_model_stay(run: EmbeddingRun) -> None:
+def test_replay_leaves_letters_of_a_retired_model_alone(run: EmbeddingRun) -> None:
     run.model.state = "retired"
     run.model.save()
     replayed = dead_letters.replay(DeadLetter.objects.all())
@@ -138,7 +138,7 @@ def test_letters_of_a_retired_model_stay(run: EmbeddingRun) -> None:
     assert DeadLetter.objects.open().count() == 2
 
 
-def test_a_discarded_row_is_not_tried_again_until_it_is_edited(run: EmbeddingRun) -> None:
+def test_a_discarded_row_is_not_pending_until_it_is_edited(run: EmbeddingRun) -> None:
     from apps.postings.models import Posting
 
     assert dead_letters.discard(DeadLetter.objects.all()) == 2
@@ -147,7 +147,7 @@ def test_a_discarded_row_is_not_tried_again_until_it_is_edited(run: EmbeddingRun
     assert planning.has_pending("posting", run.model)
 
 
-def test_the_command_lists_shows_replays_and_discards(
+def test_the_dead_letters_command_lists_shows_replays_and_discards(
     run: EmbeddingRun,
     capsys: pytest.CaptureFixture[str],
     no_broker: Any,
@@ -161,18 +161,18 @@ def test_the_command_lists_shows_replays_and_discards(
     call_command("dead_letters", "show", str(first.pk))
     assert "frames" in capsys.readouterr().out
     call_command("dead_letters", "discard", str(first.pk))
-    assert capsys.readouterr().out == "1 dead letters discarded\n"
+    assert capsys.readouterr().out == "1 dead letters are discarded.\n"
     with django_capture_on_commit_callbacks(execute=True):
         call_command("dead_letters", "replay", "--error", "valueerror")
-    assert capsys.readouterr().out == f"1 rows are tried again by run {run.pk}\n"
+    assert capsys.readouterr().out == f"1 rows are tried again by run {run.pk}.\n"
     assert no_broker == [("workers.tasks.plan_run", [run.pk])]
-    with pytest.raises(Exception, match="there is no dead letter 99999"):
+    with pytest.raises(Exception, match="No dead letter has the number 99999"):
         call_command("dead_letters", "replay", "99999")
-    with pytest.raises(Exception, match="say which"):
+    with pytest.raises(Exception, match="No letters are selected"):
         call_command("dead_letters", "replay")
 
 
-def test_clearing_looks_at_what_the_row_is_now() -> None:
+def test_clear_outdated_clears_letters_of_rows_that_were_edited_or_deleted() -> None:
     edited, deleted, as_it_was = make_postings(3)
     model = make_model()
     lease = lease_of(planned_run(model).chunks.get())

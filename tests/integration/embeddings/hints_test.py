@@ -38,7 +38,7 @@ def is_silent(stack: ExitStack) -> str:
 
 
 @pytest.mark.parametrize("broker", [refuses, is_silent])
-def test_an_edit_waits_once_and_not_for_long(
+def test_edits_wait_for_an_unavailable_broker_once_and_briefly(
     broker: Callable[[ExitStack], str], monkeypatch: Any, caplog: Any
 ) -> None:
     with ExitStack() as stack:
@@ -53,7 +53,7 @@ def test_an_edit_waits_once_and_not_for_long(
     ] == ["workers.tasks.start_runs was not sent, the schedule will find what is to be done"]
 
 
-def test_where_the_broker_answers_a_message_waits_for_a_worker(clean_cache: None) -> None:
+def test_a_hint_is_queued_when_the_broker_is_available(clean_cache: None) -> None:
     with current_app.connection_for_read() as connection:
         queue = connection.SimpleQueue("control")
         queue.clear()

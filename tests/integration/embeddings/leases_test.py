@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 at_once = pytest.mark.django_db(transaction=True)
 
 
-def test_a_chunk_is_leased_once() -> None:
+def test_a_leased_chunk_cannot_be_leased_again() -> None:
     make_postings(1)
     chunk = planned_run(make_model()).chunks.get()
     lease = lease_of(chunk)
@@ -36,7 +36,7 @@ def test_a_chunk_is_leased_once() -> None:
 
 
 @at_once
-def test_of_many_workers_one_gets_the_lease(settings: Any) -> None:
+def test_lease_chunk_succeeds_for_one_of_several_concurrent_workers(settings: Any) -> None:
     settings.EMBEDDING_CHUNK_SIZE = 1
     make_postings(20)
     # Again and again: the race is won and lost within a millisecond.
@@ -45,7 +45,7 @@ def test_of_many_workers_one_gets_the_lease(settings: Any) -> None:
         assert [lease is not None for lease in leases].count(True) == 1
 
 
-def test_a_retry_of_the_same_task_leases_again_as_the_same_attempt() -> None:
+def test_a_retry_of_the_same_task_leases_the_chunk_again_as_the_same_attempt() -> None:
     make_postings(1)
     chunk = planned_run(make_model()).chunks.get()
     task_id = "6e5f7e9a-38a5-4b8f-9d55-0a3a2f9f2f10"
@@ -54,7 +54,7 @@ def test_a_retry_of_the_same_task_leases_again_as_the_same_attempt() -> None:
         assert lease is not None and lease.attempts == 1
 
 
-def test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused() -> None:
+def test_a_late_result_is_refused_after_the_lease_went_to_another_worker() -> None:
     make_postings(3)
     model = make_model()
     chunk = planned_run(model).chunks.get()
@@ -73,7 +73,7 @@ def test_an_expired_lease_goes_to_another_worker_and_the_late_result_is_refused(
     assert len(current_ids(model)) == 3
 
 
-def test_a_chunk_is_isolated_once_it_has_cost_too_many_workers(settings: Any) -> None:
+def test_a_chunk_is_isolated_after_it_has_cost_too_many_workers(settings: Any) -> None:
     settings.EMBEDDING_SUSPECT_AFTER = 1
     make_postings(1)
     chunk = planned_run(make_model()).chunks.get()
@@ -88,7 +88,7 @@ def test_a_chunk_is_isolated_once_it_has_cost_too_many_workers(settings: Any) ->
     assert lease_of(chunk).isolated
 
 
-def test_what_passes_costs_no_attempt_and_what_does_not_costs_one() -> None:
+def test_release_lease_counts_an_attempt_only_when_the_chunk_may_be_the_reason() -> None:
     make_postings(1)
     chunk = planned_run(make_model()).chunks.get()
     release_lease(lease_of(chunk), error="database away")
@@ -99,7 +99,7 @@ def test_what_passes_costs_no_attempt_and_what_does_not_costs_one() -> None:
     assert (chunk.state, chunk.attempts, chunk.error) == ("planned", 1, "bug")
 
 
-def test_a_worker_that_starts_again_frees_what_its_former_life_held() -> None:
+def test_a_restarted_worker_frees_the_chunks_that_it_had_leased() -> None:
     make_postings(1)
     chunk = planned_run(make_model()).chunks.get()
     lease_of(chunk)

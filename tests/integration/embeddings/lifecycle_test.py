@@ -53,7 +53,7 @@ def fill(model: EmbeddingModel) -> None:
     )
 
 
-def test_a_model_change_from_three_to_five_dimensions_and_back() -> None:
+def test_a_model_change_between_dimensions_mixes_no_vectors_and_can_be_rolled_back() -> None:
     postings = make_postings(12)
     old, _ = lifecycle.add_model("old", dimensions=3)
     fill(old)
@@ -94,26 +94,26 @@ def test_a_model_change_from_three_to_five_dimensions_and_back() -> None:
     assert EmbeddingModel.objects.active() == old
     assert lifecycle.rollback() == new  # and forth
 
-    with pytest.raises(ModelStateError, match="answers queries: activate another one first"):
+    with pytest.raises(ModelStateError, match="answers queries. Activate another model first"):
         lifecycle.retire(new)
     assert lifecycle.retire(old) == 12
     assert not index_exists(old, "posting")
     assert set(PostingEmbedding.objects.values_list("model_id", flat=True)) == {new.pk}
-    with pytest.raises(ModelStateError, match="no model to go back to"):
+    with pytest.raises(ModelStateError, match="Cannot roll back"):
         lifecycle.rollback()
     with pytest.raises(ModelStateError, match="is retired"):
         lifecycle.activate(old, force=True)
     assert [model.pk for model in registry.models_to_fill()] == [new.pk]
 
 
-def test_force_activates_what_is_missing_rows() -> None:
+def test_activate_with_force_accepts_missing_vectors() -> None:
     make_postings(3)
     model, _ = lifecycle.add_model("new", dimensions=3)
     assert lifecycle.activate(model, force=True)
     assert EmbeddingModel.objects.active() == model
 
 
-def test_a_retired_model_can_be_added_again_and_an_interrupted_retirement_goes_on() -> None:
+def test_an_interrupted_retirement_continues_and_a_retired_model_can_be_added_again() -> None:
     make_postings(4)
     first, _ = lifecycle.add_model("first", dimensions=3)
     fill(first)
@@ -124,11 +124,11 @@ def test_a_retired_model_can_be_added_again_and_an_interrupted_retirement_goes_o
     again, asked = lifecycle.add_model("second", dimensions=3)
     assert (again.pk, again.state, len(asked)) == (second.pk, "filling", 2)
     assert planning.has_pending("posting", again)
-    with pytest.raises(ModelStateError, match="registered with 3 dimensions, not 7"):
+    with pytest.raises(ModelStateError, match="with 7 dimensions: it is registered with 3"):
         lifecycle.add_model("second", dimensions=7)
 
 
-def test_the_index_of_a_killed_build_is_built_again() -> None:
+def test_an_invalid_index_is_built_again() -> None:
     make_postings(4)
     model, _ = lifecycle.add_model("first", dimensions=3)
     fill(model)
@@ -147,13 +147,13 @@ def test_the_index_of_a_killed_build_is_built_again() -> None:
     assert not [each for each in asked if "postings_posting" in each["sql"]]
 
 
-def test_the_commands_say_what_they_did_and_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_models_command_reports_results_and_next_steps(capsys: pytest.CaptureFixture[str]) -> None:
     def output(*arguments: str, **options: Any) -> str:
         call_command("models", *arguments, **options)
         return capsys.readouterr().out
 
     make_postings(2)
-    assert "no model is registered yet" in output("list")
+    assert "No model is registered" in output("list")
     assert "new@main-t1-w8 is being filled by run" in output("add", "new", "--dimensions=3")
     model = EmbeddingModel.objects.get()
     with pytest.raises(Exception, match="2 of 2 postings have no current vector"):
@@ -163,7 +163,7 @@ def test_the_commands_say_what_they_did_and_what_comes_next(capsys: pytest.Captu
     assert "new@main-t1-w8  3 dimensions  active" in listed
     assert "2 of 2 rows (100.0 %), 0 pending, 0 dead letters, index built" in listed
     assert "answers already" in output("activate", "new")
-    with pytest.raises(Exception, match="there is no model other; there are: new@main-t1-w8"):
+    with pytest.raises(Exception, match="No model other is registered. Registered: new@main-t1-w8"):
         output("retire", "other")
-    with pytest.raises(Exception, match="takes 1 to 4000"):
+    with pytest.raises(Exception, match="not within 1 to 4000"):
         output("add", "big", "--dimensions=5000")

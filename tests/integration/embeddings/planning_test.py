@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 at_once = pytest.mark.django_db(transaction=True)
 
 
-def test_a_plan_holds_every_pending_row_once_the_longest_first() -> None:
+def test_a_plan_contains_every_pending_row_once_the_longest_first() -> None:
     postings = make_postings(35)
     run = planned_run(make_model())
     chunks = list(run.chunks.order_by("number"))
@@ -30,7 +30,7 @@ def test_a_plan_holds_every_pending_row_once_the_longest_first() -> None:
     assert chunks[0].row_ids == [each.pk for each in reversed(postings[-10:])]
 
 
-def test_current_rows_are_told_by_indexes_alone() -> None:
+def test_queries_for_pending_rows_read_current_rows_from_indexes_only() -> None:
     names, texts = tables("posting"), text_index.text_table("posting")
     with (
         connection.cursor() as cursor
@@ -68,7 +68,7 @@ def plan_of(sql: str, large: list[str]) -> str:
         return "\n".join(row[0] for row in cursor.fetchall())
 
 
-def test_long_texts_make_smaller_chunks() -> None:
+def test_chunks_of_long_texts_have_fewer_rows() -> None:
     model = make_model(windows=8)
     make_postings(20, description="x" * 12_000)
     sizes = [chunk.rows for chunk in planned_run(model).chunks.order_by("number")]
@@ -78,22 +78,22 @@ def test_long_texts_make_smaller_chunks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "octets", "chunks"),
+    ("rows", "length", "chunks"),
     [
         (48, 12_000, [3] * 16),
         (20, 1_000, [20]),  # less than a batch: more chunks would only be more messages
     ],
 )
-def test_a_small_run_is_cut_so_that_all_slots_of_the_workers_end_together(
-    settings: Any, rows: int, octets: int, chunks: list[int]
+def test_a_small_run_is_divided_into_equal_chunks_for_all_slots(
+    settings: Any, rows: int, length: int, chunks: list[int]
 ) -> None:
     settings.EMBEDDING_CHUNK_SIZE = 250
-    make_postings(rows, description="x" * octets)
+    make_postings(rows, description="x" * length)
     run = planned_run(make_model(windows=8))
     assert [chunk.rows for chunk in run.chunks.order_by("number")] == chunks
 
 
-def test_copies_of_a_text_stand_in_one_chunk_up_to_a_chunkful() -> None:
+def test_duplicates_share_a_chunk_up_to_its_size() -> None:
     make_postings(7, description="x" * 50)
     make_postings(8, title="Same", description="y" * 40)
     make_postings(25, title="Many", description="z" * 30)
@@ -102,14 +102,14 @@ def test_copies_of_a_text_stand_in_one_chunk_up_to_a_chunkful() -> None:
     assert sizes == [15, 10, 10, 5]
 
 
-def test_planning_twice_writes_chunks_once() -> None:
+def test_write_plan_writes_chunks_once_when_called_twice() -> None:
     make_postings(5)
     run = planned_run(make_model())
     planning.write_plan(run.pk)
     assert run.chunks.count() == 1
 
 
-def test_waves_are_claimed_in_order_and_only_so_many_are_in_flight() -> None:
+def test_claim_waves_claims_in_order_up_to_the_limit_in_flight() -> None:
     make_postings(75)  # 8 chunks, 4 waves
     run = planned_run(make_model())
     assert planning.claim_waves(run.pk) == [0, 1]
@@ -120,7 +120,7 @@ def test_waves_are_claimed_in_order_and_only_so_many_are_in_flight() -> None:
 
 
 @at_once
-def test_each_wave_is_claimed_by_one_caller() -> None:
+def test_claim_waves_gives_each_wave_to_one_of_several_concurrent_callers() -> None:
     make_postings(75)
     run = planned_run(make_model())
     claims = in_threads(5, lambda: planning.claim_waves(run.pk))

@@ -10,7 +10,7 @@ from tests.integration.embeddings.factories import make_model, make_postings
 pytestmark = pytest.mark.django_db
 
 
-def test_only_what_is_old_and_closed_goes() -> None:
+def test_delete_expired_deletes_only_old_and_closed_records() -> None:
     make_postings(1)
     long_ago = timezone.now() - timedelta(days=365)
     model = make_model()

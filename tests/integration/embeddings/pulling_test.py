@@ -58,7 +58,7 @@ def leave(*_: object) -> None:
     raise LeftError
 
 
-def test_the_workers_here_get_nothing_of_a_pulled_run_until_it_is_given_back(
+def test_local_workers_get_no_chunk_of_a_pulled_run_until_it_is_resumed(
     model: EmbeddingModel, client: EmbeddingClient
 ) -> None:
     make_postings(40)
@@ -78,7 +78,7 @@ def test_the_workers_here_get_nothing_of_a_pulled_run_until_it_is_given_back(
     assert lease_of(run.chunks.get(pk=waiting[0])).attempts >= 1
 
 
-def test_a_run_that_nobody_pulls_any_more_is_paused_until_somebody_goes_on(
+def test_a_run_whose_pull_was_killed_is_paused_until_it_is_pulled_again(
     model: EmbeddingModel, client: EmbeddingClient
 ) -> None:
     make_postings(20)
@@ -98,7 +98,7 @@ def test_a_run_that_nobody_pulls_any_more_is_paused_until_somebody_goes_on(
     assert (run.state, states(run)) == (EmbeddingRun.State.RUNNING, ["embedded", "embedded"])
 
 
-def test_a_chunk_may_take_the_server_longer_than_a_lease(model: EmbeddingModel, settings: Any) -> None:
+def test_pull_keeps_its_leases_when_the_server_needs_longer_than_a_lease(model: EmbeddingModel, settings: Any) -> None:
     settings.EMBEDDING_LEASE = 2
     make_postings(20)
     run = planned_run(model)
@@ -112,7 +112,7 @@ def test_a_chunk_may_take_the_server_longer_than_a_lease(model: EmbeddingModel, 
     assert states(run) == ["embedded", "embedded"]
 
 
-def test_a_pull_waits_for_the_writer(model: EmbeddingModel, client: EmbeddingClient) -> None:
+def test_pull_waits_when_the_writer_is_behind(model: EmbeddingModel, client: EmbeddingClient) -> None:
     make_postings(40)
     run = planned_run(model)
     calls = 0
@@ -128,7 +128,7 @@ def test_a_pull_waits_for_the_writer(model: EmbeddingModel, client: EmbeddingCli
     assert sorted(states(run)) == ["embedded", "embedded", "written", "written"]
 
 
-def test_two_pulls_of_one_run_do_not_mix(model: EmbeddingModel, client: EmbeddingClient) -> None:
+def test_a_second_pull_of_a_run_is_refused(model: EmbeddingModel, client: EmbeddingClient) -> None:
     make_postings(10)
     run = planned_run(model)
     refused: list[str] = []
@@ -153,7 +153,7 @@ def test_two_pulls_of_one_run_do_not_mix(model: EmbeddingModel, client: Embeddin
     assert states(run) == ["embedded"]
 
 
-def test_a_server_that_stays_away_pauses_the_run_and_costs_no_attempt(
+def test_an_unavailable_server_pauses_the_run_and_costs_no_attempt(
     model: EmbeddingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pulling, "MAX_FAILURES", 2)
@@ -168,7 +168,7 @@ def test_a_server_that_stays_away_pauses_the_run_and_costs_no_attempt(
     assert "2 attempts failed" in run.paused_because
 
 
-def test_a_server_of_another_version_is_refused_and_nothing_is_stored(model: EmbeddingModel) -> None:
+def test_vectors_of_another_model_version_are_refused(model: EmbeddingModel) -> None:
     make_postings(10)
     run = planned_run(model)
     with precomputed_server("other") as server:
@@ -180,7 +180,7 @@ def test_a_server_of_another_version_is_refused_and_nothing_is_stored(model: Emb
     assert (run.state, states(run)) == ("paused", ["planned"])
 
 
-def test_a_run_that_somebody_pauses_is_left_to_them(model: EmbeddingModel, client: EmbeddingClient) -> None:
+def test_pull_stops_when_somebody_pauses_the_run(model: EmbeddingModel, client: EmbeddingClient) -> None:
     make_postings(40)
     run = planned_run(model)
 

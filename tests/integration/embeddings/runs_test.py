@@ -23,7 +23,7 @@ at_once = pytest.mark.django_db(transaction=True)
 
 
 @at_once
-def test_two_callers_open_one_run() -> None:
+def test_request_run_creates_one_run_for_several_concurrent_callers() -> None:
     make_postings(1)
     model = make_model()
     results = in_threads(4, lambda: runs.request_run("posting", model, reason="x"))
@@ -31,7 +31,7 @@ def test_two_callers_open_one_run() -> None:
     assert [created for _, created in results].count(True) == 1
 
 
-def test_a_paused_run_hands_out_nothing_and_goes_on_where_it_was() -> None:
+def test_a_paused_run_leases_no_chunk_and_continues_where_it_stopped() -> None:
     make_postings(35)
     run = planned_run(make_model())
     planning.claim_waves(run.pk)
@@ -47,7 +47,7 @@ def test_a_paused_run_hands_out_nothing_and_goes_on_where_it_was() -> None:
     assert chunk_ledger.chunks_of_wave(run.pk, 0) == [chunks[1].pk]
 
 
-def test_a_run_that_paused_by_itself_resumes_by_itself_and_waits_longer_each_time() -> None:
+def test_a_run_paused_by_errors_is_resumed_after_growing_backoffs() -> None:
     make_postings(5)
     run = planned_run(make_model())
     longest = []
@@ -73,7 +73,7 @@ def test_a_run_that_paused_by_itself_resumes_by_itself_and_waits_longer_each_tim
     assert run.pauses == 0
 
 
-def test_a_run_paused_by_somebody_waits_for_somebody() -> None:
+def test_a_run_paused_by_hand_is_not_resumed_by_the_sweeper() -> None:
     make_postings(5)
     run = planned_run(make_model())
     runs.pause_run(run.pk, reason="maintenance")
@@ -82,7 +82,7 @@ def test_a_run_paused_by_somebody_waits_for_somebody() -> None:
     assert (run.state, run.resume_at) == ("paused", None)
 
 
-def test_a_cancelled_run_keeps_what_it_wrote_and_drops_what_it_packed() -> None:
+def test_a_cancelled_run_keeps_written_vectors_and_deletes_packed_ones() -> None:
     make_postings(35)
     model = make_model()
     run = planned_run(model)

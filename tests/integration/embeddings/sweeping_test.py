@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 at_once = pytest.mark.django_db(transaction=True)
 
 
-def test_the_sweeper_finds_what_is_overdue(settings: Any) -> None:
+def test_find_overdue_finds_work_whose_message_or_worker_was_lost(settings: Any) -> None:
     settings.SWEEP_PATIENCE = 10
     make_postings(35)
     model = make_model()
@@ -54,7 +54,7 @@ def test_the_sweeper_finds_what_is_overdue(settings: Any) -> None:
     assert find_overdue(queued=0).index == []
 
 
-def test_what_is_embedded_is_written_while_its_run_is_paused() -> None:
+def test_embedded_chunks_of_a_paused_run_are_written() -> None:
     make_postings(5)
     run = planned_run(make_model())
     lease = lease_of(run.chunks.get())
@@ -64,7 +64,7 @@ def test_what_is_embedded_is_written_while_its_run_is_paused() -> None:
     assert find_overdue(queued=0).write == [(run.pk, 0)]
 
 
-def test_a_chunk_that_costs_too_many_workers_is_given_up_and_its_rows_become_dead_letters(
+def test_rows_of_a_chunk_without_attempts_left_become_dead_letters(
     settings: Any,
 ) -> None:
     settings.EMBEDDING_ATTEMPTS = 3
@@ -95,7 +95,7 @@ def test_a_chunk_that_costs_too_many_workers_is_given_up_and_its_rows_become_dea
 
 
 @at_once
-def test_of_many_sweepers_one_gives_a_chunk_up_and_one_resumes_a_run(settings: Any) -> None:
+def test_concurrent_sweepers_record_dead_letters_once_and_resume_a_run_once(settings: Any) -> None:
     settings.EMBEDDING_CHUNK_SIZE = 1
     make_postings(3)
     run = planned_run(make_model())

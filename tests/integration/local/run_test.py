@@ -259,10 +259,10 @@ def test_ctrl_c_stops_everything_and_the_next_start_keeps_the_data(running: Runn
     output = []
     for line in again.stdout:
         output.append(line)
-        if "nothing is pending" in line:
+        if "Nothing is pending" in line:
             break
     text = "".join(output)
-    assert "nothing is pending" in text
+    assert "Nothing is pending" in text
     assert "sample" not in text
     again.send_signal(signal.SIGTERM)  # while most programs are still starting
     assert again.wait(120) == 143

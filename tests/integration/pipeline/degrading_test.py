@@ -83,7 +83,7 @@ def heard_by_all(stack: Stack) -> bool:
 
 
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL], ids=["silent", "dead"])
-def test_without_the_shared_cache_the_database_answers_and_afterwards_all_is_as_before(
+def test_the_database_answers_while_the_shared_cache_is_unavailable(
     stack: Stack, cache: Cache, how: signal.Signals
 ) -> None:
     title(stack)
@@ -104,7 +104,7 @@ def test_without_the_shared_cache_the_database_answers_and_afterwards_all_is_as_
     wait_until(lambda: title(stack) == f"Renamed while the cache was {how.name}", "still fresh")
 
 
-def test_without_the_sidecar_answers_are_fresh_by_their_age(stack: Stack) -> None:
+def test_responses_expire_by_their_age_while_the_sidecar_is_down(stack: Stack) -> None:
     stack.halt("sidecar")
     rename(stack, "Nobody was told")
     wait_until(lambda: title(stack) == "Nobody was told", "fresh by its age")

@@ -58,7 +58,7 @@ def everywhere(stack: Stack) -> list[set[str]]:
     return [listed(stack, port) for _ in range(ROUNDS) for port in stack.notes["web_ports"]]
 
 
-def test_all_processes_of_both_servers_listen(two_servers: Stack) -> None:
+def test_an_invalidation_reaches_all_processes_of_both_servers(two_servers: Stack) -> None:
     request = invalidation_pb2.InvalidateRequest(namespaces=["skills"], reason="test")
     with grpc.insecure_channel(f"127.0.0.1:{two_servers.notes['second_sidecar']}") as channel:
         stub = invalidation_pb2_grpc.CacheInvalidationStub(channel)
@@ -70,7 +70,7 @@ def test_all_processes_of_both_servers_listen(two_servers: Stack) -> None:
         wait_until(lambda: reached() == 4, "all four processes listen")
 
 
-def test_a_change_behind_their_back_stays_hidden_until_the_run_that_follows_it(two_servers: Stack) -> None:
+def test_a_change_in_plain_sql_is_visible_everywhere_after_the_next_run(two_servers: Stack) -> None:
     before = everywhere(two_servers)
     assert all("sample-p-0000007" in each for each in before)
     # Plain SQL: no cache hears of it.
@@ -88,7 +88,7 @@ def test_a_change_behind_their_back_stays_hidden_until_the_run_that_follows_it(t
     )
 
 
-def test_the_sidecar_says_what_is_wrong_with_a_call(two_servers: Stack) -> None:
+def test_the_sidecar_reports_invalid_calls(two_servers: Stack) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{two_servers.ports.invalidation}") as channel:
         stub = invalidation_pb2_grpc.CacheInvalidationStub(channel)
         for namespaces, message in (
@@ -100,7 +100,7 @@ def test_the_sidecar_says_what_is_wrong_with_a_call(two_servers: Stack) -> None:
             assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_what_is_asked_most_is_ready_when_the_run_is_told(two_servers: Stack) -> None:
+def test_popular_responses_are_warm_when_a_run_invalidates(two_servers: Stack) -> None:
     two_servers.start("cache-warmer")
     everywhere(two_servers)
     wait_until(lambda: "responses are warm" in two_servers.log("cache-warmer"), "the requests were counted")

@@ -41,7 +41,7 @@ def test_every_row_has_exactly_one_current_vector(loaded: Stack) -> None:
     assert loaded.sql("SELECT count(*) AS n FROM embeddings_candidateembedding") == [{"n": 30}]
 
 
-def test_equal_texts_were_encoded_once(loaded: Stack) -> None:
+def test_equal_texts_are_encoded_once(loaded: Stack) -> None:
     [sums] = loaded.sql(
         "SELECT sum(c.rows) AS rows, sum(rows_written) AS written, sum(rows_reused) AS reused, sum(rows_dead) AS dead "
         "FROM embeddings_embeddingchunk c JOIN embeddings_embeddingrun r ON r.id = c.run_id WHERE r.kind = 'posting'"
@@ -49,13 +49,13 @@ def test_equal_texts_were_encoded_once(loaded: Stack) -> None:
     assert sums == {"rows": 160, "written": 160, "reused": 40, "dead": 0}
 
 
-def test_the_ledger_keeps_no_vectors(loaded: Stack) -> None:
+def test_the_ledger_contains_no_vectors_after_a_run(loaded: Stack) -> None:
     assert loaded.sql(
         "SELECT DISTINCT state, vectors IS NULL AS dropped, embedded_ids IS NULL AS ids FROM embeddings_embeddingchunk"
     ) == [{"state": "written", "dropped": True, "ids": True}]
 
 
-def test_the_vectors_are_those_of_the_model(loaded: Stack) -> None:
+def test_stored_vectors_equal_those_of_the_model(loaded: Stack) -> None:
     from sentence_transformers import SentenceTransformer
 
     from workers.encoding.encoder import location_of
@@ -77,7 +77,7 @@ def test_the_vectors_are_those_of_the_model(loaded: Stack) -> None:
         assert cosine > 0.995
 
 
-def test_the_index_was_built_before_the_model_became_active(loaded: Stack) -> None:
+def test_the_active_model_has_valid_indexes(loaded: Stack) -> None:
     [model] = loaded.sql("SELECT id, state FROM embeddings_embeddingmodel")
     assert model["state"] == "active"
     indexes = loaded.sql(
@@ -90,7 +90,7 @@ def test_the_index_was_built_before_the_model_became_active(loaded: Stack) -> No
     ]
 
 
-def test_the_runs_were_acknowledged_by_the_sidecar(loaded: Stack) -> None:
+def test_the_sidecar_acknowledged_the_invalidations_of_both_runs(loaded: Stack) -> None:
     rows = loaded.sql(
         "SELECT acknowledged_at IS NOT NULL AS done, acknowledged_by FROM embeddings_invalidation"
     )
@@ -98,8 +98,8 @@ def test_the_runs_were_acknowledged_by_the_sidecar(loaded: Stack) -> None:
     assert rows == [{"done": True, "acknowledged_by": [address]}] * 2
 
 
-def test_nothing_pending_is_said_so(loaded: Stack) -> None:
-    assert "nothing is pending" in loaded.manage("embed", "--wait")
+def test_the_command_reports_that_nothing_is_pending(loaded: Stack) -> None:
+    assert "Nothing is pending" in loaded.manage("embed", "--wait")
 
 
 def test_an_edit_in_plain_sql_makes_its_row_pending_and_the_schedule_embeds_it(loaded: Stack) -> None:
@@ -120,7 +120,7 @@ def test_a_status_edit_makes_nothing_pending(loaded: Stack) -> None:
     assert loaded.sql(CURRENT) == [{"n": 160}]
 
 
-def test_recommendations_fit(loaded: Stack, tmp_path: Path) -> None:
+def test_recommendations_match_the_skills_of_the_candidate(loaded: Stack, tmp_path: Path) -> None:
     loaded.start("embedding-server", "web")
     printed = loaded.manage("recommend", "--candidate=sample-c-0000001", "--limit=3")
     assert "Pharmacist" in printed
@@ -139,7 +139,7 @@ def test_recommendations_fit(loaded: Stack, tmp_path: Path) -> None:
         assert edge["score"] == pytest.approx(sum(part["value"] * part["weight"] for part in parts), abs=1e-5)
 
 
-def test_what_both_web_processes_count_is_counted_together(loaded: Stack) -> None:
+def test_metrics_add_up_over_both_web_processes(loaded: Stack) -> None:
     def lookups() -> float:
         with urllib.request.urlopen(f"http://127.0.0.1:{loaded.ports.web}/metrics", timeout=10) as page:
             lines = page.read().decode().splitlines()
@@ -154,7 +154,7 @@ def test_what_both_web_processes_count_is_counted_together(loaded: Stack) -> Non
     assert [lookups() >= before + asked for _ in range(10)] == [True] * 10
 
 
-def test_another_jobrec_can_pull_its_vectors(loaded: Stack) -> None:
+def test_another_instance_pulls_the_vectors_from_the_embedding_server(loaded: Stack) -> None:
     """Both ends speak the same proto: here the embedding server gives this one's ledger what it had embedded before."""
     for name in ("beat", "embed-worker"):
         loaded.halt(name)
@@ -168,7 +168,7 @@ def test_another_jobrec_can_pull_its_vectors(loaded: Stack) -> None:
         np.testing.assert_allclose(new["vector"], old["vector"], atol=0.01)
 
 
-def test_a_statement_that_takes_too_long_is_ended_and_the_web_processes_live_on(loaded: Stack) -> None:
+def test_a_slow_statement_is_cancelled_and_the_web_processes_survive(loaded: Stack) -> None:
     assert loaded.supervisor is not None
     web = psutil.Process(loaded.supervisor.pid("web"))
     before = {child.pid for child in web.children()}
@@ -185,7 +185,7 @@ def test_a_statement_that_takes_too_long_is_ended_and_the_web_processes_live_on(
 
 
 @pytest.mark.parametrize("content_type", ["application/json; x*=bogus'a'b", "application/json; charset=hex"])
-def test_a_content_type_that_cannot_be_read_is_no_error_of_the_server(
+def test_an_unreadable_content_type_is_answered_with_415(
     loaded: Stack, content_type: str
 ) -> None:
     request = urllib.request.Request(
@@ -197,7 +197,7 @@ def test_a_content_type_that_cannot_be_read_is_no_error_of_the_server(
     assert json.load(error.value)["errors"][0]["extensions"]["code"] == "UNSUPPORTED_CONTENT_TYPE"
 
 
-def test_without_the_embedding_server_words_and_skills_answer(loaded: Stack) -> None:
+def test_search_uses_full_text_and_skills_while_the_embedding_server_is_down(loaded: Stack) -> None:
     loaded.halt("embedding-server")
     data = loaded.graphql(
         '{ searchPostings(text: "welding and quality control on night shifts", first: 3) '

@@ -44,7 +44,7 @@ def pull(stack: Stack, server: PrecomputedServer, *, status: int = 0) -> str:
     return stack.manage("pull", server.address, "--kind=posting", status=status)
 
 
-def test_another_version_is_refused_before_anything_is_written(stack: Stack) -> None:
+def test_pull_refuses_another_model_version_before_it_writes_anything(stack: Stack) -> None:
     with precomputed_server("main-t1-w1") as other:
         output = pull(stack, other, status=1)
     assert (
@@ -54,12 +54,12 @@ def test_another_version_is_refused_before_anything_is_written(stack: Stack) -> 
     assert stack.sql("SELECT * FROM embeddings_embeddingrun") == []
 
 
-def test_a_server_that_is_not_there_starts_no_run(stack: Stack) -> None:
+def test_pull_starts_no_run_when_the_server_is_unavailable(stack: Stack) -> None:
     assert "UNAVAILABLE" in stack.manage("pull", "127.0.0.1:1", "--kind=posting", status=1)
     assert stack.sql("SELECT * FROM embeddings_embeddingrun") == []
 
 
-def test_a_killed_pull_goes_on_with_what_it_had_not_stored(
+def test_a_killed_pull_continues_with_the_chunks_that_were_not_stored(
     stack: Stack, elsewhere: PrecomputedServer
 ) -> None:
     command = [sys.executable, "manage.py", "pull", elsewhere.address, "--kind=posting"]
@@ -92,11 +92,11 @@ def test_a_killed_pull_goes_on_with_what_it_had_not_stored(
     assert stack.sql("SELECT DISTINCT state FROM embeddings_embeddingchunk") == [{"state": "written"}]
 
 
-def test_nothing_pending_is_said_so(stack: Stack, elsewhere: PrecomputedServer) -> None:
+def test_the_command_reports_that_nothing_is_pending(stack: Stack, elsewhere: PrecomputedServer) -> None:
     assert "Postings: nothing is pending" in pull(stack, elsewhere)
 
 
-def test_what_cannot_be_used_becomes_a_dead_letter_and_the_rest_goes_on(
+def test_unusable_vectors_become_dead_letters_and_the_others_are_written(
     stack: Stack, elsewhere: PrecomputedServer
 ) -> None:
     elsewhere.gate.release(1000)

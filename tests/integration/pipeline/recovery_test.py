@@ -50,7 +50,7 @@ def flush_broker(stack: Stack) -> None:
         redis.Redis.from_url(url).flushdb()
 
 
-def test_what_is_embedded_is_not_embedded_again_after_everything_was_killed(stack: Stack) -> None:
+def test_embedded_chunks_are_not_embedded_again_after_all_workers_were_killed(stack: Stack) -> None:
     stack.start("write-worker", "embed-worker")
     stack.manage("embed", "--kind=posting")
     # Without a writer, so that vectors wait in the ledger when the worker is killed.
@@ -81,7 +81,7 @@ def test_what_is_embedded_is_not_embedded_again_after_everything_was_killed(stac
     )
 
 
-def test_two_beats_start_one_run_for_an_edit(stack: Stack) -> None:
+def test_two_beat_processes_start_one_run_for_an_edit(stack: Stack) -> None:
     stack.start("beat-2")
     before = stack.sql("SELECT count(*) AS n FROM embeddings_embeddingrun")[0]["n"]
     stack.sql("UPDATE postings_posting SET title = 'Edited once' WHERE id <= 5")
@@ -95,14 +95,14 @@ def test_two_beats_start_one_run_for_an_edit(stack: Stack) -> None:
     stack.halt("beat-2")
 
 
-def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
+def test_a_paused_run_is_resumed_by_the_command(stack: Stack) -> None:
     stack.halt("beat")
     stack.signal("embed-worker", SIGSTOP)  # quicker than an end and a new start, which have a test above
     stack.sql("UPDATE postings_posting SET title = 'Edited twice' WHERE id <= 20")
     stack.manage("embed", "--kind=posting")
     wait_until(lambda: states(stack).get("planned"), "the run is planned")
     assert "is paused" in stack.manage("embed", "--pause")
-    assert "was paused (command line); `embed --resume` lets it go on" in stack.manage("embed")
+    assert "was paused (command line). Resume it with `embed --resume`." in stack.manage("embed")
     assert stack.sql("SELECT state FROM embeddings_embeddingrun ORDER BY id DESC LIMIT 1") == [
         {"state": "paused"}
     ]
@@ -112,13 +112,13 @@ def test_a_paused_run_goes_on_by_command(stack: Stack) -> None:
     assert stack.sql(CURRENT) == [{"n": ROWS}]
 
 
-def test_a_cancelled_run_ends_and_the_next_one_does_its_work(stack: Stack) -> None:
+def test_rows_of_a_cancelled_run_are_embedded_by_the_next_run(stack: Stack) -> None:
     stack.signal("embed-worker", SIGSTOP)
     stack.sql("UPDATE postings_posting SET title = 'Edited thrice' WHERE id <= 20")
     stack.manage("embed", "--kind=posting")
     wait_until(lambda: states(stack).get("planned"), "the run is planned")
     assert "is cancelled" in stack.manage("embed", "--cancel")
-    assert "no run is open" in stack.manage("embed", "--resume")
+    assert "No run is open" in stack.manage("embed", "--resume")
     stack.signal("embed-worker", SIGCONT)
     stack.manage("embed", "--kind=posting", "--wait", "--timeout=200")
     assert stack.sql(CURRENT) == [{"n": ROWS}]

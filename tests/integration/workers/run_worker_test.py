@@ -26,7 +26,7 @@ print(os.sched_getscheduler(0) == os.SCHED_IDLE, os.nice(0) - before, len(os.sch
         ({"EMBEDDING_NICE": "0", "EMBEDDING_IDLE": "true", "EMBEDDING_CORES": "1"}, "True 0 1"),
     ],
 )
-def test_it_makes_way_as_far_as_it_is_told(changes: dict[str, str], shown: str) -> None:
+def test_the_embed_worker_sets_priority_and_cores_as_configured(changes: dict[str, str], shown: str) -> None:
     process = subprocess.run(
         [sys.executable, "-c", SHOW], env=os.environ | changes, capture_output=True, text=True, check=True
     )

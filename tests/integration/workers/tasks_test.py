@@ -37,7 +37,7 @@ def broker(servers: Path) -> Iterator["redis.Redis"]:
     connection.flushdb()
 
 
-def test_every_task_is_listed_here() -> None:
+def test_the_list_of_tasks_is_complete() -> None:
     assert {name for name in app.tasks if not name.startswith("celery.")} == {
         task.name for task, _, _ in TASKS
     }
@@ -55,7 +55,7 @@ def test_a_task_goes_to_its_queue(broker: "redis.Redis", task: Any, arguments: l
 
 
 @pytest.mark.django_db
-def test_after_the_last_retry_a_chunk_is_kept_and_its_run_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chunk_is_released_and_its_run_pauses_after_the_last_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_large(lease: Lease) -> None:
         raise TransientEncoderError("no memory for one window")
 

@@ -7,7 +7,7 @@ import pytest
 from apps.embeddings import throttling
 
 
-def test_between_two_parts_is_as_much_rest_as_the_one_before_took(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throttled_slices_pauses_as_long_as_the_last_slice_took(monkeypatch: pytest.MonkeyPatch) -> None:
     now, rests = 0.0, list[float]()
     clock = SimpleNamespace(perf_counter=lambda: now, sleep=rests.append)
     monkeypatch.setattr("apps.embeddings.throttling.time", clock)
