@@ -1,4 +1,4 @@
-"""An embedding server elsewhere: it computes nothing, it looks vectors up by content hash."""
+"""Another embedding server for tests: it derives vectors from content hashes instead of computing them."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -14,18 +14,18 @@ DIMENSIONS = 384
 
 
 def vector_of(key: bytes) -> np.ndarray:
-    """Any vector of length 1 that is the same for the same key."""
+    """A vector of length 1 that depends only on the key."""
     vector = np.random.default_rng(list(key)).normal(size=DIMENSIONS).astype(np.float32)
     return np.asarray(vector / np.linalg.norm(vector))
 
 
 class PrecomputedServer(embedding_pb2_grpc.EmbeddingServiceServicer):
-    """`gate` counts the chunks it may still answer; `spoil` may put another output in the place of a vector."""
+    """An embedding service. `gate` bounds the chunks that it answers; `spoil` may replace an output."""
 
     def __init__(self, revision: str = "main-t1-w8") -> None:
         self.revision = revision
         self.gate = threading.Semaphore(0)
-        self.asked: list[list[bytes]] = []
+        self.requests: list[list[bytes]] = []
         self.spoil: Callable[[embedding_pb2.Input], embedding_pb2.Output | None] = lambda _: None
         self.address = ""
 
@@ -37,14 +37,14 @@ class PrecomputedServer(embedding_pb2_grpc.EmbeddingServiceServicer):
     def Embed(
         self, request: embedding_pb2.EmbedRequest, context: grpc.ServicerContext
     ) -> embedding_pb2.EmbedResponse:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "vectors of texts that nobody computed before")
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "only EmbedStream is implemented")
 
     def EmbedStream(
         self, request_iterator: Iterator[embedding_pb2.EmbedStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[embedding_pb2.EmbedStreamResponse]:
         for request in request_iterator:
             if request.inputs:
-                self.asked.append([each.key for each in request.inputs])
+                self.requests.append([each.key for each in request.inputs])
                 while not self.gate.acquire(timeout=0.1):
                     if not context.is_active():
                         return
@@ -58,12 +58,13 @@ class PrecomputedServer(embedding_pb2_grpc.EmbeddingServiceServicer):
             )
 
     def output(self, key: bytes) -> embedding_pb2.Output:
+        """The vector of a key as the proto encodes it."""
         return embedding_pb2.Output(key=key, vector=vector_of(key).astype("<f2").tobytes())
 
 
 @contextmanager
 def precomputed_server(revision: str = "main-t1-w8") -> Iterator[PrecomputedServer]:
-    """Runs one in this process, on a port of its own."""
+    """Run a server in this process, on a free port."""
     servicer = PrecomputedServer(revision)
     server = grpc.server(ThreadPoolExecutor(4))
     embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)

@@ -1,4 +1,4 @@
-"""Turn off one safeguard of the ledger at a time, in a copy of the tree, and show which test then fails.
+"""Remove one safeguard of the ledger at a time, in a copy of the tree, and check that its test fails.
 
 `python -m tests.safeguards` exits with 1 if a safeguard can be removed without a failing test.
 """
@@ -19,10 +19,7 @@ LEDGER_TESTS = "tests/integration/embeddings"
 
 @dataclass(frozen=True)
 class Safeguard:
-    """A line of code that a promise depends on.
-
-    When `text` in `file` is replaced by `without`, `test` must fail.
-    """
+    """A line of code that keeps a promise: if `without` replaces `text` in `file`, `test` must fail."""
 
     name: str
     file: str
@@ -72,7 +69,7 @@ SAFEGUARDS = (
 
 
 def main() -> int:
-    """Report for each safeguard whether its test fails without it. Return the exit status."""
+    """Check every safeguard and return the exit status."""
     result = report.start("Safeguards")
     for safeguard in SAFEGUARDS:
         with tempfile.TemporaryDirectory(prefix="jobrec-safeguard-") as scratch:
@@ -82,7 +79,8 @@ def main() -> int:
             )
             failed, output = _fails_without(safeguard, tree)
         result.figure(
-            f"without {safeguard.name}: {safeguard.test.rpartition('::')[2]} {'fails' if failed else 'PASSES'}"
+            f"without {safeguard.name}: {safeguard.test.rpartition('::')[2]} "
+            f"{'fails' if failed else 'PASSES'}"
         )
         if not failed:
             result.figure(output)
@@ -91,12 +89,13 @@ def main() -> int:
 
 
 def _fails_without(safeguard: Safeguard, tree: Path) -> tuple[bool, str]:
-    """Return True if the test fails in `tree` without the safeguard, and what it printed."""
+    """Whether the test fails in `tree` without the safeguard, and what it printed."""
     file = tree / safeguard.file
     text = file.read_text()
     if text.count(safeguard.text) != 1:
         raise SystemExit(
-            f"The text of {safeguard.name} is not exactly once in {safeguard.file}. Correct tests/safeguards.py."
+            f"{safeguard.file} does not contain the text of {safeguard.name} exactly once. "
+            "Update tests/safeguards.py."
         )
     file.write_text(text.replace(safeguard.text, safeguard.without))
     done = subprocess.run(
@@ -107,7 +106,7 @@ def _fails_without(safeguard: Safeguard, tree: Path) -> tuple[bool, str]:
         text=True,
         check=False,
     )
-    # 1: tests ran and failed. A test that could not run at all (2 and above) shows nothing.
+    # Status 1: tests ran and failed. A test that could not run (2 and above) proves nothing.
     return done.returncode == 1 and " failed" in done.stdout, done.stdout[-2_000:]
 
 

@@ -1,1 +1,1 @@
-"""The harness that kills: a whole pipeline of real processes, and a verdict in SQL on what is left afterwards."""
+"""The torture test: kills processes of a real pipeline, and then checks in SQL that nothing was lost."""

@@ -1,8 +1,8 @@
-"""Kills processes of a working pipeline at random, and asks afterwards whether anything was lost.
+"""Kill processes of a working pipeline at random, and check afterwards that nothing was lost.
 
-Real workers, beat, sidecar, PostgreSQL and Valkey; rows are edited and deleted meanwhile, and some hold poison that makes
-the encoder raise, yield nonsense, crash or be killed. The same seed makes the same rows and the same choice of victims;
-the moments differ, since the processes do.
+The workers, beat, the sidecar, PostgreSQL and Valkey are real. Rows are edited and deleted all the time, and
+some texts make the encoder raise, return nonsense, crash or be killed. The same seed makes the same rows and
+chooses the same victims, at moments that differ from run to run.
 """
 
 import os
@@ -23,46 +23,50 @@ from tests.torture import verdict
 from tests.torture.corpus import Corpus
 from tests.torture.stage import VICTIMS, Stage
 
-RECOVERY = 60.0  # seconds
-PATIENCE = 240.0  # seconds for everything to settle after the last kill
+MAX_RECOVERY = 60.0  # seconds
+MAX_SETTLING = 240.0  # seconds after the last kill until all work is done
 EDITS_EVERY = 0.7  # seconds
-CHECKED_AGAIN = 400  # edited rows whose vectors are compared with their texts
+MAX_CHECKED = 400  # edited rows whose vectors are compared with their texts
 
 
 def main() -> int:
+    """Run the torture test and return its exit status."""
     parser = report.arguments(__doc__ or "")
     parser.add_argument("--seed", type=int, default=0, help="0: a new one, which is printed")
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--rows", type=int, default=5_000)
-    parser.add_argument("--poisons", type=int, default=2, help="rows of each of the four sorts of poison")
     parser.add_argument(
-        "--keep", type=Path, help="folder for data and logs, kept (default: a throw-away one)"
+        "--failing", type=int, default=2, help="rows of each of the four kinds of failing text"
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="folder in which data and logs are kept (default: a temporary one)"
     )
     options = parser.parse_args()
-    sorts: Sequence[str] = failing_texts.ALL
+    markers: Sequence[str] = failing_texts.ALL
     if options.quick:
-        options.kills, options.rows, options.poisons, sorts = (
+        options.kills, options.rows, options.failing, markers = (
             3,
             400,
             1,
             (failing_texts.SEGFAULTS, failing_texts.NOT_FINITE),
         )
-        os.environ["EMBEDDING_SUSPECT_AFTER"] = "1"  # one start of a worker less
+        os.environ["EMBEDDING_SUSPECT_AFTER"] = "1"  # saves one start of a worker
     seed = options.seed or random.SystemRandom().randrange(1, 2**31)
     result = report.start("Torture")
     result.figure(
-        f"seed {seed}, {options.kills} kills, {options.rows:,} rows, {options.poisons * len(sorts)} with poison"
+        f"seed {seed}, {options.kills} kills, {options.rows:,} rows, "
+        f"{options.failing * len(markers)} with failing texts"
     )
     with tempfile.TemporaryDirectory(prefix="jobrec-torture-") as scratch:
         folder = (options.keep or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         harness = Harness(folder, seed, result)
-        harness.run(kills=options.kills, rows=options.rows, poisons=options.poisons, sorts=sorts)
+        harness.run(kills=options.kills, rows=options.rows, failing=options.failing, markers=markers)
     return result.status
 
 
 class Harness:
-    """One torture from beginning to end."""
+    """One torture test from start to end."""
 
     def __init__(self, folder: Path, seed: int, result: report.Report) -> None:
         self._result = result
@@ -80,11 +84,12 @@ class Harness:
             "SWEEP_EVERY": "3",
             "SWEEP_PATIENCE": "5",
             "EMBEDDING_LEASE": "20",
-            "EMBEDDING_NICE": "0",  # whatever else runs shall not go first
+            "EMBEDDING_NICE": "0",  # at the priority of all other processes
         }
         self._stage = Stage(folder, ports)
 
-    def run(self, *, kills: int, rows: int, poisons: int, sorts: Sequence[str]) -> None:
+    def run(self, *, kills: int, rows: int, failing: int, markers: Sequence[str]) -> None:
+        """Load rows, kill processes, wait until all work is done, and report the targets."""
         from django.core.management import call_command
 
         with self._stage.up():
@@ -93,15 +98,15 @@ class Harness:
             django.setup()
             call_command("migrate", verbosity=0)
             with self._stage.connect() as connection:
-                self._corpus.create(connection, rows=rows, poisons=poisons, sorts=sorts)
+                self._corpus.create(connection, rows=rows, failing=failing, markers=markers)
             self._stage.start()
             self._wait_for_progress(time.time(), 120)
             recoveries = [self._kill_one(number) for number in range(1, kills + 1)]
             settled = self._settle()
-            self._judge(recoveries, settled)
+            self._report_targets(recoveries, settled)
 
     def _kill_one(self, number: int) -> float:
-        """Waits a random while, kills one of the victims, and returns the seconds until something is written again."""
+        """Wait for a random time and kill a victim; returns the seconds until a chunk is written again."""
         until = time.monotonic() + self._chance.uniform(0, 6)
         while time.monotonic() < until:
             self._disturb()
@@ -112,16 +117,16 @@ class Harness:
         for _ in range(100):
             if done:
                 break
-            time.sleep(0.1)  # it is only just being restarted
+            time.sleep(0.1)  # it is being restarted
             killed_at, done = time.time(), self._stage.kill(victim)
         if not done:
-            raise SystemExit(f"{victim} was not there to be killed:\n{self._stage.logs(victim)}")
-        seconds = self._wait_for_progress(killed_at, 2 * RECOVERY)
+            raise SystemExit(f"Cannot kill {victim}: it does not run.\n{self._stage.logs(victim)}")
+        seconds = self._wait_for_progress(killed_at, 2 * MAX_RECOVERY)
         self._result.figure(f"kill {number:3}: {done}, written again after {seconds:.1f} s")
         return seconds
 
     def _wait_for_progress(self, since: float, patience: float) -> float:
-        """Seconds from `since` (UNIX time) until a chunk was written; `patience` where none was."""
+        """Seconds from `since` (UNIX time) until a chunk was written, or `patience` if none was."""
         while time.time() - since < patience:
             self._disturb()
             try:
@@ -132,14 +137,14 @@ class Harness:
                         [since],
                     ).fetchone()
             except psycopg.OperationalError:
-                continue  # it is the one that was killed
+                continue  # PostgreSQL was the victim
             if row and row[0]:
                 return float(row[0]) - since
             time.sleep(0.3)
         return patience
 
     def _disturb(self) -> None:
-        """A few edits, at most so often that the workers can follow."""
+        """Edit a few rows, but not more often than the workers can follow."""
         if time.monotonic() < self._disturb_at:
             return
         self._disturb_at = time.monotonic() + EDITS_EVERY
@@ -147,43 +152,43 @@ class Harness:
             with self._stage.connect() as connection:
                 self._corpus.disturb(connection)
         except psycopg.OperationalError:
-            return  # PostgreSQL was killed meanwhile; the row at which it happened is looked up in the end
+            return  # PostgreSQL was killed; whether it saved the last row is checked at the end
 
     def _settle(self) -> float:
-        """Seconds until nothing is left to do, with nobody killing and editing any more."""
+        """Wait until all work is done, without kills and edits; returns the seconds."""
         started = time.monotonic()
-        while time.monotonic() - started < PATIENCE:
+        while time.monotonic() - started < MAX_SETTLING:
             with self._stage.connect() as connection:
                 if not verdict.unsettled(connection):
                     break
             time.sleep(0.5)
         return time.monotonic() - started
 
-    def _judge(self, recoveries: list[float], settled: float) -> None:
+    def _report_targets(self, recoveries: list[float], settled: float) -> None:
         result, corpus = self._result, self._corpus
         with self._stage.connect() as connection:
-            counts = verdict.answers(connection)
+            counts = verdict.counts(connection)
             letters = verdict.open_letters(connection)
-            there = verdict.rows(connection)
+            present = verdict.rows(connection)
             edited = sorted(corpus.edited)
-            checked = self._chance.sample(edited, min(CHECKED_AGAIN, len(edited)))
+            checked = self._chance.sample(edited, min(MAX_CHECKED, len(edited)))
             wrong = verdict.wrong_vectors(connection, checked)
             runs = connection.execute("SELECT count(*) FROM embeddings_embeddingrun").fetchone()
-        poisoned = set(corpus.poisoned)
+        failing = set(corpus.failing)
         result.figure(
-            f"settled {settled:.1f} s after the last kill; {runs[0] if runs else 0} runs; {len(corpus.edited):,} rows "
-            f"edited, {len(corpus.deleted):,} deleted; the vectors of {len(checked)} edited rows "
-            f"were compared with their texts"
+            f"settled {settled:.1f} s after the last kill; {runs[0] if runs else 0} runs; "
+            f"{len(corpus.edited):,} rows edited, {len(corpus.deleted):,} deleted; "
+            f"the vectors of {len(checked)} edited rows were compared with their texts"
         )
-        known = set(corpus.alive) | poisoned
-        result.at_most("rows_lost", len(known - there - corpus.doubtful), 0)
-        result.at_most("rows_that_came_back", len(corpus.deleted & there), 0)
+        known = set(corpus.alive) | failing
+        result.at_most("rows_lost", len(known - present - corpus.doubtful), 0)
+        result.at_most("deleted_rows_that_came_back", len(corpus.deleted & present), 0)
         for name, count in counts.items():
             result.at_most(name, count, 0)
         result.at_most("stale_vectors_marked_current", wrong, 0)
-        result.at_most("dead_letters_that_are_no_poison", len(letters - poisoned), 0)
-        result.at_most("poison_without_dead_letter", len(poisoned - letters), 0)
-        result.at_most("longest_recovery_seconds", max(recoveries, default=0.0), RECOVERY)
+        result.at_most("dead_letters_of_good_texts", len(letters - failing), 0)
+        result.at_most("failing_texts_without_dead_letter", len(failing - letters), 0)
+        result.at_most("longest_recovery_seconds", max(recoveries, default=0.0), MAX_RECOVERY)
         if result.status:
             for name in ("embed-worker", "write-worker", "beat"):
                 result.figure(f"{name}:\n{self._stage.logs(name)}")

@@ -1,7 +1,6 @@
-"""The embed worker, with an encoder that fails on marked texts.
+"""The embed worker with an encoder that fails on marked texts.
 
-It is a module of its own and run as the main one: the encoder's subprocess imports the main module of its worker,
-so its encoder fails on the same texts.
+A main module of its own, since a subprocess imports the main module of its worker and must fail alike.
 """
 
 import os

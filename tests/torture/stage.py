@@ -1,4 +1,4 @@
-"""The processes under torture, each under supervisord as in `make run`, and the ways to kill them."""
+"""The processes of the torture test, under supervisord as in `make run`, and the ways to kill them."""
 
 import os
 import signal
@@ -24,21 +24,22 @@ VICTIMS = ("embed-worker", "write-worker", "beat", "postgres", "valkey", "FLUSHA
 
 
 class Stage:
-    """Everything between `up` and the end of it."""
+    """The processes, from `up` until it ends."""
 
     def __init__(self, data: Path, ports: Ports) -> None:
         self.data, self._ports = data, ports
-        programs = [*servers(data), *(self._hurtable(each) for each in application(ports))]
+        programs = [*servers(data), *(self._with_failing_encoder(each) for each in application(ports))]
         self.supervisor = Supervisor(data, programs)
 
     @staticmethod
-    def _hurtable(program: Program) -> Program:
+    def _with_failing_encoder(program: Program) -> Program:
         if program.name != "embed-worker":
             return program
         return replace(program, arguments=[sys.executable, "-m", "tests.torture.embed_worker"])
 
     @contextmanager
     def up(self) -> Iterator[None]:
+        """Run supervisord and the servers in a `with` block."""
         self.supervisor.start()
         try:
             self.supervisor.run(["postgres", "valkey"])
@@ -50,10 +51,11 @@ class Stage:
             self.supervisor.stop()
 
     def start(self) -> None:
+        """Start the processes of jobrec."""
         self.supervisor.run(PROCESSES)
 
     def kill(self, victim: str) -> str:
-        """SIGKILL to the process, or FLUSHALL to the broker; what was done, in words. Empty where it is down already."""
+        """Kill a process or empty the broker; returns a description, or "" if the victim does not run."""
         if victim == "FLUSHALL":
             try:
                 redis.Redis.from_url(embedded_redis_url(self.data)).flushall()
@@ -70,7 +72,7 @@ class Stage:
         return f"SIGKILL {victim} ({pid})"
 
     def connect(self, *, timeout: float = 60) -> psycopg.Connection[Any]:
-        """A connection of the harness's own, as soon as PostgreSQL takes one."""
+        """A connection of the test, as soon as PostgreSQL accepts one."""
         until = time.monotonic() + timeout
         while True:
             try:
@@ -81,4 +83,5 @@ class Stage:
                 time.sleep(0.2)
 
     def logs(self, name: str, lines: int = 25) -> str:
+        """The last lines of a process's log."""
         return self.supervisor.log_end(name, lines)

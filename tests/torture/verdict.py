@@ -1,4 +1,4 @@
-"""What is left after the torture, asked in SQL that shares nothing with the application."""
+"""The checks after the torture test, in SQL that shares nothing with the application."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ CURRENT = """
     JOIN embeddings_embeddingmodel m ON m.id = e.model_id AND m.state = 'active'
     WHERE e.content_hash = p.content_hash
 """
-QUESTIONS: Mapping[str, str] = {
+CHECKS: Mapping[str, str] = {
     "rows_without_vector_or_letter": f"""
         SELECT count(*) FROM postings_posting p WHERE p.id NOT IN ({CURRENT}) AND p.id NOT IN (
             SELECT row_id FROM embeddings_deadletter WHERE kind = 'posting' AND state = 'open')""",
@@ -20,44 +20,48 @@ QUESTIONS: Mapping[str, str] = {
     "vectors_of_no_row": """
         SELECT count(*) FROM embeddings_postingembedding e LEFT JOIN postings_posting p ON p.id = e.posting_id
         WHERE p.id IS NULL""",
-    "chunks_not_terminal": "SELECT count(*) FROM embeddings_embeddingchunk WHERE state NOT IN ('written', 'failed')",
+    "chunks_not_terminal": """
+        SELECT count(*) FROM embeddings_embeddingchunk WHERE state NOT IN ('written', 'failed')""",
     "packed_vectors_left": "SELECT count(*) FROM embeddings_embeddingchunk WHERE vectors IS NOT NULL",
     "runs_open": "SELECT count(*) FROM embeddings_embeddingrun WHERE state NOT IN ('finished', 'cancelled')",
     "runs_not_finished_exactly_once": "SELECT count(*) FROM embeddings_embeddingrun WHERE finishes <> 1",
-    "invalidations_not_acknowledged": "SELECT count(*) FROM embeddings_invalidation WHERE acknowledged_at IS NULL",
+    "invalidations_not_acknowledged": """
+        SELECT count(*) FROM embeddings_invalidation WHERE acknowledged_at IS NULL""",
 }
 
 
-def answers(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Each question's count: all of them are to be 0."""
-    return {name: _count(connection, sql) for name, sql in QUESTIONS.items()}
+def counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """The count of each check; all must be 0."""
+    return {name: _count(connection, sql) for name, sql in CHECKS.items()}
 
 
 def rows(connection: psycopg.Connection[Any]) -> set[int]:
+    """Ids of the postings."""
     return {row[0] for row in connection.execute("SELECT id FROM postings_posting")}
 
 
 def open_letters(connection: psycopg.Connection[Any]) -> set[int]:
+    """Ids of the postings with an open dead letter."""
     return {
         row[0] for row in connection.execute("SELECT row_id FROM embeddings_deadletter WHERE state = 'open'")
     }
 
 
 def unsettled(connection: psycopg.Connection[Any]) -> int:
-    """Rows, chunks, runs and invalidations that somebody still has to see to."""
+    """Number of rows, chunks, runs and invalidations that are not done."""
     names = (
         "rows_without_vector_or_letter",
         "chunks_not_terminal",
         "runs_open",
         "invalidations_not_acknowledged",
     )
-    return sum(_count(connection, QUESTIONS[name]) for name in names)
+    return sum(_count(connection, CHECKS[name]) for name in names)
 
 
 def wrong_vectors(connection: psycopg.Connection[Any], keys: Collection[int]) -> int:
-    """How many of the rows `keys` have a vector marked current that is not that of their text as it is now.
+    """Number of the rows `keys` whose current vector is not that of their text.
 
-    The texts are embedded again, here and now, by sentence-transformers itself.
+    The texts are embedded again here, by sentence-transformers itself.
     """
     from sentence_transformers import SentenceTransformer
 
@@ -65,7 +69,8 @@ def wrong_vectors(connection: psycopg.Connection[Any], keys: Collection[int]) ->
 
     found = connection.execute(
         f"SELECT p.title, p.skills_text, p.description, e.vector::real[] FROM postings_posting p "
-        f"JOIN embeddings_postingembedding e ON e.posting_id = p.id WHERE p.id = ANY (%s) AND p.id IN ({CURRENT})",
+        f"JOIN embeddings_postingembedding e ON e.posting_id = p.id "
+        f"WHERE p.id = ANY (%s) AND p.id IN ({CURRENT})",
         [list(keys)],
     ).fetchall()
     texts = [

@@ -94,7 +94,7 @@ def test_a_model_change_between_dimensions_mixes_no_vectors_and_can_be_rolled_ba
     assert EmbeddingModel.objects.active() == old
     assert lifecycle.rollback() == new  # and forth
 
-    with pytest.raises(ModelStateError, match="answers queries. Activate another model first"):
+    with pytest.raises(ModelStateError, match="it answers queries"):
         lifecycle.retire(new)
     assert lifecycle.retire(old) == 12
     assert not index_exists(old, "posting")
@@ -163,7 +163,7 @@ def test_the_models_command_reports_results_and_next_steps(capsys: pytest.Captur
     assert "new@main-t1-w8  3 dimensions  active" in listed
     assert "2 of 2 rows (100.0 %), 0 pending, 0 dead letters, index built" in listed
     assert "answers already" in output("activate", "new")
-    with pytest.raises(Exception, match="No model other is registered. Registered: new@main-t1-w8"):
+    with pytest.raises(Exception, match="No model other is registered"):
         output("retire", "other")
     with pytest.raises(Exception, match="not within 1 to 4000"):
         output("add", "big", "--dimensions=5000")

@@ -98,7 +98,9 @@ def test_a_run_whose_pull_was_killed_is_paused_until_it_is_pulled_again(
     assert (run.state, states(run)) == (EmbeddingRun.State.RUNNING, ["embedded", "embedded"])
 
 
-def test_pull_keeps_its_leases_when_the_server_needs_longer_than_a_lease(model: EmbeddingModel, settings: Any) -> None:
+def test_pull_keeps_its_leases_when_the_server_needs_longer_than_a_lease(
+    model: EmbeddingModel, settings: Any
+) -> None:
     settings.EMBEDDING_LEASE = 2
     make_postings(20)
     run = planned_run(model)
@@ -108,7 +110,7 @@ def test_pull_keeps_its_leases_when_the_server_needs_longer_than_a_lease(model: 
             threading.Timer(seconds, server.gate.release).start()
         pull_run(run, client, on_chunk=lambda: None)
         client.close()
-        assert len(server.asked) == 2  # each once
+        assert len(server.requests) == 2  # each once
     assert states(run) == ["embedded", "embedded"]
 
 

@@ -185,9 +185,7 @@ def test_a_slow_statement_is_cancelled_and_the_web_processes_survive(loaded: Sta
 
 
 @pytest.mark.parametrize("content_type", ["application/json; x*=bogus'a'b", "application/json; charset=hex"])
-def test_an_unreadable_content_type_is_answered_with_415(
-    loaded: Stack, content_type: str
-) -> None:
+def test_an_unreadable_content_type_is_answered_with_415(loaded: Stack, content_type: str) -> None:
     request = urllib.request.Request(
         f"http://127.0.0.1:{loaded.ports.web}/graphql?a=1", b"{}", {"Content-Type": content_type}
     )

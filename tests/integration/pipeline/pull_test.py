@@ -71,12 +71,13 @@ def test_a_killed_pull_continues_with_the_chunks_that_were_not_stored(
     assert stack.sql("SELECT state, pulled_from FROM embeddings_embeddingrun") == [
         {"state": "running", "pulled_from": elsewhere.address}
     ]
-    before = elsewhere.asked[:]
+    before = elsewhere.requests[:]
     elsewhere.gate.release(1000)
     assert "finished: 120 rows written, 0 dead letters" in pull(stack, elsewhere)
 
-    # What was stored is not asked for again; what was under way is, at once, though its lease has not run out.
-    times = Counter(key for chunk in elsewhere.asked for key in chunk)
+    # What was stored is not asked for again; what was under way is, at once, though its lease has not run
+    # out.
+    times = Counter(key for chunk in elsewhere.requests for key in chunk)
     stored = {key for chunk in before[:3] for key in chunk}
     assert all(times[key] == 1 for key in stored)
     assert {key for key, count in times.items() if count == 2} == {

@@ -63,7 +63,8 @@ def test_a_chunk_is_released_and_its_run_pauses_after_the_last_retry(monkeypatch
     make_postings(3)
     run = planned_run(make_model())
     [chunk] = run.chunks.all()
-    # In place of a worker, to stand at the last of eight retries: what a failure before it does, real workers show.
+    # In place of a worker, to stand at the last of eight retries: what a failure before it does, real workers
+    # show.
     done = tasks.embed_chunk.apply(args=[chunk.pk], retries=tasks.RETRY["max_retries"])
     assert done.get() == chunk.pk  # a header that failed would end its chord
     chunk.refresh_from_db()
