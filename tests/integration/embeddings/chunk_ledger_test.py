@@ -1,4 +1,4 @@
-"""Vectors on their way from the encoder to the rows: doing a step twice, late or at once does no harm."""
+"""Chunks in the ledger: steps that run twice, late or concurrently do no harm."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -42,7 +42,7 @@ def test_write_chunk_makes_rows_current_and_deletes_the_packed_vectors() -> None
     assert Invalidation.objects.get().run == run
     found = PostingEmbedding.objects.get(posting=postings[1])
     assert found.vector[1:] == [1.0, 2.0, 3.0]
-    assert not chunk_ledger.write_chunk(chunk.pk)  # the body that runs twice
+    assert not chunk_ledger.write_chunk(chunk.pk)  # when the body of the chord runs twice
 
 
 def test_rows_with_equal_texts_share_a_vector_also_when_one_is_added_later() -> None:
@@ -102,7 +102,7 @@ def test_a_model_is_locked_while_its_vectors_are_written_and_deleted_with_its_ve
             chunk_ledger.write_chunk(lease.chunk_id)
             with pytest.raises(OperationalError, match="lock timeout"):
                 elsewhere.submit(delete_model).result()
-        EmbeddingRun.objects.all().delete()  # nothing else holds the model
+        EmbeddingRun.objects.all().delete()  # their foreign keys would keep the model
         elsewhere.submit(delete_model).result()
     assert PostingEmbedding.objects.get().model_id == other.pk
 
@@ -141,7 +141,7 @@ def test_a_failed_text_makes_a_dead_letter_of_each_of_its_rows_which_are_not_pla
     counts = coverage(model, "posting")
     assert (counts.rows, counts.current, counts.dead, counts.pending) == (3, 1, 2, 0)
     assert not planning.has_pending("posting", model)
-    # Editing the row clears the letter without anybody's help.
+    # An edit makes the row pending again, whatever the letter says.
     Posting.objects.filter(pk=first.pk).update(title="Better")
     assert planning.has_pending("posting", model)
 

@@ -1,4 +1,4 @@
-"""Several callers at once."""
+"""Concurrent callers."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from django.db import connection
 
 
 def in_threads(count: int, work: Callable[[], Any]) -> list[Any]:
-    """What `work` returns in so many threads that start together."""
+    """The results of `work` in `count` threads that start together."""
     results: list[Any] = []
     barrier = threading.Barrier(count)
 

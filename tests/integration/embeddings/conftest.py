@@ -1,3 +1,5 @@
+"""Small chunks for all tests of this folder."""
+
 from typing import Any
 
 import pytest

@@ -1,4 +1,4 @@
-"""Ways out of being a dead letter."""
+"""Dead letters: replayed, discarded, cleared."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 
 @pytest.fixture
 def run() -> EmbeddingRun:
-    """A finished run over ten postings, two of which died."""
+    """A finished run over ten postings, two of which became dead letters."""
     make_postings(10)
     model = make_model()
     run = planned_run(model)
@@ -58,7 +58,7 @@ def test_replay_reopens_the_finished_run_until_its_rows_are_embedded(run: Embedd
     assert (run.progress().written, run.progress().dead) == (8, 2)
     replayed = dead_letters.replay(DeadLetter.objects.all())
     assert (replayed.rows, replayed.runs, replayed.retired) == (2, [run.pk], 0)
-    assert dead_letters.replay(DeadLetter.objects.all()).rows == 0  # once
+    assert dead_letters.replay(DeadLetter.objects.all()).rows == 0
 
     run.refresh_from_db()
     assert (run.state, run.rows, run.progress().dead) == ("running", 10, 0)
@@ -74,7 +74,7 @@ def test_replay_reopens_the_finished_run_until_its_rows_are_embedded(run: Embedd
     assert (run.state, run.finishes) == ("finished", 2)
     assert (progress.total, progress.written, progress.dead, progress.failed) == (10, 10, 0, 0)
     assert len(current_ids(run.model)) == 10
-    # The caches are to hear of it, although they heard of the run before.
+    # The invalidation is due again, although an earlier one was acknowledged.
     assert Invalidation.objects.get(run=run).acknowledged_at is None
 
 

@@ -1,4 +1,4 @@
-"""Rows for the tests of the ledger."""
+"""Models, postings, runs and leases for tests."""
 
 from typing import Any
 
@@ -16,11 +16,12 @@ DIMENSIONS = 4
 
 
 def make_model(**changes: Any) -> EmbeddingModel:
+    """Create a model of 4 dimensions."""
     return EmbeddingModel.objects.create(**{"name": "test", "dimensions": DIMENSIONS} | changes)
 
 
 def make_postings(count: int, **changes: Any) -> list[Posting]:
-    """Postings of different lengths and texts."""
+    """Create postings with texts of different lengths."""
     return Posting.objects.bulk_create(
         Posting(
             **{
@@ -35,18 +36,20 @@ def make_postings(count: int, **changes: Any) -> list[Posting]:
 
 
 def planned_run(model: EmbeddingModel, kind: str = "posting") -> EmbeddingRun:
+    """Create and plan a run over pending rows."""
     run, _ = request_run(kind, model, reason="test")
     return write_plan(run.pk)
 
 
 def lease_of(chunk: EmbeddingChunk) -> Lease:
+    """Lease a chunk for the worker "test"."""
     lease = lease_chunk(chunk.pk, task_id=None, worker="test")
     assert lease is not None
     return lease
 
 
 def embedded(lease: Lease, fill: float = 1.0) -> list[EmbeddedText]:
-    """A vector for each text of the chunk, whose first number is the length of the text times `fill`."""
+    """A vector for each text of the chunk. Its first number is the length of the text times `fill`."""
     texts, _ = read_texts(lease)
     return [
         EmbeddedText(text.content_hash, text.row_ids, np.array([len(text.text) * fill, 1, 2, 3], np.float32))
@@ -55,7 +58,7 @@ def embedded(lease: Lease, fill: float = 1.0) -> list[EmbeddedText]:
 
 
 def current_ids(model: EmbeddingModel) -> set[int]:
-    """Postings with a current vector of `model`."""
+    """Ids of postings with a current vector of `model`."""
     return {
         each.posting_id
         for each in PostingEmbedding.objects.filter(model=model).select_related("posting")

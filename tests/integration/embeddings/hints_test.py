@@ -1,4 +1,4 @@
-"""What an edit costs while the broker is away."""
+"""Hints to the workers while the broker is unavailable."""
 
 import socket
 import time
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def own_broker() -> Iterator[None]:
-    """Whatever these tests leave of connections and open circuits is theirs alone."""
-    _forget()
+    """Remove connections and open circuits before and after each test."""
+    _reset()
     yield
-    _forget()
+    _reset()
 
 
-def _forget() -> None:
+def _reset() -> None:
     hints._connection.cache_clear()
     hints.breaker.reset()
 
@@ -47,10 +47,10 @@ def test_edits_wait_for_an_unavailable_broker_once_and_briefly(
         for _ in range(20):
             hints.embed_soon("posting")
         waited = time.monotonic() - started
-    assert waited < 20 * hints.BROKER_TIMEOUT  # as if each had waited; Celery itself would take minutes
+    assert waited < 20 * hints.BROKER_TIMEOUT  # 20 waits; Celery itself would wait for minutes
     assert [
         record.message.partition(":")[0] for record in caplog.records if record.name == hints.__name__
-    ] == ["workers.tasks.start_runs was not sent, the schedule will find what is to be done"]
+    ] == ["Cannot send workers.tasks.start_runs, the schedule will find the work"]
 
 
 def test_a_hint_is_queued_when_the_broker_is_available(clean_cache: None) -> None:

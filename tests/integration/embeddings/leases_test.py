@@ -1,4 +1,4 @@
-"""Who works on a chunk: one worker at a time, whatever happens to the others."""
+"""Leases: one worker at a time embeds a chunk."""
 
 from datetime import timedelta
 from functools import partial
@@ -39,7 +39,7 @@ def test_a_leased_chunk_cannot_be_leased_again() -> None:
 def test_lease_chunk_succeeds_for_one_of_several_concurrent_workers(settings: Any) -> None:
     settings.EMBEDDING_CHUNK_SIZE = 1
     make_postings(20)
-    # Again and again: the race is won and lost within a millisecond.
+    # Repeated, since the race lasts less than a millisecond.
     for chunk in planned_run(make_model()).chunks.all():
         leases = in_threads(6, partial(lease_chunk, chunk.pk, task_id=None, worker="x"))
         assert [lease is not None for lease in leases].count(True) == 1

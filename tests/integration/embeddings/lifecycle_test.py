@@ -1,4 +1,4 @@
-"""Changing the model: nothing is activated half-filled, nothing is mixed, and back is one step."""
+"""Model changes: no incomplete model is activated, no vectors are mixed, and a rollback is one step."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fill(model: EmbeddingModel) -> None:
-    """Embeds what is pending for `model`, each text as a vector in a direction of its own."""
+    """Embed pending postings for `model`, each text in a direction of its own."""
     run = planned_run(model)
     for chunk in run.chunks.all():
         lease = lease_of(chunk)
@@ -57,7 +57,7 @@ def test_a_model_change_between_dimensions_mixes_no_vectors_and_can_be_rolled_ba
     postings = make_postings(12)
     old, _ = lifecycle.add_model("old", dimensions=3)
     fill(old)
-    assert EmbeddingModel.objects.active() == old  # the first one, when it is complete
+    assert EmbeddingModel.objects.active() == old  # the first model, once it is complete
 
     new, asked = lifecycle.add_model("new", dimensions=5)
     assert {run.kind for run in asked} == {"posting", "candidate"}
@@ -69,8 +69,8 @@ def test_a_model_change_between_dimensions_mixes_no_vectors_and_can_be_rolled_ba
     assert EmbeddingModel.objects.active() == old
 
     fill(new)
-    assert EmbeddingModel.objects.active() == old  # not by itself while another one answers
-    # An edit during the change is pending for both, and embedded for both.
+    assert EmbeddingModel.objects.active() == old  # a later model is not activated automatically
+    # An edit during the change is pending for both models and embedded for both.
     Posting.objects.filter(pk=postings[0].pk).update(title="Edited meanwhile")
     assert {run.model for run in runs.request_due_runs("posting", reason="test")} == {old, new}
     fill(old)
@@ -92,7 +92,7 @@ def test_a_model_change_between_dimensions_mixes_no_vectors_and_can_be_rolled_ba
 
     assert lifecycle.rollback() == old
     assert EmbeddingModel.objects.active() == old
-    assert lifecycle.rollback() == new  # and forth
+    assert lifecycle.rollback() == new  # a second rollback returns to the new model
 
     with pytest.raises(ModelStateError, match="it answers queries"):
         lifecycle.retire(new)
@@ -119,7 +119,9 @@ def test_an_interrupted_retirement_continues_and_a_retired_model_can_be_added_ag
     fill(first)
     second, _ = lifecycle.add_model("second", dimensions=3)
     fill(second)
-    EmbeddingModel.objects.filter(pk=second.pk).update(state="retired")  # killed before it deleted anything
+    EmbeddingModel.objects.filter(pk=second.pk).update(
+        state="retired"
+    )  # as if killed before it deleted anything
     assert lifecycle.retire(second) == 4
     again, asked = lifecycle.add_model("second", dimensions=3)
     assert (again.pk, again.state, len(asked)) == (second.pk, "filling", 2)
@@ -143,7 +145,7 @@ def test_an_invalid_index_is_built_again() -> None:
     assert index_exists(model, "posting")
     with CaptureQueriesContext(connection) as asked:
         lifecycle.build_indexes(run.pk)
-    # Nothing lacks, so no row is counted.
+    # Nothing is missing, so no row is counted.
     assert not [each for each in asked if "postings_posting" in each["sql"]]
 
 

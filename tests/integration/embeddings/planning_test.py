@@ -1,4 +1,4 @@
-"""How pending rows become chunks and waves, and who may send them."""
+"""Plans: chunks and waves of pending rows, and claims of waves."""
 
 from typing import Any
 
@@ -32,29 +32,27 @@ def test_a_plan_contains_every_pending_row_once_the_longest_first() -> None:
 
 def test_queries_for_pending_rows_read_current_rows_from_indexes_only() -> None:
     names, texts = tables("posting"), text_index.text_table("posting")
-    with (
-        connection.cursor() as cursor
-    ):  # and no page of an index that earlier tests filled; rolled back afterwards
+    with connection.cursor() as cursor:  # so that no index has pages of earlier tests; rolled back afterwards
         cursor.execute(f"TRUNCATE {names.record}, {names.embedding}, {texts} CASCADE")
     model = make_model()
     make_postings(3)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         assert planning.has_pending("posting", model)
         planned_run(model)
         text_index.update_text_index("posting", limit=10)
     by_reader = {
-        reader: next(each["sql"] for each in asked if reader in each["sql"])
+        reader: next(each["sql"] for each in queries if reader in each["sql"])
         for reader in ("SELECT EXISTS", "WITH missing AS MATERIALIZED", "text.content_hash IS DISTINCT FROM")
     }
     for reader, sql in by_reader.items():
         plan = plan_of(sql, [names.record, names.embedding, texts])
-        beside = "posting_text_content" if "text." in reader else "posting_embedding_content"
-        for index in ("posting_content", beside):
+        content_index = "posting_text_content" if "text." in reader else "posting_embedding_content"
+        for index in ("posting_content", content_index):
             assert f"Index Only Scan using {index}" in plan, plan
 
 
 def plan_of(sql: str, large: list[str]) -> str:
-    """As PostgreSQL would execute it over `large` tables, too large to be read whole."""
+    """The plan of PostgreSQL if the `large` tables had a million rows."""
     with connection.cursor() as cursor:
         for table in large:
             cursor.execute(
@@ -72,7 +70,7 @@ def test_chunks_of_long_texts_have_fewer_rows() -> None:
     model = make_model(windows=8)
     make_postings(20, description="x" * 12_000)
     sizes = [chunk.rows for chunk in planned_run(model).chunks.order_by("number")]
-    # 10 rows of 2 windows may stand in a chunk, so 2 or 3 rows of 8 windows.
+    # A chunk holds up to 10 rows of 2 windows, so 2 or 3 rows of 8 windows.
     assert sum(sizes) == 20
     assert set(sizes) <= {1, 2, 3}
 
@@ -81,7 +79,7 @@ def test_chunks_of_long_texts_have_fewer_rows() -> None:
     ("rows", "length", "chunks"),
     [
         (48, 12_000, [3] * 16),
-        (20, 1_000, [20]),  # less than a batch: more chunks would only be more messages
+        (20, 1_000, [20]),  # less than a batch: more chunks would only add messages
     ],
 )
 def test_a_small_run_is_divided_into_equal_chunks_for_all_slots(
@@ -98,7 +96,7 @@ def test_duplicates_share_a_chunk_up_to_its_size() -> None:
     make_postings(8, title="Same", description="y" * 40)
     make_postings(25, title="Many", description="z" * 30)
     sizes = [chunk.rows for chunk in planned_run(make_model()).chunks.order_by("number")]
-    # 7 different and all 8 equal ones; of the 25 equal ones two chunkfuls and the rest.
+    # 7 different and all 8 equal ones; the 25 equal ones fill two chunks and a part of a third.
     assert sizes == [15, 10, 10, 5]
 
 

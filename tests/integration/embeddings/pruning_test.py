@@ -1,3 +1,5 @@
+"""Deletion of old runs and dead letters."""
+
 from datetime import timedelta
 
 import pytest

@@ -1,4 +1,4 @@
-"""A run that is pulled from elsewhere, and the workers here: never both."""
+"""Pulls: a run is embedded by another server or by local workers, never by both."""
 
 import threading
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def client(elsewhere: PrecomputedServer) -> Iterator[EmbeddingClient]:
 
 
 class LeftError(Exception):
-    """Raised by a test to leave a pull in the middle, as a crash would."""
+    """Raised by a test to end a pull early, as a crash would."""
 
 
 def states(run: EmbeddingRun) -> list[str]:
@@ -91,7 +91,7 @@ def test_a_run_whose_pull_was_killed_is_paused_until_it_is_pulled_again(
     assert run.paused_because == (
         f"The pull from {client.address} ended early. Pull again, or resume with local workers."
     )
-    # Pulled again it is left alone, also when all is answered and waits to be written.
+    # A run that is pulled is not paused, even if all its vectors wait for the writer.
     pull_run(run, client, on_chunk=recover)
     recover()
     run.refresh_from_db()
@@ -110,7 +110,7 @@ def test_pull_keeps_its_leases_when_the_server_needs_longer_than_a_lease(
             threading.Timer(seconds, server.gate.release).start()
         pull_run(run, client, on_chunk=lambda: None)
         client.close()
-        assert len(server.requests) == 2  # each once
+        assert len(server.requests) == 2  # no chunk was sent twice
     assert states(run) == ["embedded", "embedded"]
 
 
@@ -122,7 +122,7 @@ def test_pull_waits_when_the_writer_is_behind(model: EmbeddingModel, client: Emb
     def watch() -> None:
         nonlocal calls
         calls += 1
-        if calls == 4:  # two answers, and twice nothing to do
+        if calls == 4:  # after two chunks and two waits
             assert sorted(states(run)) == ["embedded", "embedded", "planned", "planned"]
             run.chunks.filter(state=EmbeddingChunk.State.EMBEDDED).update(state=EmbeddingChunk.State.WRITTEN)
 

@@ -1,4 +1,4 @@
-"""Runs are asked for, paused, resumed and cancelled: each step once, whoever else tries."""
+"""Runs: requested, paused, resumed and cancelled, each step once with concurrent callers."""
 
 import pytest
 from django.utils import timezone

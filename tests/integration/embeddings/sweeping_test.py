@@ -1,4 +1,4 @@
-"""What the sweeper finds overdue, and what it moves on by itself."""
+"""The sweeper: overdue work, and what it recovers by itself."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ def test_find_overdue_finds_work_whose_message_or_worker_was_lost(settings: Any)
     planning.write_plan(run.pk)
     planning.claim_waves(run.pk, now=long_ago)
     chunks = list(run.chunks.order_by("number"))
-    # Four chunks wait, and four messages do: nothing is lost.
+    # Four chunks wait and four messages are queued: none is lost.
     assert find_overdue(queued=4).embed == []
     assert find_overdue(queued=3).embed == [chunk.pk for chunk in chunks]
 
@@ -44,7 +44,7 @@ def test_find_overdue_finds_work_whose_message_or_worker_was_lost(settings: Any)
     dead = lease_of(chunks[1])
     EmbeddingChunk.objects.filter(pk=dead.chunk_id).update(leased_until=long_ago)
     recover()
-    assert chunks[1].pk in find_overdue(queued=0).embed  # its worker is gone
+    assert chunks[1].pk in find_overdue(queued=0).embed  # its worker was lost
 
     chunk_ledger.write_chunk(chunks[0].pk)
     EmbeddingRun.objects.update(state="finished", finished_at=long_ago)

@@ -1,0 +1,1 @@
+"""Tests of the whole pipeline with real processes."""

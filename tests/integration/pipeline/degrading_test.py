@@ -1,4 +1,4 @@
-"""What the web tier answers while a part behind it is gone: a real server, whose cache the test takes away."""
+"""Responses of a real web server while its cache or its sidecar is unavailable."""
 
 import signal
 import subprocess
@@ -23,17 +23,19 @@ WEB_PROCESSES = 2
 
 
 class Cache:
-    """A Valkey of this module's own."""
+    """A Valkey server for this module only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start the server and wait until it answers."""
         self.process = embedded.prepare_valkey(self.folder, fast=True).start()
         embedded.wait_for_valkey(self.folder)
 
     def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server."""
         assert self.process is not None
         self.process.send_signal(number)
         if number == signal.SIGKILL:
@@ -65,16 +67,17 @@ def stack(servers: Path, cache: Cache, tmp_path_factory: pytest.TempPathFactory)
 
 
 def title(stack: Stack, posting: int = 1) -> str:
+    """The title of a posting as the API answers it."""
     return str(stack.graphql(TITLE, id=str(posting))["posting"]["title"])
 
 
 def rename(stack: Stack, new: str) -> None:
-    """Behind everybody's back: no cache hears of it."""
+    """Change the title of posting 1 in plain SQL, which invalidates no cache."""
     stack.sql("UPDATE postings_posting SET title = %s WHERE id = 1", [new])
 
 
-def heard_by_all(stack: Stack) -> bool:
-    """Whether an invalidation reaches every web process of the server, each of which subscribes with a lookup."""
+def all_are_subscribed(stack: Stack) -> bool:
+    """Whether an invalidation reaches every web process. A process subscribes at its first lookup."""
     title(stack)
     try:
         return invalidate(f"127.0.0.1:{stack.ports.invalidation}", ["postings"]).reached == WEB_PROCESSES
@@ -89,22 +92,24 @@ def test_the_database_answers_while_the_shared_cache_is_unavailable(
     title(stack)
     cache.signal(how)
     try:
-        for first in range(1, 21):  # each a question that no cache knows
+        for first in range(1, 21):  # each a request that is not cached
             data = stack.graphql(LATEST, first=first)["postings"]
             assert (data["totalCount"], len(data["edges"])) == (40, first)
         rename(stack, f"Renamed while the cache was {how.name}")
-        # No invalidation can arrive: the age of the answer bounds how stale it is.
-        wait_until(lambda: title(stack) == f"Renamed while the cache was {how.name}", "fresh by its age")
+        # Invalidations do not arrive, so that the response is fresh after it has expired.
+        wait_until(
+            lambda: title(stack) == f"Renamed while the cache was {how.name}", "the response has expired"
+        )
     finally:
         if how == signal.SIGSTOP:
             cache.signal(signal.SIGCONT)
         else:
             cache.start()
-    wait_until(lambda: heard_by_all(stack), "the web processes follow invalidations again")
+    wait_until(lambda: all_are_subscribed(stack), "the web processes are subscribed again")
     wait_until(lambda: title(stack) == f"Renamed while the cache was {how.name}", "still fresh")
 
 
 def test_responses_expire_by_their_age_while_the_sidecar_is_down(stack: Stack) -> None:
     stack.halt("sidecar")
-    rename(stack, "Nobody was told")
-    wait_until(lambda: title(stack) == "Nobody was told", "fresh by its age")
+    rename(stack, "Not invalidated")
+    wait_until(lambda: title(stack) == "Not invalidated", "the response has expired")

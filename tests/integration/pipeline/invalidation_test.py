@@ -1,4 +1,4 @@
-"""After a run every web process of two web servers answers fresh, though only one of their sidecars was called."""
+"""Invalidation after a run: one sidecar is called, and the web processes of two servers respond freshly."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ ROUNDS = 25  # requests to each server, so that each of its two processes gets s
 @pytest.fixture(scope="module")
 def two_servers(servers: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("stack")
-    # The caches are to keep their answers for as long as the test runs: only invalidation makes them fresh.
+    # Cached responses outlive the test, so that only an invalidation makes them fresh.
     stack = Stack(servers, folder, CACHE_L1_TTL="3600", CACHE_L2_TTL="3600")
     other = free_ports()
     second_sidecar = Program(
@@ -43,7 +43,7 @@ def two_servers(servers: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 def run(stack: Stack) -> str:
-    """A run as any other, but for who computes the vectors: that is not what is looked at here."""
+    """Embed pending postings, with vectors from a server that needs no model."""
     with precomputed_server() as elsewhere:
         elsewhere.gate.release(1000)
         return stack.manage("pull", elsewhere.address, "--kind=posting")
@@ -64,7 +64,7 @@ def test_an_invalidation_reaches_all_processes_of_both_servers(two_servers: Stac
         stub = invalidation_pb2_grpc.CacheInvalidationStub(channel)
 
         def reached() -> int:
-            everywhere(two_servers)  # a process subscribes with its first lookup
+            everywhere(two_servers)  # a process subscribes at its first lookup
             return int(stub.Invalidate(request, timeout=30).processes_reached)
 
         wait_until(lambda: reached() == 4, "all four processes listen")
@@ -73,11 +73,11 @@ def test_an_invalidation_reaches_all_processes_of_both_servers(two_servers: Stac
 def test_a_change_in_plain_sql_is_visible_everywhere_after_the_next_run(two_servers: Stack) -> None:
     before = everywhere(two_servers)
     assert all("sample-p-0000007" in each for each in before)
-    # Plain SQL: no cache hears of it.
+    # Plain SQL invalidates no cache.
     two_servers.sql("UPDATE postings_posting SET status = 'closed' WHERE external_id = 'sample-p-0000007'")
     assert all("sample-p-0000007" in each for each in everywhere(two_servers))
 
-    # A run that writes one row; its final task calls the first server's sidecar only.
+    # The last task of the run calls only the sidecar of the first server.
     two_servers.sql("UPDATE postings_posting SET title = 'Fresh' WHERE external_id = 'sample-p-0000009'")
     assert "1 rows written" in run(two_servers)
     [record] = two_servers.sql("SELECT * FROM embeddings_invalidation ORDER BY id DESC LIMIT 1")

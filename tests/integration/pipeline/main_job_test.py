@@ -21,9 +21,9 @@ CURRENT = """
 
 @pytest.fixture(scope="module")
 def loaded(stack: Stack) -> Stack:
-    """A small sample, embedded once by a worker that runs two slots, and everything else up."""
+    """A small sample that was embedded, with the sidecar, workers and beat running."""
     first = next(corpus.postings(1))
-    # Forty more postings of one text: encoded once.
+    # Forty more postings have the text of one of them, which is encoded once.
     stack.import_sample(
         "postings", 120, *({**first, "external_id": f"copy-{number}"} for number in range(40))
     )
@@ -43,15 +43,17 @@ def test_every_row_has_exactly_one_current_vector(loaded: Stack) -> None:
 
 def test_equal_texts_are_encoded_once(loaded: Stack) -> None:
     [sums] = loaded.sql(
-        "SELECT sum(c.rows) AS rows, sum(rows_written) AS written, sum(rows_reused) AS reused, sum(rows_dead) AS dead "
-        "FROM embeddings_embeddingchunk c JOIN embeddings_embeddingrun r ON r.id = c.run_id WHERE r.kind = 'posting'"
+        "SELECT sum(c.rows) AS rows, sum(rows_written) AS written, sum(rows_reused) AS reused, "
+        "sum(rows_dead) AS dead FROM embeddings_embeddingchunk c "
+        "JOIN embeddings_embeddingrun r ON r.id = c.run_id WHERE r.kind = 'posting'"
     )
     assert sums == {"rows": 160, "written": 160, "reused": 40, "dead": 0}
 
 
 def test_the_ledger_contains_no_vectors_after_a_run(loaded: Stack) -> None:
     assert loaded.sql(
-        "SELECT DISTINCT state, vectors IS NULL AS dropped, embedded_ids IS NULL AS ids FROM embeddings_embeddingchunk"
+        "SELECT DISTINCT state, vectors IS NULL AS dropped, embedded_ids IS NULL AS ids "
+        "FROM embeddings_embeddingchunk"
     ) == [{"state": "written", "dropped": True, "ids": True}]
 
 
@@ -68,7 +70,7 @@ def test_stored_vectors_equal_those_of_the_model(loaded: Stack) -> None:
     for row in rows:
         skills = f"\nSkills: {row['skills_text']}" if row["skills_text"] else ""
         text = f"{row['title']}{skills}\n\n{row['description']}"
-        # Longer than one window: compare with the mean of its windows, as promised.
+        # The vector of a text that is longer than a window is the weighted mean over its windows.
         tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"]
         parts = [tokens[start : start + 254] for start in range(0, len(tokens), 254)]
         vectors = model.encode([model.tokenizer.decode(part) for part in parts])
@@ -128,8 +130,8 @@ def test_recommendations_match_the_skills_of_the_candidate(loaded: Stack, tmp_pa
     printed = loaded.manage("recommend", "--text", "heating and plumbing technician", "--limit=3")
     assert "no vector" not in printed
     data = loaded.graphql(
-        "query($text: String!) { searchPostings(text: $text, first: 5) { degraded totalCount edges { score node "
-        "{ title jobFamily } explanation { vectorScore parts { name value weight } } } } }",
+        "query($text: String!) { searchPostings(text: $text, first: 5) { degraded totalCount edges "
+        "{ score node { title jobFamily } explanation { vectorScore parts { name value weight } } } } }",
         text="heating and plumbing technician",
     )["searchPostings"]
     assert data["degraded"] is False
@@ -147,18 +149,21 @@ def test_metrics_add_up_over_both_web_processes(loaded: Stack) -> None:
             float(line.split()[-1]) for line in lines if line.startswith("jobrec_cache_lookups_total{")
         )
 
-    asked = 40  # each by a connection of its own, so both processes answer some
+    requests = 40  # each on its own connection, so that both processes answer some
     before = lookups()
-    for _ in range(asked):
+    for _ in range(requests):
         loaded.graphql("{ skillCategories { name } }")
-    assert [lookups() >= before + asked for _ in range(10)] == [True] * 10
+    assert [lookups() >= before + requests for _ in range(10)] == [True] * 10
 
 
 def test_another_instance_pulls_the_vectors_from_the_embedding_server(loaded: Stack) -> None:
-    """Both ends speak the same proto: here the embedding server gives this one's ledger what it had embedded before."""
+    """The embedding server supplies vectors that were deleted, as it would to another instance."""
     for name in ("beat", "embed-worker"):
         loaded.halt(name)
-    vectors = "SELECT posting_id, vector::real[] AS vector FROM embeddings_postingembedding WHERE posting_id BETWEEN 101 AND 120 ORDER BY 1"
+    vectors = (
+        "SELECT posting_id, vector::real[] AS vector FROM embeddings_postingembedding "
+        "WHERE posting_id BETWEEN 101 AND 120 ORDER BY 1"
+    )
     before = loaded.sql(vectors)
     loaded.sql("DELETE FROM embeddings_postingembedding WHERE posting_id BETWEEN 101 AND 120")
     address = f"127.0.0.1:{loaded.ports.embedding}"
@@ -177,7 +182,7 @@ def test_a_slow_statement_is_cancelled_and_the_web_processes_survive(loaded: Sta
         [error] = loaded.answer("{ postings(first: 1) { totalCount } }")["errors"]
     assert error["message"] == "took longer than 3 s: narrow the query down"
     assert error["extensions"] == {"code": "TIMED_OUT", "limit": "WEB_STATEMENT_TIMEOUT", "bound": 3.0}
-    for first in range(1, 9):  # different questions, since an answer is cached; enough for both processes
+    for first in range(1, 9):  # different requests, since responses are cached; enough for both processes
         assert loaded.graphql(f"{{ postings(first: {first}) {{ totalCount }} }}") == {
             "postings": {"totalCount": 160}
         }
@@ -202,7 +207,7 @@ def test_search_uses_full_text_and_skills_while_the_embedding_server_is_down(loa
         "{ degraded edges { explanation { textScore matchedSkills { name } } } } }"
     )["searchPostings"]
     assert data["degraded"] is True
-    # The words were indexed by the write worker beside the run.
+    # The write worker has indexed the texts during the run.
     assert max(edge["explanation"]["textScore"] for edge in data["edges"]) > 0
     for edge in data["edges"]:
         matched = {skill["name"] for skill in edge["explanation"]["matchedSkills"]}

@@ -1,4 +1,4 @@
-"""Pulling vectors from another embedding server, with no embed worker here."""
+"""The pull of vectors from another embedding server, without a local embed worker."""
 
 import os
 import subprocess
@@ -21,13 +21,13 @@ STORED = "SELECT count(*) AS n FROM embeddings_embeddingchunk WHERE state IN ('e
 
 @pytest.fixture(scope="module")
 def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """120 postings in chunks of 10 at most. A lease lasts longer than the test: nothing may wait for its end."""
+    """120 postings in chunks of up to 10. Leases outlast the test, so that nothing may wait for them."""
     folder = tmp_path_factory.mktemp("stack")
     stack = Stack(servers, folder, EMBEDDING_CHUNK_SIZE="10", EMBEDDING_LEASE="600")
     try:
         stack.create()
         stack.import_sample("postings", 120)
-        stack.import_sample("candidates", 1)  # pending all the time, so that no model becomes active
+        stack.import_sample("candidates", 1)  # pending throughout, so that no model becomes active
         stack.start("sidecar", "write-worker")
         yield stack
     finally:
@@ -41,6 +41,7 @@ def elsewhere() -> Iterator[PrecomputedServer]:
 
 
 def pull(stack: Stack, server: PrecomputedServer, *, status: int = 0) -> str:
+    """The output of `pull`, which must exit with `status`."""
     return stack.manage("pull", server.address, "--kind=posting", status=status)
 
 
@@ -75,8 +76,7 @@ def test_a_killed_pull_continues_with_the_chunks_that_were_not_stored(
     elsewhere.gate.release(1000)
     assert "finished: 120 rows written, 0 dead letters" in pull(stack, elsewhere)
 
-    # What was stored is not asked for again; what was under way is, at once, though its lease has not run
-    # out.
+    # Stored chunks are not requested again. The others are, at once, although their leases have not expired.
     times = Counter(key for chunk in elsewhere.requests for key in chunk)
     stored = {key for chunk in before[:3] for key in chunk}
     assert all(times[key] == 1 for key in stored)
@@ -84,7 +84,8 @@ def test_a_killed_pull_continues_with_the_chunks_that_were_not_stored(
         key for chunk in before[3:] for key in chunk
     }
     rows = stack.sql(
-        "SELECT p.content_hash, e.vector::real[] AS vector FROM postings_posting p JOIN embeddings_postingembedding e "
+        "SELECT p.content_hash, e.vector::real[] AS vector "
+        "FROM postings_posting p JOIN embeddings_postingembedding e "
         "ON e.posting_id = p.id AND e.content_hash = p.content_hash"
     )
     assert len(rows) == 120

@@ -1,4 +1,4 @@
-"""Restart from the checkpoint, lost messages, and two of everything, with real processes."""
+"""Restarts, lost messages and duplicate processes, with real processes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,10 +42,12 @@ def stack(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def states(stack: Stack) -> dict[str, int]:
+    """Numbers of chunks by state."""
     return {row["state"]: row["n"] for row in stack.sql(STATES)}
 
 
 def flush_broker(stack: Stack) -> None:
+    """Delete all messages, results and cached responses."""
     for url in stack.redis_urls:
         redis.Redis.from_url(url).flushdb()
 
@@ -53,7 +55,7 @@ def flush_broker(stack: Stack) -> None:
 def test_embedded_chunks_are_not_embedded_again_after_all_workers_were_killed(stack: Stack) -> None:
     stack.start("write-worker", "embed-worker")
     stack.manage("embed", "--kind=posting")
-    # Without a writer, so that vectors wait in the ledger when the worker is killed.
+    # The writer is stopped, so that vectors wait in the ledger when the worker is killed.
     wait_until(lambda: states(stack).get("leased"), "a chunk is being embedded")
     stack.signal("write-worker", SIGSTOP)
     wait_until(lambda: states(stack).get("embedded", 0) >= 2, "vectors wait in the ledger")
@@ -61,16 +63,17 @@ def test_embedded_chunks_are_not_embedded_again_after_all_workers_were_killed(st
         stack.signal(name, SIGKILL)
         stack.halt(name)
     flush_broker(stack)
-    kept = stack.sql(
-        "SELECT id, embedded_at FROM embeddings_embeddingchunk WHERE state IN ('embedded', 'written') ORDER BY id"
+    before = stack.sql(
+        "SELECT id, embedded_at FROM embeddings_embeddingchunk "
+        "WHERE state IN ('embedded', 'written') ORDER BY id"
     )
     stack.start("write-worker", "beat", "embed-worker")
     wait_until(lambda: stack.sql(CURRENT) == [{"n": ROWS}], "every row has a current vector", timeout=240)
-    ids = [row["id"] for row in kept]
-    again = stack.sql(
+    ids = [row["id"] for row in before]
+    after = stack.sql(
         "SELECT id, embedded_at FROM embeddings_embeddingchunk WHERE id = ANY (%s) ORDER BY id", [ids]
     )
-    assert again == kept
+    assert after == before
     wait_until(lambda: set(states(stack)) == {"written"}, "the ledger is done")
     wait_until(
         lambda: (
@@ -97,7 +100,7 @@ def test_two_beat_processes_start_one_run_for_an_edit(stack: Stack) -> None:
 
 def test_a_paused_run_is_resumed_by_the_command(stack: Stack) -> None:
     stack.halt("beat")
-    stack.signal("embed-worker", SIGSTOP)  # quicker than an end and a new start, which have a test above
+    stack.signal("embed-worker", SIGSTOP)  # quicker than a restart, which is tested above
     stack.sql("UPDATE postings_posting SET title = 'Edited twice' WHERE id <= 20")
     stack.manage("embed", "--kind=posting")
     wait_until(lambda: states(stack).get("planned"), "the run is planned")

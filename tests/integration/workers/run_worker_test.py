@@ -1,4 +1,4 @@
-"""The embed worker as a process among others."""
+"""Priority and cores of the embed worker."""
 
 import os
 import subprocess

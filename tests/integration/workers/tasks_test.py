@@ -1,4 +1,4 @@
-"""Where the tasks' messages go, at a real broker."""
+"""The queues of tasks, with a real broker."""
 
 import json
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def test_the_list_of_tasks_is_complete() -> None:
 @pytest.mark.parametrize(("task", "arguments", "queue"), TASKS, ids=[task.name for task, _, _ in TASKS])
 def test_a_task_goes_to_its_queue(broker: "redis.Redis", task: Any, arguments: list[Any], queue: str) -> None:
     task.apply_async(args=arguments)
-    app.send_task(task.name, args=arguments)  # as the web tier does, which need not know the task
+    app.send_task(task.name, args=arguments)  # by name, as the web tier does
     waiting = {
         name: [json.loads(message)["headers"]["task"] for message in broker.lrange(name, 0, -1)]
         for name in ("embed", "write", "control")
@@ -63,13 +63,12 @@ def test_a_chunk_is_released_and_its_run_pauses_after_the_last_retry(monkeypatch
     make_postings(3)
     run = planned_run(make_model())
     [chunk] = run.chunks.all()
-    # In place of a worker, to stand at the last of eight retries: what a failure before it does, real workers
-    # show.
+    # Called directly, to be at the last of eight retries; tests with real workers show the earlier ones.
     done = tasks.embed_chunk.apply(args=[chunk.pk], retries=tasks.RETRY["max_retries"])
-    assert done.get() == chunk.pk  # a header that failed would end its chord
+    assert done.get() == chunk.pk  # a failed header would end its chord
     chunk.refresh_from_db()
     run.refresh_from_db()
-    assert (chunk.state, chunk.attempts) == (EmbeddingChunk.State.PLANNED, 0)  # not blamed on its texts
+    assert (chunk.state, chunk.attempts) == (EmbeddingChunk.State.PLANNED, 0)  # its texts are not blamed
     assert run.state == EmbeddingRun.State.PAUSED
     assert run.resume_at is not None
     assert "no memory for one window" in run.paused_because

@@ -1,3 +1,5 @@
+"""Addresses that `pull` accepts."""
+
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
