@@ -71,7 +71,7 @@ def test_a_model_change_between_dimensions_mixes_no_vectors_and_can_be_rolled_ba
     fill(new)
     assert EmbeddingModel.objects.active() == old  # a later model is not activated automatically
     # An edit during the change is pending for both models and embedded for both.
-    Posting.objects.filter(pk=postings[0].pk).update(title="Edited meanwhile")
+    Posting.objects.filter(pk=postings[0].pk).update(title="Edited during the change")
     assert {run.model for run in runs.request_due_runs("posting", reason="test")} == {old, new}
     fill(old)
     fill(new)
