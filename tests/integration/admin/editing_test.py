@@ -180,7 +180,7 @@ def test_embed_now_starts_due_runs(
     with django_capture_on_commit_callbacks(execute=True):
         answer = administrator.post(url, {"_form_submitted": "on", "kind": "candidate"})
     assert answer.headers["HX-Redirect"] == reverse("admin:embeddings_embeddingrun_changelist")
-    assert {(run.kind, run.reason) for run in runs} == {("candidate", "asked for by chief")}
+    assert {(run.kind, run.reason) for run in runs} == {("candidate", "requested by chief")}
     assert sent == [("workers.tasks.plan_run", [run.pk], None) for run in runs.order_by("pk")]
 
 

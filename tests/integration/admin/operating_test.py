@@ -54,10 +54,10 @@ def test_buttons_pause_resume_and_cancel_a_run(operator: Client) -> None:
 
     for verb, message, state in (
         ("pause", "It is paused.", "paused"),
-        ("pause", "only a running run can be paused", "paused"),
+        ("pause", "Only a running run can be paused.", "paused"),
         ("resume", "It is resumed.", "running"),
         ("cancel", "It is cancelled. Written vectors stay, other rows are pending again.", "cancelled"),
-        ("cancel", "it has ended already", "cancelled"),
+        ("cancel", "It has ended.", "cancelled"),
     ):
         assert steer(verb) == [f"Run {run.pk}: {message}"]
         run.refresh_from_db()
