@@ -1,4 +1,4 @@
-"""The gRPC contracts and their generated stubs (`make proto` writes them again)."""
+"""The gRPC contracts and their stubs, which `make proto` generates."""
 
 from proto.jobrec.cache.v1 import invalidation_pb2, invalidation_pb2_grpc
 from proto.jobrec.embedding.v1 import embedding_pb2, embedding_pb2_grpc

@@ -31,7 +31,7 @@ class _VectorFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VectorFo
     VECTOR_FORMAT_FLOAT16: _VectorFormat.ValueType  # 2
 
 class VectorFormat(_VectorFormat, metaclass=_VectorFormatEnumTypeWrapper):
-    """How the numbers of a vector are packed, little-endian in both."""
+    """The format of the numbers in a vector, little-endian."""
 
 VECTOR_FORMAT_UNSPECIFIED: VectorFormat.ValueType  # 0
 """float32"""
@@ -41,7 +41,7 @@ Global___VectorFormat: _TypeAlias = VectorFormat  # noqa: Y015
 
 @_typing.final
 class ModelVersion(_message.Message):
-    """A model version: vectors of two versions must never be compared."""
+    """A model version. Vectors of different versions must not be compared."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -50,7 +50,7 @@ class ModelVersion(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     revision: _builtins.str
-    """Weights, text template and pooling together."""
+    """Identifies weights, text template and pooling."""
     dimensions: _builtins.int
     def __init__(
         self,
@@ -94,12 +94,12 @@ class InfoResponse(_message.Message):
     device: _builtins.str
     dtype: _builtins.str
     max_texts: _builtins.int
-    """Of one Embed."""
+    """Maximum number of texts of an Embed."""
     max_chunk_texts: _builtins.int
-    """Of one chunk of an EmbedStream."""
+    """Maximum number of texts of a request in an EmbedStream."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelVersion]:
-        """Versions in memory, the one used most recently first."""
+        """The versions in memory, the most recently used first."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class EmbedRequest(_message.Message):
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def model(self) -> Global___ModelVersion:
-        """The version the caller will compare with. dimensions may be 0."""
+        """The version of the vectors that the caller compares with. dimensions may be 0."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class EmbedResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
     vectors: _builtins.bytes
-    """texts × dimensions, row by row, float32 little-endian, each row of length 1."""
+    """texts × dimensions, row by row, float32 little-endian, each row of norm 1."""
     @_builtins.property
     def model(self) -> Global___ModelVersion: ...
     def __init__(
@@ -177,11 +177,11 @@ class EmbedStreamRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     chunk: _builtins.int
-    """Chosen by the caller and returned with the answer."""
+    """Chosen by the caller, and returned in the response."""
     format: Global___VectorFormat.ValueType
     @_builtins.property
     def model(self) -> Global___ModelVersion:
-        """The version whose vectors are wanted. dimensions may be 0."""
+        """The version to encode with. dimensions may be 0."""
 
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Input]: ...
@@ -208,8 +208,8 @@ class Input(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     key: _builtins.bytes
-    """The caller's name for the text, returned with its vector. jobrec sends the content hash of the row, so that a
-    server which keeps precomputed vectors can look them up by it and need not read the text.
+    """Chosen by the caller, and returned with the vector. jobrec sends the content hash of the row, by which a server
+    can look up precomputed vectors without reading the text.
     """
     text: _builtins.str
     def __init__(
@@ -238,11 +238,11 @@ class EmbedStreamResponse(_message.Message):
     format: Global___VectorFormat.ValueType
     @_builtins.property
     def model(self) -> Global___ModelVersion:
-        """The version that made the vectors, with its dimensions."""
+        """The version of the vectors, with its dimensions."""
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Output]:
-        """One for each input, in their order."""
+        """One per input, in the same order."""
 
     def __init__(
         self,
@@ -269,9 +269,9 @@ class Output(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     key: _builtins.bytes
     vector: _builtins.bytes
-    """Of length 1."""
+    """Of norm 1."""
     error: _builtins.str
-    """Why there is none. Never quotes the text."""
+    """Why the text could not be encoded. Never quotes the text."""
     def __init__(
         self,
         *,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EmbeddingServiceStub:
-    """Turns text into vectors with the model of a jobrec deployment.
+    """Encodes texts with the model of a jobrec deployment.
     """
 
     def __init__(self, channel):
@@ -53,21 +53,22 @@ class EmbeddingServiceStub:
 
 
 class EmbeddingServiceServicer:
-    """Turns text into vectors with the model of a jobrec deployment.
+    """Encodes texts with the model of a jobrec deployment.
     """
 
     def Info(self, request, context):
-        """What this server has loaded.
+        """The models in memory, the device, and the limits of this server.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Embed(self, request, context):
-        """Vectors of a few short texts, typed by a person who waits.
+        """Encodes a few short texts, such as the query of a search, with low latency.
         INVALID_ARGUMENT: no text, an empty text, or more texts than Info.max_texts.
-        NOT_FOUND: the model is not registered. FAILED_PRECONDITION: it cannot be loaded here.
-        INVALID_ARGUMENT too where a text cannot be encoded. RESOURCE_EXHAUSTED: too many texts wait, or memory is short.
+        Also INVALID_ARGUMENT: a text that cannot be encoded.
+        NOT_FOUND: the model is not registered. FAILED_PRECONDITION: this server cannot load it.
+        RESOURCE_EXHAUSTED: too many texts wait, or there is not enough memory.
         DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -75,14 +76,14 @@ class EmbeddingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EmbedStream(self, request_iterator, context):
-        """Vectors in bulk: every chunk is answered by one, in the order in which they came.
-        The server reads only a few chunks ahead of its answers, and encodes them while nobody waits for an Embed.
-        A text that cannot be encoded is reported in its chunk; the stream goes on.
-        A chunk without texts asks only whether the version is served.
+        """Encodes texts in bulk: one response per request, in the order of the requests.
+        The server reads only a few requests ahead, and Embed calls take precedence.
+        A text that cannot be encoded is reported in its response; the stream goes on.
+        A request without texts only checks that the version is served.
         INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
-        NOT_FOUND and FAILED_PRECONDITION: as Embed, and where the version has other dimensions than the caller says.
-        RESOURCE_EXHAUSTED: too many streams, or memory is short. UNAVAILABLE: the server stops; what it did not answer
-        is to be sent to another.
+        NOT_FOUND and FAILED_PRECONDITION: as for Embed, or the version has other dimensions than the request says.
+        RESOURCE_EXHAUSTED: too many streams, or not enough memory.
+        UNAVAILABLE: the server stops; send the requests without a response to another server.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,7 +116,7 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EmbeddingService:
-    """Turns text into vectors with the model of a jobrec deployment.
+    """Encodes texts with the model of a jobrec deployment.
     """
 
     @staticmethod

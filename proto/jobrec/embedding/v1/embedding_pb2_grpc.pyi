@@ -27,59 +27,61 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EmbeddingServiceStub:
-    """Turns text into vectors with the model of a jobrec deployment."""
+    """Encodes texts with the model of a jobrec deployment."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EmbeddingServiceAsyncStub: ...
     Info: _grpc.UnaryUnaryMultiCallable[_embedding_pb2.InfoRequest, _embedding_pb2.InfoResponse]
-    """What this server has loaded."""
+    """The models in memory, the device, and the limits of this server."""
     Embed: _grpc.UnaryUnaryMultiCallable[_embedding_pb2.EmbedRequest, _embedding_pb2.EmbedResponse]
-    """Vectors of a few short texts, typed by a person who waits.
+    """Encodes a few short texts, such as the query of a search, with low latency.
     INVALID_ARGUMENT: no text, an empty text, or more texts than Info.max_texts.
-    NOT_FOUND: the model is not registered. FAILED_PRECONDITION: it cannot be loaded here.
-    INVALID_ARGUMENT too where a text cannot be encoded. RESOURCE_EXHAUSTED: too many texts wait, or memory is short.
+    Also INVALID_ARGUMENT: a text that cannot be encoded.
+    NOT_FOUND: the model is not registered. FAILED_PRECONDITION: this server cannot load it.
+    RESOURCE_EXHAUSTED: too many texts wait, or there is not enough memory.
     DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
     """
     EmbedStream: _grpc.StreamStreamMultiCallable[_embedding_pb2.EmbedStreamRequest, _embedding_pb2.EmbedStreamResponse]
-    """Vectors in bulk: every chunk is answered by one, in the order in which they came.
-    The server reads only a few chunks ahead of its answers, and encodes them while nobody waits for an Embed.
-    A text that cannot be encoded is reported in its chunk; the stream goes on.
-    A chunk without texts asks only whether the version is served.
+    """Encodes texts in bulk: one response per request, in the order of the requests.
+    The server reads only a few requests ahead, and Embed calls take precedence.
+    A text that cannot be encoded is reported in its response; the stream goes on.
+    A request without texts only checks that the version is served.
     INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
-    NOT_FOUND and FAILED_PRECONDITION: as Embed, and where the version has other dimensions than the caller says.
-    RESOURCE_EXHAUSTED: too many streams, or memory is short. UNAVAILABLE: the server stops; what it did not answer
-    is to be sent to another.
+    NOT_FOUND and FAILED_PRECONDITION: as for Embed, or the version has other dimensions than the request says.
+    RESOURCE_EXHAUSTED: too many streams, or not enough memory.
+    UNAVAILABLE: the server stops; send the requests without a response to another server.
     """
 
 @_typing.type_check_only
 class EmbeddingServiceAsyncStub(EmbeddingServiceStub):
-    """Turns text into vectors with the model of a jobrec deployment."""
+    """Encodes texts with the model of a jobrec deployment."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Info: _aio.UnaryUnaryMultiCallable[_embedding_pb2.InfoRequest, _embedding_pb2.InfoResponse]  # type: ignore[assignment]
-    """What this server has loaded."""
+    """The models in memory, the device, and the limits of this server."""
     Embed: _aio.UnaryUnaryMultiCallable[_embedding_pb2.EmbedRequest, _embedding_pb2.EmbedResponse]  # type: ignore[assignment]
-    """Vectors of a few short texts, typed by a person who waits.
+    """Encodes a few short texts, such as the query of a search, with low latency.
     INVALID_ARGUMENT: no text, an empty text, or more texts than Info.max_texts.
-    NOT_FOUND: the model is not registered. FAILED_PRECONDITION: it cannot be loaded here.
-    INVALID_ARGUMENT too where a text cannot be encoded. RESOURCE_EXHAUSTED: too many texts wait, or memory is short.
+    Also INVALID_ARGUMENT: a text that cannot be encoded.
+    NOT_FOUND: the model is not registered. FAILED_PRECONDITION: this server cannot load it.
+    RESOURCE_EXHAUSTED: too many texts wait, or there is not enough memory.
     DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
     """
     EmbedStream: _aio.StreamStreamMultiCallable[_embedding_pb2.EmbedStreamRequest, _embedding_pb2.EmbedStreamResponse]  # type: ignore[assignment]
-    """Vectors in bulk: every chunk is answered by one, in the order in which they came.
-    The server reads only a few chunks ahead of its answers, and encodes them while nobody waits for an Embed.
-    A text that cannot be encoded is reported in its chunk; the stream goes on.
-    A chunk without texts asks only whether the version is served.
+    """Encodes texts in bulk: one response per request, in the order of the requests.
+    The server reads only a few requests ahead, and Embed calls take precedence.
+    A text that cannot be encoded is reported in its response; the stream goes on.
+    A request without texts only checks that the version is served.
     INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
-    NOT_FOUND and FAILED_PRECONDITION: as Embed, and where the version has other dimensions than the caller says.
-    RESOURCE_EXHAUSTED: too many streams, or memory is short. UNAVAILABLE: the server stops; what it did not answer
-    is to be sent to another.
+    NOT_FOUND and FAILED_PRECONDITION: as for Embed, or the version has other dimensions than the request says.
+    RESOURCE_EXHAUSTED: too many streams, or not enough memory.
+    UNAVAILABLE: the server stops; send the requests without a response to another server.
     """
 
 class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Turns text into vectors with the model of a jobrec deployment."""
+    """Encodes texts with the model of a jobrec deployment."""
 
     @_abc_1.abstractmethod
     def Info(
@@ -87,7 +89,7 @@ class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _embedding_pb2.InfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_embedding_pb2.InfoResponse, _abc.Awaitable[_embedding_pb2.InfoResponse]]:
-        """What this server has loaded."""
+        """The models in memory, the device, and the limits of this server."""
 
     @_abc_1.abstractmethod
     def Embed(
@@ -95,10 +97,11 @@ class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _embedding_pb2.EmbedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_embedding_pb2.EmbedResponse, _abc.Awaitable[_embedding_pb2.EmbedResponse]]:
-        """Vectors of a few short texts, typed by a person who waits.
+        """Encodes a few short texts, such as the query of a search, with low latency.
         INVALID_ARGUMENT: no text, an empty text, or more texts than Info.max_texts.
-        NOT_FOUND: the model is not registered. FAILED_PRECONDITION: it cannot be loaded here.
-        INVALID_ARGUMENT too where a text cannot be encoded. RESOURCE_EXHAUSTED: too many texts wait, or memory is short.
+        Also INVALID_ARGUMENT: a text that cannot be encoded.
+        NOT_FOUND: the model is not registered. FAILED_PRECONDITION: this server cannot load it.
+        RESOURCE_EXHAUSTED: too many texts wait, or there is not enough memory.
         DEADLINE_EXCEEDED: the caller's deadline passed in the queue.
         """
 
@@ -108,14 +111,14 @@ class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_embedding_pb2.EmbedStreamRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_embedding_pb2.EmbedStreamResponse], _abc.AsyncIterator[_embedding_pb2.EmbedStreamResponse]]:
-        """Vectors in bulk: every chunk is answered by one, in the order in which they came.
-        The server reads only a few chunks ahead of its answers, and encodes them while nobody waits for an Embed.
-        A text that cannot be encoded is reported in its chunk; the stream goes on.
-        A chunk without texts asks only whether the version is served.
+        """Encodes texts in bulk: one response per request, in the order of the requests.
+        The server reads only a few requests ahead, and Embed calls take precedence.
+        A text that cannot be encoded is reported in its response; the stream goes on.
+        A request without texts only checks that the version is served.
         INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
-        NOT_FOUND and FAILED_PRECONDITION: as Embed, and where the version has other dimensions than the caller says.
-        RESOURCE_EXHAUSTED: too many streams, or memory is short. UNAVAILABLE: the server stops; what it did not answer
-        is to be sent to another.
+        NOT_FOUND and FAILED_PRECONDITION: as for Embed, or the version has other dimensions than the request says.
+        RESOURCE_EXHAUSTED: too many streams, or not enough memory.
+        UNAVAILABLE: the server stops; send the requests without a response to another server.
         """
 
 def add_EmbeddingServiceServicer_to_server(servicer: EmbeddingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
