@@ -55,8 +55,7 @@ if not repeated then answer[1] = redis.call('PUBLISH', ARGV[2], cjson.encode(mes
 return answer
 """
 
-# A tag of a list or `:*` without a generation gets one now. A row that was never invalidated has generation
-# 0.
+# A tag of a list or `:*` without a generation gets one now. A row that was never invalidated has 0.
 _READ = """
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000000 + time[2])

@@ -48,7 +48,7 @@ class EmbeddingServiceStub:
     The server reads only a few requests ahead, and Embed calls take precedence.
     A text that cannot be encoded is reported in its response; the stream goes on.
     A request without texts only checks that the version is served.
-    INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
+    INVALID_ARGUMENT: a request of more texts than Info.max_chunk_texts, or of an unknown format.
     NOT_FOUND and FAILED_PRECONDITION: as for Embed, or the version has other dimensions than the request says.
     RESOURCE_EXHAUSTED: too many streams, or not enough memory.
     UNAVAILABLE: the server stops; send the requests without a response to another server.
@@ -74,7 +74,7 @@ class EmbeddingServiceAsyncStub(EmbeddingServiceStub):
     The server reads only a few requests ahead, and Embed calls take precedence.
     A text that cannot be encoded is reported in its response; the stream goes on.
     A request without texts only checks that the version is served.
-    INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
+    INVALID_ARGUMENT: a request of more texts than Info.max_chunk_texts, or of an unknown format.
     NOT_FOUND and FAILED_PRECONDITION: as for Embed, or the version has other dimensions than the request says.
     RESOURCE_EXHAUSTED: too many streams, or not enough memory.
     UNAVAILABLE: the server stops; send the requests without a response to another server.
@@ -115,7 +115,7 @@ class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
         The server reads only a few requests ahead, and Embed calls take precedence.
         A text that cannot be encoded is reported in its response; the stream goes on.
         A request without texts only checks that the version is served.
-        INVALID_ARGUMENT: a chunk of more texts than Info.max_chunk_texts, or of an unknown format.
+        INVALID_ARGUMENT: a request of more texts than Info.max_chunk_texts, or of an unknown format.
         NOT_FOUND and FAILED_PRECONDITION: as for Embed, or the version has other dimensions than the request says.
         RESOURCE_EXHAUSTED: too many streams, or not enough memory.
         UNAVAILABLE: the server stops; send the requests without a response to another server.
