@@ -1,0 +1,1 @@
+"""The domains of jobrec, each a Django app. They never import workers."""

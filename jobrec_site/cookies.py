@@ -12,6 +12,7 @@ class UnreadableCookies:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Drop the cookies and pass the request on."""
         for name in [name for name, value in request.COOKIES.items() if "\x00" in value]:
             del request.COOKIES[name]
         return self._get_response(request)

@@ -1,4 +1,4 @@
-"""Checks that generated files follow from their sources: migrations, schema.graphql, gRPC stubs, requirements.
+"""Check that generated files follow from their sources: migrations, schema, gRPC stubs, requirements.
 
 `python -m tests.drift` prints what drifted and the command that fixes it, and then exits with 1.
 """

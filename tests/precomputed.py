@@ -32,16 +32,19 @@ class PrecomputedServer(embedding_pb2_grpc.EmbeddingServiceServicer):
     def Info(
         self, request: embedding_pb2.InfoRequest, context: grpc.ServicerContext
     ) -> embedding_pb2.InfoResponse:
+        """Return the bound of a chunk only."""
         return embedding_pb2.InfoResponse(max_chunk_texts=4096)
 
     def Embed(
         self, request: embedding_pb2.EmbedRequest, context: grpc.ServicerContext
     ) -> embedding_pb2.EmbedResponse:
+        """Refuse the call."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "only EmbedStream is implemented")
 
     def EmbedStream(
         self, request_iterator: Iterator[embedding_pb2.EmbedStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[embedding_pb2.EmbedStreamResponse]:
+        """Answer each chunk as soon as `gate` lets it through."""
         for request in request_iterator:
             if request.inputs:
                 self.requests.append([each.key for each in request.inputs])

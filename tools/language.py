@@ -1,9 +1,9 @@
-"""Checks the project's language: identifiers, phrases and the length of Markdown lines.
+"""Check the project's language: identifiers, phrases and the length of Markdown lines.
 
     python -m tools.language
 
-Single words are codespell's part (`tools/dialect.txt`). This command checks what a list of words cannot: ordinary words
-that are only forbidden as identifiers, and phrases of several words. docs/glossary.md has the words to use instead.
+Single words are codespell's part (`tools/dialect.txt`). This command checks what a list of words cannot: ordinary
+words that are only forbidden as identifiers, and phrases of several words. docs/glossary.md has the words to use.
 """
 
 import ast

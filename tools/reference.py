@@ -35,7 +35,7 @@ def pages() -> dict[Path, str]:
     }
 
 
-# --- settings -----------------------------------------------------------------------------------------------------
+# --- settings --------------------------------------------------------------------------------------------
 
 
 def settings_page() -> str:
@@ -45,9 +45,9 @@ def settings_page() -> str:
         "# Settings",
         "",
         NOTE,
-        "jobrec reads its settings from environment variables, and from a file `.env`. None is required for `make run`.",
-        "`.env.example` lists them ready to be uncommented. A value that jobrec does not understand stops the process with a message",
-        "that names the variable.",
+        "jobrec reads its settings from environment variables, and from a file `.env`. `make run` needs none.",
+        "`.env.example` lists them, ready to be uncommented. A value that jobrec does not understand stops the",
+        "process with a message that names the variable.",
     ]
     for title, variables in _example_sections():
         lines += ["", f"## {title}", "", "| variable | default | kind | meaning |", "|---|---|---|---|"]
@@ -107,7 +107,7 @@ def _number_kind(options: dict[str, ast.expr]) -> str:
     return f"{kind}, at least {low}" if low else kind
 
 
-# --- commands -----------------------------------------------------------------------------------------------------
+# --- commands --------------------------------------------------------------------------------------------
 
 
 def commands_page() -> str:
@@ -118,8 +118,8 @@ def commands_page() -> str:
         "# Commands",
         "",
         NOTE,
-        "`python manage.py COMMAND` in a checkout, `jobrec COMMAND` where the package is installed. `COMMAND --help` prints the same.",
-        "Django's own commands, such as `migrate` and `createsuperuser`, are there too.",
+        "`python manage.py COMMAND` in a checkout, `jobrec COMMAND` if the package is installed. `COMMAND --help`",
+        "prints the same. Django's own commands, such as `migrate` and `createsuperuser`, are there too.",
     ]
     for name, app in sorted(get_commands().items()):
         if str(app).partition(".")[0] in SOURCES:
@@ -176,7 +176,7 @@ def _help(action: argparse.Action) -> str:
     return text % (vars(action) | {"prog": "manage.py"}) if "%(" in text else text.replace("%%", "%")
 
 
-# --- metrics ------------------------------------------------------------------------------------------------------
+# --- metrics ---------------------------------------------------------------------------------------------
 
 
 def metrics_page() -> str:
@@ -185,9 +185,10 @@ def metrics_page() -> str:
         "# Metrics",
         "",
         NOTE,
-        "`/metrics` of the web server counts what all its processes did, in Prometheus' format. It needs no login: close it to the",
-        "outside. Next to jobrec's own metrics it has those of django-prometheus for requests, responses and latencies.",
-        "The embedding server has metrics of its own at `EMBED_METRICS_BIND`; they begin with `jobrec_embed_`.",
+        "`/metrics` of the web server counts what all its processes did, in Prometheus' format. It needs no login,",
+        "so close it to the outside. Next to jobrec's own metrics it has those of django-prometheus for requests,",
+        "responses and latencies. The embedding server has its own metrics at `EMBED_METRICS_BIND`; they begin",
+        "with `jobrec_embed_`.",
         "",
         "| metric | kind | labels | meaning |",
         "|---|---|---|---|",
@@ -213,7 +214,7 @@ def _metrics() -> Iterator[tuple[str, str, list[str], str]]:
                     yield name, kind, list(labels), ast.literal_eval(meaning)
 
 
-# --- text ---------------------------------------------------------------------------------------------------------
+# --- text ------------------------------------------------------------------------------------------------
 
 
 def _cell(text: str) -> str:

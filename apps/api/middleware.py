@@ -22,6 +22,7 @@ class GraphQLMiddleware:
         self._get_response = get_response
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
+        """Respond to a GraphQL request; pass every other request on."""
         if http.path_info != ENDPOINT or is_for_graphiql(http):
             return self._get_response(http)
         return as_graphql_response(lambda: self._respond(http))

@@ -29,8 +29,8 @@ WEIGHT_OF_YESTERDAY = 0.5
 class Popularity:
     """Counts of this process. Threads may share it.
 
-    Its own thread adds the counts to Redis, later if Redis is unavailable. It starts with the first count, hence
-    after a fork.
+    Its own thread adds the counts to Redis, later if Redis is unavailable. The thread starts with the first
+    count, hence after a fork.
     """
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ class StringsField(forms.Field):
     """A list of strings, as GraphQL passes it."""
 
     def to_python(self, value: Any) -> list[str]:
+        """Return the strings. Raises ValidationError for anything but a list of up to 20 strings."""
         if value in (None, ""):
             return []
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):

@@ -14,7 +14,7 @@ from apps.api.skills.types import SkillType, skill_entries
 from apps.recommendations.matches import Match, Retrieval
 from apps.skills.directory import SkillEntry
 
-VIEW_RETRIEVAL = "embeddings.view_embeddingrun"  # whoever operates the runs operates retrieval
+VIEW_RETRIEVAL = "embeddings.view_embeddingrun"  # for anyone who operates runs
 
 
 class ScorePart(graphene.ObjectType):

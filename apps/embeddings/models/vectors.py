@@ -75,6 +75,7 @@ class EmbeddingModel(models.Model):
         return f"{self.name}@{self.revision}"
 
     def save(self, *args: object, **kwargs: object) -> None:
+        """Save the model, with a revision made of its fields if it has none."""
         if not self.revision:
             self.revision = self.revision_of(
                 weights=self.weights, windows=self.windows, template=self.template

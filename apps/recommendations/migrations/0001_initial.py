@@ -56,7 +56,7 @@ TABLES = {"posting": "postings_posting", "candidate": "candidates_candidate"}
 
 
 def _storage(kind: str) -> migrations.RunSQL:
-    """Store terms out of line, since ranking reads rows but not their terms, and keep finer statistics on terms.
+    """Store terms out of line, since ranking reads rows but not their terms. Have finer statistics on terms.
 
     The statistics tell how rare a term is, and so whether it is searched for.
     """

@@ -121,9 +121,9 @@ def test_saving_a_posting_raises_the_interest_in_similar_ones_but_not_in_itself(
     assert found["p21"] == pytest.approx(np.cos(np.radians(3)), abs=2e-3)
     assert found["p29"] == pytest.approx(np.cos(np.radians(27)), abs=2e-3)
     # Viewing a posting changes nothing and invalidates no cached response.
-    with django_capture_on_commit_callbacks(execute=True) as told:
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
         recruiter.data(record, c=key("c1"), p=key("p10"), a="VIEWED")
-    assert told == []
+    assert callbacks == []
     # A posting that is dismissed later no longer counts as interest, and is not recommended.
     with django_capture_on_commit_callbacks(execute=True):
         recruiter.data(record, c=key("c1"), p=key("p20"), a="DISMISSED")

@@ -1,7 +1,7 @@
 """The number of SQL statements of each query: fixed, whatever the size of its page.
 
-The selections are made from the schema, with every field of every type. So these tests also notice a new field
-that reads the database once for each row.
+The selections are made from the schema, with every field of every type. So these tests also notice a new
+field that reads the database once for each row.
 """
 
 from typing import Any

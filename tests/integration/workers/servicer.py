@@ -28,6 +28,7 @@ class Encoder:
         self.broken = False
 
     def encode(self, texts: Sequence[str], role: str) -> Any:
+        """Return the vectors once the test releases the call. Fail for the texts `badtext` and `memory`."""
         self.calls.put(list(texts))
         assert self.gate.acquire(timeout=PATIENCE)
         if "badtext" in texts or self.broken:
@@ -52,9 +53,11 @@ class Models:
         return sum(len(call.left) for call in list(lane) if not call.future.done())
 
     def in_memory(self, name: str, revision: str) -> "Models | None":
+        """Return this model if it has the name and revision."""
         return self if (name, revision) == ("m", "r") else None
 
     def find(self, name: str, revision: str) -> "Models":
+        """Return this model. Raise UnknownModelError for any other."""
         if served := self.in_memory(name, revision):
             return served
         raise UnknownModelError(f"no model {name}@{revision} is registered")
