@@ -39,7 +39,7 @@ check: .venv/dev  ## Format, lint, types, import contracts, drift of generated f
 	@$(if $(LANGUAGE_CHECK),$(BIN)/codespell --toml tools/dialect.toml)
 
 # The words of the project's former dialect (tools/dialect.txt, tools/language.py). `make check LANGUAGE_CHECK=` skips them.
-LANGUAGE_CHECK ?=
+LANGUAGE_CHECK ?= yes
 
 .PHONY: lint
 lint: check

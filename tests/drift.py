@@ -1,4 +1,5 @@
-"""Check that generated files follow from their sources: migrations, schema, gRPC stubs, requirements.
+"""Check that generated files follow from their sources: migrations, schema, gRPC stubs,
+requirements, reference pages.
 
 `python -m tests.drift` prints what drifted and the command that fixes it, and then exits with 1.
 """
@@ -65,6 +66,16 @@ def requirements() -> str:
     return ""
 
 
+def reference() -> str:
+    """Return what to do where a generated page of the docs differs from the code."""
+    from tools.reference import pages
+
+    for path, text in pages().items():
+        if not path.exists() or path.read_text() != text:
+            return f"{path.relative_to(ROOT)} differs from the code: run `make reference`"
+    return ""
+
+
 def _path() -> str:
     """protoc looks for its mypy plugins on PATH; they are next to this interpreter."""
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -76,7 +87,9 @@ def main() -> int:
     import django
 
     django.setup()
-    drifted = [message for check in (migrations, schema, stubs, requirements) if (message := check())]
+    drifted = [
+        message for check in (migrations, schema, stubs, requirements, reference) if (message := check())
+    ]
     for message in drifted:
         print(message, file=sys.stderr)
     return 1 if drifted else 0

@@ -2,8 +2,8 @@
 
     python -m tools.language
 
-Single words are codespell's part (`tools/dialect.txt`). This command checks what a list of words cannot: ordinary
-words that are only forbidden as identifiers, and phrases of several words. docs/glossary.md has the words to use.
+Single words are codespell's part (`tools/dialect.txt`). This command checks what a list of words cannot:
+ordinary words that are only forbidden as identifiers, and phrases. docs/glossary.md has the words to use.
 """
 
 import ast
@@ -31,8 +31,8 @@ PUBLIC_NAMES = {"MOST_EXPERIENCED"}  # values of the GraphQL schema
 
 # A class is named by a noun, a bound by MAX_ or MIN_, a function by what it does.
 PARTICIPLE = re.compile(
-    r"(Asked|Embedded|Found|Gone|Indexed|Kept|Keyed|Pruned|Replayed|Said|Served|Spoken|Told|Unusable|Upcoming|Upserted|Warmed"
-    r"|Refusal)\Z"
+    r"(Asked|Embedded|Found|Gone|Indexed|Kept|Keyed|Pruned|Refusal|Replayed|Said|Served|Spoken|Told|Unusable"
+    r"|Upcoming|Upserted|Warmed)\Z"
 )
 BOUND_PREFIX = "most|least|longest|largest|smallest|shortest|deepest|greatest"
 BOUND_CONSTANT = re.compile(rf"_?({BOUND_PREFIX.upper()})(_[A-Z_]+)?\Z")

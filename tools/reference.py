@@ -39,15 +39,15 @@ def pages() -> dict[Path, str]:
 
 
 def settings_page() -> str:
-    """Return a table for each section of .env.example, with the types and bounds that the settings declare."""
+    """Return a table for each section of .env.example, with the kinds that the settings declare."""
     kinds = _declared_kinds()
     lines = [
         "# Settings",
         "",
         NOTE,
-        "jobrec reads its settings from environment variables, and from a file `.env`. `make run` needs none.",
-        "`.env.example` lists them, ready to be uncommented. A value that jobrec does not understand stops the",
-        "process with a message that names the variable.",
+        "jobrec reads its settings from environment variables, and from a file `.env`. `make run` needs",
+        "none. `.env.example` lists them, ready to be uncommented. A value that jobrec does not understand",
+        "stops the process with a message that names the variable.",
     ]
     for title, variables in _example_sections():
         lines += ["", f"## {title}", "", "| variable | default | kind | meaning |", "|---|---|---|---|"]
@@ -118,8 +118,8 @@ def commands_page() -> str:
         "# Commands",
         "",
         NOTE,
-        "`python manage.py COMMAND` in a checkout, `jobrec COMMAND` if the package is installed. `COMMAND --help`",
-        "prints the same. Django's own commands, such as `migrate` and `createsuperuser`, are there too.",
+        "`python manage.py COMMAND` in a checkout, `jobrec COMMAND` if the package is installed.",
+        "`COMMAND --help` prints the same. Django's own commands, such as `migrate`, are there too.",
     ]
     for name, app in sorted(get_commands().items()):
         if str(app).partition(".")[0] in SOURCES:
@@ -185,10 +185,10 @@ def metrics_page() -> str:
         "# Metrics",
         "",
         NOTE,
-        "`/metrics` of the web server counts what all its processes did, in Prometheus' format. It needs no login,",
-        "so close it to the outside. Next to jobrec's own metrics it has those of django-prometheus for requests,",
-        "responses and latencies. The embedding server has its own metrics at `EMBED_METRICS_BIND`; they begin",
-        "with `jobrec_embed_`.",
+        "`/metrics` of the web server counts what all its processes did, in Prometheus' format. It needs",
+        "no login, so close it to the outside. Next to jobrec's own metrics it has those of",
+        "django-prometheus for requests, responses and latencies. The embedding server has its own metrics",
+        "at `EMBED_METRICS_BIND`; they begin with `jobrec_embed_`.",
         "",
         "| metric | kind | labels | meaning |",
         "|---|---|---|---|",

@@ -117,7 +117,7 @@ def camel(name: str) -> str:
 
 
 def format_error(error: GraphQLError) -> dict[str, Any]:
-    """The error in GraphQL's format, with `extensions.code`. The text of an unexpected error is only logged."""
+    """The error in GraphQL's format, with `extensions.code`. The text of unexpected errors is only logged."""
     original = error.original_error
     formatted: dict[str, Any] = dict(error.formatted)
     is_of_literal = error.path is None and isinstance(original, ValueError | ArithmeticError)

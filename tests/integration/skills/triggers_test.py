@@ -1,4 +1,4 @@
-"""Triggers and generated columns: skills_text and content_hash follow every change, by whatever way it is made."""
+"""Triggers and generated columns: skills_text and content_hash follow every change, also in plain SQL."""
 
 import hashlib
 
