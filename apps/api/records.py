@@ -23,7 +23,7 @@ from apps.postings.inputs import PostingInput
 from apps.postings.models import Posting, PostingSkill
 from apps.postings.services import upsert_postings
 from apps.recommendations.services import filtered
-from apps.records.counting import counted
+from apps.records.counting import count_rows
 from apps.records.inputs import RecordInput
 from apps.records.models import Record
 from apps.skills.models import SkillUse
@@ -73,7 +73,7 @@ class RecordApi:
         rows = filtered(self.kind, filter_values(filter))
         order = self.orders[enum_value(order_by) or self.default_order]
         page = page_of_rows(self.for_nodes(rows), order, first=first, after=after)
-        return connection_of(page, connection, count=partial(counted, rows))
+        return connection_of(page, connection, count=partial(count_rows, rows))
 
     def read_input(self, given: Mapping[str, Any]) -> RecordInput:
         """The validated argument `input` of an upsert. Raises BadInputError."""

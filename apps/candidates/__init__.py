@@ -1,1 +1,1 @@
-"""Candidates: personal data. Nothing here is ever logged."""
+"""Candidates. Their rows are personal data, so nothing here is logged."""

@@ -25,7 +25,7 @@ from apps.embeddings.index import index_exists
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import EmbeddingModel
 from apps.recommendations.subqueries import Subquery
-from apps.records.counting import estimated
+from apps.records.counting import estimate_rows
 from apps.sql import load
 
 MAX_EXACT = 1_000  # rows that are compared one by one whatever the table's size, which takes milliseconds
@@ -85,7 +85,7 @@ def nearest(
         return Neighbours(search.exact(Subquery.of_keys(few)), "exact", len(few))
     if not index_exists(model, kind):
         return Neighbours(search.exact(keys), "exact", len(few))
-    visited = oversampled(k, matching=estimated(matching), rows=search.rows())
+    visited = oversampled(k, matching=estimate_rows(matching), rows=search.rows())
     ef_search = min(max(settings.HNSW_EF_SEARCH, visited), MAX_EF_SEARCH)
     found = search.with_index(keys, ef_search, visited=visited)
     if len(found) < k:

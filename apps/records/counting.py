@@ -18,15 +18,15 @@ class Count:
     is_estimate: bool
 
 
-def counted(rows: QuerySet[Any]) -> Count:
+def count_rows(rows: QuerySet[Any]) -> Count:
     """Count the rows exactly up to MAX_EXACT_COUNT; beyond it return the estimate of PostgreSQL's planner."""
     exact = rows.order_by()[: MAX_EXACT_COUNT + 1].count()
     if exact <= MAX_EXACT_COUNT:
         return Count(exact, is_estimate=False)
-    return Count(max(estimated(rows), exact), is_estimate=True)
+    return Count(max(estimate_rows(rows), exact), is_estimate=True)
 
 
-def estimated(rows: QuerySet[Any]) -> int:
+def estimate_rows(rows: QuerySet[Any]) -> int:
     """Return how many rows PostgreSQL's planner expects, without counting."""
     [plan] = orjson.loads(rows.order_by().values("pk").explain(format="json"))
     return int(plan["Plan"]["Plan Rows"])

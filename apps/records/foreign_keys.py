@@ -1,7 +1,7 @@
 """Foreign keys with ON DELETE CASCADE in PostgreSQL itself.
 
 Django 5.2 deletes dependent rows from Python, so a DELETE in plain SQL would fail. Rows of these tables mean
-nothing without their record, so the database deletes them, whoever deletes the record.
+nothing without their record, so the database deletes them, no matter who deletes the record.
 """
 
 from django.db import migrations

@@ -38,7 +38,7 @@ UNITS_PER_YEAR = {"hour": 2080, "day": 260, "week": 52, "month": 12, "year": 1}
 
 
 class ContentHash(models.Func):
-    """The content hash of text columns, computed by PostgreSQL whoever writes the row."""
+    """The content hash of text columns, computed by PostgreSQL no matter who writes the row."""
 
     function = "jobrec_content_hash"
     output_field = models.BinaryField()

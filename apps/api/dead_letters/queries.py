@@ -15,7 +15,7 @@ from apps.api.inputs import checked_text
 from apps.api.paging import Order, moment, page_of_rows
 from apps.embeddings.models import DeadLetter
 from apps.embeddings.models.ledger import DeadLetterQuerySet
-from apps.records.counting import counted
+from apps.records.counting import count_rows
 
 MAX_ERROR_CHARACTERS = 1_000  # of the text that is searched for
 NEWEST = Order("newest", "created_at", moment)
@@ -71,4 +71,4 @@ class DeadLetterQueries(graphene.ObjectType):
         require(info, "embeddings.view_deadletter")
         letters = selected(filter)
         page = page_of_rows(letters, NEWEST, first=first, after=after)
-        return connection_of(page, DeadLetterConnection, count=partial(counted, letters))
+        return connection_of(page, DeadLetterConnection, count=partial(count_rows, letters))

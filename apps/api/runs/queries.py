@@ -12,7 +12,7 @@ from apps.api.fields import PER_READER, RootField
 from apps.api.paging import Order, moment, page_of_rows
 from apps.api.runs.types import EmbeddingRunConnection
 from apps.embeddings.models import EmbeddingRun
-from apps.records.counting import counted
+from apps.records.counting import count_rows
 
 LATEST = Order("latest", "created_at", moment)
 
@@ -40,4 +40,4 @@ class RunQueries(graphene.ObjectType):
             runs = runs.filter(kind=enum_value(kind))
         rows = runs.select_related("model").with_progress()
         page = page_of_rows(rows, LATEST, first=first, after=after)
-        return connection_of(page, EmbeddingRunConnection, count=partial(counted, runs))
+        return connection_of(page, EmbeddingRunConnection, count=partial(count_rows, runs))

@@ -45,7 +45,11 @@ class ImportCommand(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         return super().create_parser(
-            prog_name, subcommand, formatter_class=_Help, epilog=self._epilog(), **kwargs
+            prog_name,
+            subcommand,
+            formatter_class=RawDescriptionHelpFormatter,
+            epilog=self._epilog(),
+            **kwargs,
         )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -189,10 +193,6 @@ class ImportCommand(BaseCommand):
             "Exit status: 0 if all rows are imported; 1 if rows are rejected or no row has a named column;\n"
             "2 if a file or an argument is unusable."
         )
-
-
-class _Help(RawDescriptionHelpFormatter):
-    pass
 
 
 class _RejectsFile:

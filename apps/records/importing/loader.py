@@ -74,7 +74,7 @@ class Loader:
         used.
         """
         with _writers() as writers:
-            for batch, writer in zip(_one_ahead(self._batches(rows)), cycle(writers)):
+            for batch, writer in zip(_read_ahead(self._batches(rows)), cycle(writers)):
                 lines = {line.key: line for line in batch}  # of repeated rows the last one counts
                 with self._lock:
                     self.tally.repeated += len(batch) - len(lines)
@@ -158,7 +158,7 @@ class _Writer:
     def __init__(self, pool: ThreadPoolExecutor | None) -> None:
         self.keys: AbstractSet[tuple[str, str]] = frozenset()
         self._pool = pool
-        self._going_on: Future[None] | None = None
+        self._writing: Future[None] | None = None
 
     def start(self, keys: AbstractSet[tuple[str, str]], write: Callable[..., None], *arguments: Any) -> None:
         """Start writing a batch of rows with these keys."""
@@ -166,13 +166,13 @@ class _Writer:
             write(*arguments)
             return
         self.keys = keys
-        self._going_on = self._pool.submit(write, *arguments)
+        self._writing = self._pool.submit(write, *arguments)
 
     def wait(self) -> None:
         """Wait for the batch that is being written; raise its exception if it failed."""
-        going_on, self._going_on, self.keys = self._going_on, None, frozenset()
-        if going_on is not None:
-            going_on.result()
+        writing, self._writing, self.keys = self._writing, None, frozenset()
+        if writing is not None:
+            writing.result()
 
 
 @contextmanager
@@ -192,12 +192,12 @@ def _writers() -> Iterator[list[_Writer]]:
         yield writers
 
 
-def _one_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:
+def _read_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:
     """Read, validate and search the next batch in a thread while PostgreSQL writes this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="import") as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
+        upcoming = pool.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = pool.submit(next, batches, None)
             yield batch
 
 

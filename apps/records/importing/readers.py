@@ -54,8 +54,8 @@ def open_rows(
                 yield _parquet_rows(raw, progress, columns)
                 return
             with _plain(raw) as plain:
-                counted = _Counted(raw, progress)
-                yield counted.over(_csv_rows(plain, columns) if kind == "csv" else _json_rows(plain))
+                reporter = _ProgressReporter(raw, progress)
+                yield reporter.over(_csv_rows(plain, columns) if kind == "csv" else _json_rows(plain))
     except OSError as error:
         raise ImportFileError(f"{path}: {error.strerror or error}") from error
     except (EOFError, zlib.error) as error:
@@ -77,13 +77,14 @@ def format_of(path: Path) -> str:
     return found
 
 
-class _Counted:
+class _ProgressReporter:
     """Reports progress by the position in the raw file, which is known also for a gzip file."""
 
     def __init__(self, raw: IO[bytes], progress: Callable[[int], None]) -> None:
         self._raw, self._progress, self._reported = raw, progress, 0
 
     def over(self, rows: Rows) -> Rows:
+        """Yield the rows, reporting progress along the way."""
         for count, row in enumerate(rows):
             yield row
             if count % 100 == 0:
@@ -128,8 +129,8 @@ def _json_row(line: int, raw_line: bytes) -> SourceRow | RejectedRow:
     except orjson.JSONDecodeError as error:
         try:
             raw_line.decode()
-        except UnicodeDecodeError as wrong:
-            return RejectedRow(line, "", not_utf8(raw_line[wrong.start : wrong.start + 1], wrong.start))
+        except UnicodeDecodeError as fault:
+            return RejectedRow(line, "", not_utf8(raw_line[fault.start : fault.start + 1], fault.start))
         return RejectedRow(line, "", f"not JSON: {error.msg} at character {error.pos + 1}")
     if not isinstance(value, dict):
         return RejectedRow(line, "", f"not a JSON object but {type(value).__name__}")
@@ -138,7 +139,7 @@ def _json_row(line: int, raw_line: bytes) -> SourceRow | RejectedRow:
 
 def _csv_rows(plain: IO[bytes], columns: Callable[[Iterable[str]], None]) -> Rows:
     csv.field_size_limit(MAX_LINE_BYTES)
-    # Bytes become lone surrogates, so that one bad row does not end the file; see _csv_row.
+    # Bytes that are not UTF-8 become lone surrogates, so that a bad row does not end the file; see _csv_row.
     text = io.TextIOWrapper(plain, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         yield from _csv_lines(_Lines(text), columns)
