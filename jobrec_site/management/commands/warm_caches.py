@@ -39,8 +39,8 @@ class Command(BaseCommand):
 
     help = (
         "Fill the second cache level with the responses to the most popular anonymous requests: at the "
-        "start, before a run invalidates them, and after an edit has. One process is enough; more do no harm. Until "
-        "SIGTERM or Ctrl-C."
+        "start, before a run invalidates them, and after an edit has. One process is enough; more do no "
+        "harm. Until SIGTERM or Ctrl-C."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

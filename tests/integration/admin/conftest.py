@@ -33,11 +33,13 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def administrator(db: None, clean_cache: None, client: Client) -> Client:
+    """A client that is signed in as a superuser."""
     client.force_login(User.objects.create_superuser("chief"))
     return client
 
 
 def member_of(group: str) -> Client:
+    """A client that is signed in as a new member of a group."""
     user = User.objects.create_user(f"of-{group}".lower(), is_staff=True)
     user.groups.add(Group.objects.get(name=group))
     client = Client()
@@ -46,7 +48,7 @@ def member_of(group: str) -> Client:
 
 
 def fill(count: int) -> None:
-    """As many rows more in every table: `count` written chunks of one run, and a dead letter in each."""
+    """Add `count` rows to every table: runs with a written chunk and a dead letter each."""
     before = Posting.objects.count()
     upsert_postings(
         [
@@ -81,7 +83,7 @@ def fill(count: int) -> None:
 
 
 def embed_all_but_one(model: EmbeddingModel, number: int) -> EmbeddingRun:
-    """A finished run over the pending postings; the newest one cannot be embedded."""
+    """A finished run over the pending postings, of which the newest cannot be embedded."""
     newest = Posting.objects.order_by("-pk")
     newest.filter(pk__in=newest.values("pk")[:2]).update(title=f"Edited {number}")
     run = planned_run(model)
