@@ -15,9 +15,10 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         unknown = unknown_migrations(options["database"])
         if unknown:
+            some = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
             raise CommandError(
                 "Cannot migrate this database: some of its migrations are not in this version of jobrec "
-                f"({', '.join(unknown[:3])} …). A development version before 0.1.0 made it, or a later "
+                f"({some}). A development version before 0.1.0 made it, or a later "
                 "version. Use that version, or import your files into a new database: set another "
                 "DATABASE_URL, or move the folder .data away if you use `make run`."
             )
