@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def own_broker() -> Iterator[None]:
     """Remove connections and open circuits before and after each test."""
     _reset()
+    assert current_app.producer_pool  # creates it, so that no test creates it with another address
     yield
     _reset()
 
