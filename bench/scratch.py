@@ -152,7 +152,7 @@ def embed(kind: str, model: "EmbeddingModel", supervisor: "Supervisor") -> "Embe
     return run
 
 
-def embed_in_process(kind: str, model: "EmbeddingModel") -> None:
+def embed_in_process(kind: str, model: "EmbeddingModel") -> "EmbeddingRun":
     """Embed what is pending by the steps of the pipeline in this process, so that no worker has to start."""
     from apps.embeddings import chunk_ledger, leases, planning, runs
     from workers import chunks
@@ -168,6 +168,7 @@ def embed_in_process(kind: str, model: "EmbeddingModel") -> None:
     run.refresh_from_db()
     if not finished or run.progress().written != run.rows:
         raise SystemExit(f"{run}: only {run.progress().written} of {run.rows} rows were written.")
+    return run
 
 
 def free_addresses() -> dict[str, str]:
