@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import other_model, report, scratch, web_client
+from bench import report, scratch, web_client
 
 DIMENSIONS = 128
 FIELDS = "degraded edges { node { id externalId } explanation { vectorScore } }"
@@ -96,7 +96,7 @@ def main() -> None:
             sample = data / "postings.jsonl"
             scratch.manage("generate_sample", "postings", f"--count={options.rows}", f"--out={sample}")
             scratch.manage("import_postings", str(sample))
-            folder = other_model.make(data / "other-model", dimensions=DIMENSIONS)
+            folder = save_other_model(data / "other-model")
             scratch.manage("embed", "--wait")
             from apps.postings.models import Posting
 
@@ -109,6 +109,19 @@ def main() -> None:
             searcher.join(60)
         judge(result, searcher.answers, fill)
     report.end(result)
+
+
+def save_other_model(folder: Path) -> str:
+    """Save the bundled model with a random projection to DIMENSIONS behind it, so that no model hub is needed."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Dense
+
+    from workers.encoding.encoder import location_of
+
+    model = SentenceTransformer(location_of("all-MiniLM-L6-v2"), device="cpu")
+    model.append(Dense(model.get_embedding_dimension() or 0, DIMENSIONS))
+    model.save(str(folder))
+    return str(folder)
 
 
 def change(folder: str) -> tuple[float, float]:
