@@ -20,7 +20,6 @@ from workers.encoding.errors import EncoderBrokenError, ModelLoadError, Transien
 from workers.encoding.isolation import BadText, encode_isolating
 from workers.encoding.loaded import encoder_of, hardware
 from workers.encoding.subprocess_encoder import SubprocessEncoder
-from workers.memory import give_back
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +107,4 @@ def _encode(lease: Lease, texts: Sequence[Text]) -> tuple[dict[int, Vectors], li
         with SubprocessEncoder(version, hardware(), on_wait=heartbeat.beat) as subprocess_encoder:
             return encode_isolating(subprocess_encoder.encode, plain, suspect=True)
     encoder = encoder_of(version)
-    try:
-        return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)
-    finally:
-        give_back()
+    return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)

@@ -1,4 +1,7 @@
-"""The embedding gRPC server: vectors for text that a person typed and waits for, and in bulk. It only translates."""
+"""The embedding gRPC server: vectors for search texts, and in bulk.
+
+It translates between gRPC and the batchers of the models; the computing happens there.
+"""
 
 import asyncio
 import logging
@@ -21,17 +24,18 @@ from workers.encoding.batcher import Outcomes, QueueFullError
 from workers.encoding.errors import EncoderBrokenError, EncoderError, ModelLoadError, TransientEncoderError
 from workers.encoding.isolation import BadText
 from workers.encoding.loaded import hardware
-from workers.served_models import Served, ServedModels, UnknownModelError
+from workers.served_models import ServedModel, ServedModels, UnknownModelError
 from workers.streaming import OrderedStream, StreamDrainedError, result_of
 
 logger = logging.getLogger(__name__)
 
 SERVICE = embedding_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name
 MAX_TEXTS = 256
-# With the largest vectors that can be indexed (4,000 dimensions of 4 bytes) an answer stays below the message limit.
+# An answer stays below the message limit even with the largest vectors that pgvector indexes: 4,000 × 4
+# bytes.
 MAX_CHUNK_TEXTS = 4096
-CHUNKS_AHEAD = 2  # of each stream: one is being encoded, the next is there when it is done
-SPARE_CALLS = 16  # for health, reflection and Info while every other call is taken
+MAX_CHUNKS_AHEAD = 2  # of each stream: one is being encoded, the next is ready when it is done
+SPARE_CALLS = 16  # for health, reflection and Info while all other calls are taken
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Stream = OrderedStream[embedding_pb2.EmbedStreamRequest, Outcomes, embedding_pb2.EmbedStreamResponse]
@@ -43,18 +47,18 @@ FORMATS = {
 
 
 class InvalidRequestError(Exception):
-    """The request can never be answered; the message names the field and what would be right."""
+    """The request is invalid; the message names the field and what is allowed."""
 
 
 class VersionMismatchError(Exception):
-    """The model has other dimensions than the caller says."""
+    """The model's number of dimensions differs from the one in the request."""
 
 
 class TooManyStreamsError(Exception):
-    """As many streams as may are open."""
+    """The maximum number of streams is open."""
 
 
-# The first class that fits an error decides its status.
+# The first matching class decides the status.
 STATUSES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (UnknownModelError, grpc.StatusCode.NOT_FOUND),
@@ -71,26 +75,26 @@ STATUSES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
 
 @asynccontextmanager
 async def statuses(context: Context, method: str) -> AsyncIterator[None]:
-    """Ends the call with the status of an error that is foreseen; any other is left to gRPC.
+    """Translate errors into gRPC statuses; other errors are left to gRPC.
 
-    Where the encoder cannot encode anything any more, this process ends as by SIGTERM: only a new one can help.
+    If the encoder is broken, the process also sends itself SIGTERM, because only a new process can help.
     """
     try:
         yield
-    except asyncio.CancelledError:  # the deadline has passed, or the caller has gone
+    except asyncio.CancelledError:  # the deadline has passed, or the caller has cancelled
         embedding_metrics.REFUSED.labels(method, grpc.StatusCode.CANCELLED.name).inc()
         raise
     except tuple(kind for kind, _ in STATUSES) as error:
         code = next(code for kind, code in STATUSES if isinstance(error, kind))
         embedding_metrics.REFUSED.labels(method, code.name).inc()
         if isinstance(error, EncoderBrokenError):
-            logger.error("this server ends, to be started afresh: %s", error)  # noqa: TRY400  the message says all
+            logger.error("the encoder is broken, this server ends: %s", error)  # noqa: TRY400  no traceback needed
             os.kill(os.getpid(), signal.SIGTERM)
         await context.abort(code, str(error))
 
 
 class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
-    """Its methods run in the server's event loop; a call that waits holds no thread."""
+    """The gRPC service. Its methods run in the server's event loop; a waiting call holds no thread."""
 
     def __init__(self) -> None:
         self.models = ServedModels(on_batch=embedding_metrics.observe, deliver=self._deliver)
@@ -98,8 +102,8 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
         self._streams: set[Stream] = set()
         self._draining = False
 
-    def attend(self) -> None:
-        """Has the outcomes of a batch delivered in the event loop that runs, which wakes once for all of them."""
+    def use_running_loop(self) -> None:
+        """Deliver the outcomes of a batch in the running event loop, which then wakes once for all."""
         self._loop = asyncio.get_running_loop()
 
     def _deliver(self, resolve: Callable[[], None]) -> None:
@@ -111,6 +115,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
     async def Info(  # noqa: N802  named by the .proto
         self, request: embedding_pb2.InfoRequest, context: Context
     ) -> embedding_pb2.InfoResponse:
+        """Return the loaded models, the device and the limits."""
         machine = hardware()
         return embedding_pb2.InfoResponse(
             models=[_version(served) for served in self.models.loaded()],
@@ -123,6 +128,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
     async def Embed(  # noqa: N802  named by the .proto
         self, request: embedding_pb2.EmbedRequest, context: Context
     ) -> embedding_pb2.EmbedResponse:
+        """Return the vectors of a few texts that somebody waits for."""
         with embedding_metrics.EMBED_SECONDS.time():
             async with statuses(context, "Embed"):
                 _check(request)
@@ -137,13 +143,14 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
     async def EmbedStream(  # type: ignore[override]  # noqa: N802  named by the .proto; writes, and yields nothing
         self, request_iterator: AsyncIterator[embedding_pb2.EmbedStreamRequest], context: Context
     ) -> None:
+        """Answer a stream of chunks with their vectors, in order."""
         stream: Stream = OrderedStream(
-            request_iterator, begin=self._begin, finish=self._finish, ahead=CHUNKS_AHEAD
+            request_iterator, begin=self._begin, finish=self._finish, ahead=MAX_CHUNKS_AHEAD
         )
         async with statuses(context, "EmbedStream"):
             if len(self._streams) >= settings.EMBED_STREAMS:
                 raise TooManyStreamsError(
-                    f"{settings.EMBED_STREAMS} streams are open, which is as many as may be"
+                    f"{settings.EMBED_STREAMS} streams are open, which is the maximum (EMBED_STREAMS)"
                 )
             self._streams.add(stream)
             try:
@@ -156,9 +163,10 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
                 self._streams.discard(stream)
 
     async def drain(self, seconds: float) -> bool:
-        """Ends the streams after the chunks that were begun: they would outlive any grace. Whether there were any.
+        """End the streams after the chunks that were begun; return whether there were any streams.
 
-        Returns when they have ended, and after `seconds` at the latest.
+        It returns when they have ended, after `seconds` at the latest. A stream would outlive any grace
+        period.
         """
         self._draining = True
         streams = set(self._streams)
@@ -170,13 +178,14 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
                     await asyncio.sleep(0.02)
         return bool(streams)
 
-    async def _served(self, wanted: embedding_pb2.ModelVersion) -> Served:
+    async def _served(self, wanted: embedding_pb2.ModelVersion) -> ServedModel:
         served = self.models.in_memory(wanted.name, wanted.revision)
         if served is None:
             served = await asyncio.to_thread(self.models.find, wanted.name, wanted.revision)
         if wanted.dimensions not in (0, served.dimensions):
             raise VersionMismatchError(
-                f"model.dimensions: {wanted.name}@{wanted.revision} has {served.dimensions}, not {wanted.dimensions}"
+                f"model.dimensions: {wanted.name}@{wanted.revision} has {served.dimensions}, "
+                f"not {wanted.dimensions}"
             )
         return served
 
@@ -189,7 +198,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
             raise InvalidRequestError(f"format: {request.format} is not known")
         texts = [each.text for each in request.inputs if each.text.strip()]
         served = await self._served(request.model)
-        request.model.dimensions = served.dimensions  # as the answer says it
+        request.model.dimensions = served.dimensions  # the answer repeats the model
         return served.batcher.submit(texts, role="document")
 
     @staticmethod
@@ -226,25 +235,25 @@ def _check(request: embedding_pb2.EmbedRequest) -> None:
             raise InvalidRequestError(f"texts[{index}]: is empty")
 
 
-def _version(served: Served) -> embedding_pb2.ModelVersion:
+def _version(served: ServedModel) -> embedding_pb2.ModelVersion:
     return embedding_pb2.ModelVersion(
         name=served.name, revision=served.revision, dimensions=served.dimensions
     )
 
 
 def start(address: str) -> RunningServer:
-    """Starts the server on `address` with the active model loaded. Raises RuntimeError where it is taken."""
+    """Load the active model and start the server. Raises RuntimeError if it cannot listen on `address`."""
     servicer = EmbeddingServicer()
     servicer.models.warm_up()
     servicer.models.keep_warm()
     embedding_metrics.expose()
 
     def register(server: grpc.aio.Server) -> None:
-        servicer.attend()
+        servicer.use_running_loop()
         embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)
 
-    # Enough calls for every text that may wait or be in a batch, so that an overload is refused by the batcher, which
-    # knows how long the queue is, and health is always answered.
+    # Enough calls for all texts that may wait or be in a batch: the batcher refuses an overload and names the
+    # length of the queue, and health checks are always answered.
     in_batches = hardware().slots * settings.EMBED_BATCH_TEXTS
     calls = settings.EMBED_QUEUE_TEXTS + in_batches + settings.EMBED_STREAMS + SPARE_CALLS
     return start_server(SERVICE, register, address=address, calls=calls, drain=servicer.drain)

@@ -1,4 +1,4 @@
-"""The models that the embedding server answers with: each loaded at its first use, with a batcher of its own."""
+"""The models of the embedding server. Each is loaded at its first use and has its own batcher."""
 
 import logging
 import threading
@@ -14,21 +14,23 @@ from workers.chunks import version_of
 from workers.encoding.batcher import Batch, Batcher, Limits
 from workers.encoding.encoder import Encoder
 from workers.encoding.errors import ModelLoadError
-from workers.encoding.loaded import MOST_LOADED, encoder_of, loaded_encoders
+from workers.encoding.loaded import MAX_LOADED, encoder_of, loaded_encoders
 
 logger = logging.getLogger(__name__)
 
-# About the characters of a token in running text. Only for the size of a batch: the encoder counts tokens.
+# Average of running text. It only sizes the batches of the batcher; the encoder counts tokens.
 CHARACTERS_PER_TOKEN = 4
-WARM_UP_EVERY = 5.0  # seconds
+WARM_UP_SECONDS = 5.0  # between two looks for models to load ahead of their use
 
 
 class UnknownModelError(Exception):
-    """No such model version is registered."""
+    """The model version is not registered."""
 
 
 @dataclass
-class Served:
+class ServedModel:
+    """A loaded model version and its batcher. `used_at` is the time of its last use (monotonic, seconds)."""
+
     name: str
     revision: str
     encoder: Encoder
@@ -37,58 +39,62 @@ class Served:
 
     @property
     def dimensions(self) -> int:
+        """Return the length of the model's vectors."""
         return self.encoder.version.dimensions
 
 
 class ServedModels:
+    """Finds, loads and warms up models. Threads may share it."""
+
     def __init__(
         self, *, on_batch: Callable[[Batch], None], deliver: Callable[[Callable[[], None]], None]
     ) -> None:
+        """`on_batch` and `deliver` are passed to each Batcher."""
         self._on_batch, self._deliver = on_batch, deliver
-        self._served: dict[tuple[str, str], Served] = {}
+        self._served: dict[tuple[str, str], ServedModel] = {}
         self._loading = threading.Lock()
         self._closed = threading.Event()
 
-    def find(self, name: str, revision: str) -> Served:
-        """The registered model, loaded where it is not yet.
+    def find(self, name: str, revision: str) -> ServedModel:
+        """Return a registered model; load it at the first call.
 
-        Raises UnknownModelError, ModelLoadError, or django's DatabaseError where the registry cannot be read.
+        Raises UnknownModelError, ModelLoadError, or django's DatabaseError if the registry cannot be read.
         """
         if served := self.in_memory(name, revision):
             return served
         with self._loading:
             return self.in_memory(name, revision) or self._load(name, revision)
 
-    def in_memory(self, name: str, revision: str) -> Served | None:
-        """The same where it is loaded. Waits for nothing, neither for another that is being loaded."""
+    def in_memory(self, name: str, revision: str) -> ServedModel | None:
+        """Return a model if it is loaded, else None. Never wait, not even while another one is loaded."""
         served = self._served.get((name, revision))
         if served:
             served.used_at = time.monotonic()
         return served
 
-    def loaded(self) -> list[Served]:
-        """Those in memory, the one used most recently first."""
+    def loaded(self) -> list[ServedModel]:
+        """Return the models in memory, most recently used first."""
         return sorted(self._served.values(), key=lambda each: -each.used_at)
 
     def warm_up(self) -> None:
-        """Loads the active model and encodes once, so that the first person does not wait for it."""
+        """Load the active model and encode once, so that the first search does not wait for it."""
         model = EmbeddingModel.objects.active() or EmbeddingModel.objects.filled().first()
         if model is not None:
             self._warm(model)
 
     def keep_warm(self) -> None:
-        """Looks every few seconds, in a thread of its own, for a model that is being filled to replace the active one."""
+        """Start a thread that loads the active model and the one being filled before they are requested."""
         threading.Thread(target=self._keep_warm, name="warm-up", daemon=True).start()
 
     def _keep_warm(self) -> None:
-        broken: set[int] = set()  # whoever asks for one of these is told why; it is not tried for ever
-        while not self._closed.wait(WARM_UP_EVERY):
+        broken: set[int] = set()  # not tried again here; a request for one is answered with the reason
+        while not self._closed.wait(WARM_UP_SECONDS):
             close_old_connections()
             try:
-                # In the order of their states, the active one comes first.
-                wanted = list(EmbeddingModel.objects.filled().order_by("state", "-pk")[:MOST_LOADED])
+                # The active model comes first in the order of the states.
+                wanted = list(EmbeddingModel.objects.filled().order_by("state", "-pk")[:MAX_LOADED])
             except DatabaseError as error:
-                logger.warning("the model registry cannot be read: %s", error)
+                logger.warning("cannot read the model registry: %s", error)
                 continue
             for model in wanted:
                 if model.pk in broken or (model.name, model.revision) in self._served:
@@ -97,7 +103,7 @@ class ServedModels:
                     self._warm(model)
                 except (DatabaseError, ModelLoadError) as error:
                     broken.add(model.pk)
-                    logger.warning("%s cannot be warmed up: %s", model, error)
+                    logger.warning("cannot warm up %s: %s", model, error)
 
     def _warm(self, model: EmbeddingModel) -> None:
         started = time.monotonic()
@@ -105,12 +111,13 @@ class ServedModels:
         logger.info("%s is loaded and warm after %.1f s", model, time.monotonic() - started)
 
     def close(self) -> None:
+        """Stop the warm-up thread and close all batchers."""
         self._closed.set()
         for served in self._served.values():
             served.batcher.close()
 
-    def _load(self, name: str, revision: str) -> Served:
-        close_old_connections()  # gRPC's threads outlive any one connection
+    def _load(self, name: str, revision: str) -> ServedModel:
+        close_old_connections()  # gRPC's threads outlive a database connection
         model = EmbeddingModel.objects.filter(name=name, revision=revision).first()
         if model is None:
             raise UnknownModelError(f"no model {name}@{revision} is registered")
@@ -128,12 +135,12 @@ class ServedModels:
             on_batch=self._on_batch,
             deliver=self._deliver,
         )
-        served = Served(name, revision, encoder, batcher, time.monotonic())
-        kept, in_memory = {(name, revision): served}, loaded_encoders()
+        served = ServedModel(name, revision, encoder, batcher, time.monotonic())
+        still_loaded, in_memory = {(name, revision): served}, loaded_encoders()
         for key, other in self._served.items():
             if other.encoder in in_memory:
-                kept[key] = other
-            else:  # had to make room
+                still_loaded[key] = other
+            else:  # dropped to make room for this one
                 other.batcher.close()
-        self._served = kept
+        self._served = still_loaded
         return served

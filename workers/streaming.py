@@ -1,4 +1,4 @@
-"""Waiting in an event loop for what threads do, one result or a stream of them. Knows neither gRPC nor the model."""
+"""Await futures that threads resolve, single ones or an ordered stream. Independent of gRPC and the model."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -11,9 +11,10 @@ AnswerT = TypeVar("AnswerT")
 
 
 async def result_of(future: "Future[ResultT]") -> ResultT:
-    """What it yields or raises; cancelling the wait cancels it.
+    """Await the result of a future; cancelling the wait cancels the future.
 
-    As asyncio.wrap_future, which wakes the loop for each future, though many be resolved at once in the loop itself.
+    Unlike asyncio.wrap_future, it does not wake the event loop again for a future that is resolved in the
+    loop itself.
     """
     loop = asyncio.get_running_loop()
     waiting = loop.create_future()
@@ -22,17 +23,17 @@ async def result_of(future: "Future[ResultT]") -> ResultT:
         if not waiting.done():
             waiting.set_result(None)
 
-    def resolved(_: "Future[ResultT]") -> None:
+    def on_done(_: "Future[ResultT]") -> None:
         try:
-            here = asyncio.get_running_loop() is loop
-        except RuntimeError:  # a thread without one
-            here = False
-        if here:
+            in_loop = asyncio.get_running_loop() is loop
+        except RuntimeError:  # a thread without an event loop
+            in_loop = False
+        if in_loop:
             wake()
         else:
             loop.call_soon_threadsafe(wake)
 
-    future.add_done_callback(resolved)
+    future.add_done_callback(on_done)
     try:
         await waiting
     except asyncio.CancelledError:
@@ -42,15 +43,15 @@ async def result_of(future: "Future[ResultT]") -> ResultT:
 
 
 class StreamDrainedError(Exception):
-    """What had been read is answered; the rest must be sent elsewhere."""
+    """The stream ends early: what was read has been answered, and the rest must be sent to another server."""
 
 
 class OrderedStream(Generic[RequestT, ResultT, AnswerT]):
-    """Begins requests as they come and answers each in its turn.
+    """Begins each request as it arrives and answers all of them in order.
 
-    At most `ahead` requests are read and not yet answered: with further ones the sender has to wait, so that a
-    stream holds little memory however fast it comes. They are read beside the answering, since nobody knows whether
-    the sender sends another request before it has an answer.
+    At most `ahead` requests are read and not yet answered; then the sender has to wait, which bounds the
+    memory of a stream. Reading and answering are separate tasks, because a sender may wait for an answer
+    before it sends on.
     """
 
     def __init__(
@@ -61,17 +62,20 @@ class OrderedStream(Generic[RequestT, ResultT, AnswerT]):
         finish: Callable[[RequestT, ResultT], AnswerT],
         ahead: int,
     ) -> None:
+        """`begin` starts the work on a request; `finish` makes the answer of a request from its result."""
         self._requests, self._begin, self._finish = requests, begin, finish
         self._room = asyncio.Semaphore(ahead)
         self._begun: asyncio.Queue[tuple[RequestT, Future[ResultT]] | Exception | None] = asyncio.Queue()
         self._futures: set[Future[ResultT]] = set()
-        self._beginning = asyncio.Lock()  # while a request is begun, which may take long
+        self._beginning = asyncio.Lock()  # held while a request is begun, which may load a model
         self._drained = False
 
     async def answers(self) -> AsyncGenerator[AnswerT, None]:
-        """One answer for each request, in order. Raises what reading or beginning one raised, and StreamDrainedError.
+        """Yield one answer for each request, in order.
 
-        Closed or cancelled, it drops what is not answered.
+        Raises what reading or beginning a request raised, after the answers before it, and
+        StreamDrainedError. Closing or cancelling the generator cancels the requests that are not answered
+        yet.
         """
         reader = asyncio.create_task(self._read())
         try:
@@ -88,18 +92,18 @@ class OrderedStream(Generic[RequestT, ResultT, AnswerT]):
                 future.cancel()
 
     async def drain(self) -> None:
-        """Answers what has been begun, and then no more."""
+        """Read no further request; end the stream with StreamDrainedError after the answers to those begun."""
         async with self._beginning:
             self._drained = True
             self._begun.put_nowait(
-                StreamDrainedError("the server stops: send what is not answered to another")
+                StreamDrainedError("the server stops: send what is not answered to another server")
             )
 
     async def _read(self) -> None:
         try:
             await self._room.acquire()
             async for request in self._requests:
-                # What was begun before the end of a drained stream is answered before it.
+                # The lock makes `drain` wait for a request that is being begun, so that it is still answered.
                 async with self._beginning:
                     if self._drained:
                         return

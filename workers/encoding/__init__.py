@@ -1,1 +1,1 @@
-"""From texts to vectors: the model, its batches, and texts that no model can take."""
+"""From texts to vectors: the model, its batches, and the isolation of texts that it cannot encode."""

@@ -1,4 +1,4 @@
-"""Dynamic batching: the texts of concurrent calls in one encode. Knows neither the model nor gRPC."""
+"""Dynamic batching: texts of concurrent calls share one encode. Independent of the model and of gRPC."""
 
 import threading
 import time
@@ -17,13 +17,17 @@ Outcomes = list[np.ndarray | BadText]
 
 
 class QueueFullError(Exception):
-    """So many texts wait that a further call would wait too long."""
+    """The queue of waiting texts is full, or the encoder is being stopped."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`texts` and `characters` bound a batch, a single longer text excepted; `wait` is in seconds; `queue` texts of
-    queries may wait."""
+    """Limits of the batcher.
+
+    `texts` and `characters` are the maxima of a batch; a single longer text is still encoded. `wait` is the
+    longest time, in seconds, that a free slot waits for more callers. `queue` is the maximum of waiting texts
+    of queries.
+    """
 
     texts: int
     characters: int
@@ -33,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one encode was given: texts of so many calls, the oldest of which had waited so many seconds."""
+    """One encode: the number of calls and texts in it, and the seconds that its oldest call had waited."""
 
     role: Role
     calls: int
@@ -42,7 +46,7 @@ class Batch:
 
 
 class _Call:
-    """The texts of one caller, the longest first, so that a batch holds texts of about equal length."""
+    """The texts of one caller. The longest are taken first, so that a batch holds similar lengths."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.texts = texts
@@ -52,8 +56,11 @@ class _Call:
         self.since = time.monotonic()
         self.over = False
 
-    def end(self, failure: Exception | None) -> bool:
-        """Whether it is over now, as it failed or has all its outcomes. Call under the batcher's lock."""
+    def finish(self, failure: Exception | None) -> bool:
+        """Mark the call as over if it failed or has all outcomes; return whether this call did so.
+
+        Call it under the batcher's lock.
+        """
         if self.over or not (failure or len(self.outcomes) == len(self.texts)):
             return False
         self.left.clear()
@@ -61,7 +68,7 @@ class _Call:
         return True
 
     def resolve(self, failure: Exception | None) -> None:
-        """Call once, when it is over."""
+        """Resolve the future. Call it once, after `finish` has returned True."""
         if not self.future.set_running_or_notify_cancel():
             return
         if failure:
@@ -73,10 +80,10 @@ class _Call:
 class Batcher:
     """Encodes with `slots` threads, each of which takes as many waiting texts at a time as `limits` allow.
 
-    An idle encoder takes a call at once. While there are many callers, one that has just become free waits, `limits.wait` at most,
-    until its share of them has come back: else it would encode a few texts at a time, and most of the time those of
-    the quickest callers. Queries, for which a person waits, go before documents; a call of more texts than fit is
-    encoded in parts, so that others get their turn between them.
+    An idle encoder takes a call at once. While many callers are active, a slot that becomes free waits up to
+    `limits.wait` seconds until its share of them has called again; otherwise it would encode a few texts at a
+    time. Queries, for which a person waits, are encoded before documents. A call with more texts than a batch
+    holds is encoded in parts, and other calls get their turn in between.
     """
 
     def __init__(
@@ -88,22 +95,27 @@ class Batcher:
         on_batch: Callable[[Batch], None] = lambda _: None,
         deliver: Callable[[Callable[[], None]], None] = lambda resolve: resolve(),
     ) -> None:
-        """`deliver` calls what resolves the futures of a batch, in whichever thread is to hear of them."""
+        """`on_batch` is called before each encode.
+
+        `deliver` receives a function that resolves the futures of a batch, and calls it in the thread of its
+        choice.
+        """
         self._deliver = deliver
         self._encode, self._slots, self._limits, self._on_batch = encode, slots, limits, on_batch
         self._changed = threading.Condition()
         self._waiting: dict[Role, deque[_Call]] = {"query": deque(), "document": deque()}
-        self._encoding = 0  # texts of queries in the hands of the slots
-        self._share = 1  # texts of queries worth waiting for
+        self._encoding = 0  # texts of queries that the slots are encoding
+        self._share = 1  # texts of queries that a free slot waits for
         self._closed = False
         for number in range(slots):
             threading.Thread(target=self._work, name=f"encode-{number}", daemon=True).start()
 
     def submit(self, texts: Sequence[str], *, role: Role) -> "Future[Outcomes]":
-        """A vector, or what is wrong with the text, for each text. Cancelling the future drops what is not encoded yet.
+        """Queue texts; return a future of one outcome for each text: its vector, or a BadText.
 
-        The future raises what the encoder raises about itself: then no text is to blame. Raises QueueFullError for
-        queries; of documents, whoever submits them must bound how many.
+        Cancelling the future drops the texts that are not encoded yet. The future raises the EncoderErrors of
+        the encoder. Raises QueueFullError if too many queries wait; the caller must bound the number of
+        documents.
         """
         call = _Call(texts)
         if not texts:
@@ -115,15 +127,17 @@ class Batcher:
             self._drop_ended()
             waiting = self._waiting_queries()
             if role == "query" and waiting and waiting + len(texts) > self._limits.queue:
-                raise QueueFullError(f"{waiting} texts wait already, at most {self._limits.queue} may")
+                raise QueueFullError(
+                    f"the queue is full: {waiting} texts wait, at most {self._limits.queue} may"
+                )
             self._waiting[role].append(call)
-            # A slot that waits for its share of the callers need not look at each one that comes back.
+            # Do not wake a slot for each caller while it waits for its share of them.
             if role == "document" or not waiting or waiting + len(texts) >= self._share:
                 self._changed.notify_all()
         return call.future
 
     def close(self) -> None:
-        """Encodes what waits, then ends the threads. Returns at once; what is submitted later is refused."""
+        """Refuse new calls, and end the threads after the waiting ones are encoded. Returns at once."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -133,7 +147,7 @@ class Batcher:
             self._encode_parts(*parts)
 
     def _next_parts(self) -> tuple[Role, list[tuple[_Call, int]]] | None:
-        """The texts of the next batch, as (call, index in it); None at the end."""
+        """Wait for the next batch; return its role and its texts as (call, index), or None at the end."""
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._closed or any(self._waiting.values()))
@@ -144,8 +158,8 @@ class Batcher:
                     )
                 self._drop_ended()
                 role: Role = "query" if self._waiting["query"] else "document"
-                most = self._share_now() if role == "query" else self._limits.texts
-                if parts := self._take(self._waiting[role], most):
+                max_texts = self._share_now() if role == "query" else self._limits.texts
+                if parts := self._take(self._waiting[role], max_texts):
                     self._encoding += len(parts) if role == "query" else 0
                     return role, parts
                 if self._closed:
@@ -156,20 +170,20 @@ class Batcher:
 
     def _drop_ended(self) -> None:
         for lane in self._waiting.values():
-            if any(call.over or call.future.done() for call in lane):  # its first part failed, or cancelled
+            if any(call.over or call.future.done() for call in lane):  # failed, or cancelled
                 alive = [call for call in lane if not (call.over or call.future.done())]
                 lane.clear()
                 lane.extend(alive)
 
     def _share_now(self) -> int:
-        """Texts of queries for each slot, were all that wait or are being encoded dealt out anew."""
+        """Return the texts of queries, waiting or being encoded, divided by the number of slots."""
         under_way = self._encoding + self._waiting_queries()
         return min(-(-under_way // self._slots), self._limits.texts)
 
-    def _take(self, lane: deque[_Call], most: int) -> list[tuple[_Call, int]]:
+    def _take(self, lane: deque[_Call], max_texts: int) -> list[tuple[_Call, int]]:
         parts: list[tuple[_Call, int]] = []
         characters = 0
-        while lane and len(parts) < most:
+        while lane and len(parts) < max_texts:
             call = lane[0]
             characters += len(call.texts[call.left[0]])
             if parts and characters > self._limits.characters:
@@ -197,7 +211,7 @@ class Batcher:
             for place, (call, index) in enumerate(parts):
                 if place in outcomes:
                     call.outcomes[index] = outcomes[place]
-            over = [call for call in calls if call.end(failure)]
+            over = [call for call in calls if call.finish(failure)]
             if role == "query":
                 self._share = self._share_now()
                 self._encoding -= len(parts)

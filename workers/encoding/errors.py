@@ -1,14 +1,17 @@
+"""Errors of the encoder itself, as opposed to errors that one text causes."""
+
+
 class EncoderError(Exception):
-    """The encoder could not do what it was asked."""
+    """The encoder failed; no text is to blame."""
 
 
 class TransientEncoderError(EncoderError):
-    """The same texts may be encoded later or elsewhere: memory was short."""
+    """Memory was short: the same texts may be encoded later or on another machine."""
 
 
 class ModelLoadError(EncoderError):
-    """The model cannot be loaded here, or is not what it was registered as; the message says what to change."""
+    """The model cannot be loaded, or differs from its registration; the message names the remedy."""
 
 
 class EncoderBrokenError(EncoderError):
-    """This process can encode nothing any more, not even a word: a fresh process may."""
+    """This process cannot encode even a plain word any more; a new process may."""

@@ -1,20 +1,21 @@
-"""What this machine can compute with."""
+"""Detection of the device, its number format and its degree of parallelism."""
 
 import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.encoding.libraries import torch
+import torch
 
 
 @dataclass(frozen=True)
 class Hardware:
     """Where and how the model runs.
 
-    `slots` texts batches are computed at a time, each with `threads` threads: on a CPU together never more threads
-    than cores. Several slots of few threads beat one of many, since a batch then waits for no other thread; beyond
-    four the interpreter lock takes it back.
+    `slots` batches are computed at the same time, each with `threads` threads; on a CPU, slots × threads is
+    at most the number of cores. Several slots with one thread each are faster than one slot with several
+    threads, whose threads wait for each other; beyond MAX_SLOTS, slots wait for Python's interpreter lock
+    instead. `batch_tokens` is the maximum of tokens in a batch, padding included.
     """
 
     device: str
@@ -24,14 +25,15 @@ class Hardware:
     batch_tokens: int
 
 
-MOST_SLOTS = 4
-CPU_INFO = Path("/proc/cpuinfo")  # of Linux
+MAX_SLOTS = 4
+CPU_INFO = Path("/proc/cpuinfo")  # Linux only
 
 
 def detect(*, device: str = "auto", dtype: str = "auto", batch_tokens: int = 0, cores: int = 0) -> Hardware:
-    """The hardware for settings as in `EMBEDDING_…`; `cores` bounds those of a CPU, 0: all that may be used.
+    """Return the hardware for settings as in `EMBEDDING_…`.
 
-    Raises ValueError for a device or dtype that torch lacks.
+    `cores` is the maximum number of CPU cores, or 0 for all usable ones. `batch_tokens` 0 means the default
+    of the device. Raises ValueError for a device or dtype that torch lacks.
     """
     if device == "auto":
         device = (
@@ -40,7 +42,7 @@ def detect(*, device: str = "auto", dtype: str = "auto", batch_tokens: int = 0, 
     on_cpu = _kind(device) == "cpu"
     usable = usable_cores()
     cores = min(usable, cores or usable)
-    slots = min(cores, MOST_SLOTS) if on_cpu else 1
+    slots = min(cores, MAX_SLOTS) if on_cpu else 1
     return Hardware(
         device=device,
         dtype=_dtype(dtype, device),
@@ -51,7 +53,7 @@ def detect(*, device: str = "auto", dtype: str = "auto", batch_tokens: int = 0, 
 
 
 def usable_cores() -> int:
-    """Cores this process may use: its affinity, and the quota of its container where there is one."""
+    """Return the number of cores this process may use: its affinity, limited by its container's CPU quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota_file = Path("/sys/fs/cgroup/cpu.max")
     if quota_file.exists():
@@ -66,7 +68,7 @@ def _kind(device: str) -> str:
         return torch.device(device).type
     except RuntimeError as error:
         raise ValueError(
-            f"EMBEDDING_DEVICE={device}: one of auto, cpu, cuda, cuda:1, mps is needed"
+            f"Unknown device in EMBEDDING_DEVICE={device}. Set auto, cpu, cuda, cuda:1 or mps."
         ) from error
 
 
@@ -74,7 +76,9 @@ def _dtype(name: str, device: str) -> torch.dtype:
     if name != "auto":
         found = getattr(torch, name, None)
         if not isinstance(found, torch.dtype):
-            raise ValueError(f"EMBEDDING_DTYPE={name}: one of auto, float32, bfloat16, float16 is needed")
+            raise ValueError(
+                f"Unknown number format in EMBEDDING_DTYPE={name}. Set auto, float32, bfloat16 or float16."
+            )
         return found
     if torch.device(device).type == "cuda":
         return torch.float16
@@ -84,7 +88,7 @@ def _dtype(name: str, device: str) -> torch.dtype:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 in hardware; without it bfloat16 is slower than float32."""
+    """Return whether the processor multiplies bfloat16 itself; if not, float32 is faster."""
     if not CPU_INFO.exists():
         return False
     flags = set(CPU_INFO.read_text().split())

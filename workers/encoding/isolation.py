@@ -16,7 +16,7 @@ CANARY = "warm-up"
 
 @dataclass(frozen=True)
 class BadText:
-    """A text without a vector. `index` is its position among the given texts; `error` does not quote the text."""
+    """A text without a vector. `index` is its position in the given texts; `error` does not quote it."""
 
     index: int
     error: str
@@ -31,13 +31,13 @@ def encode_isolating(
 ) -> tuple[dict[int, np.ndarray], list[BadText]]:
     """Return the vectors by index, and the texts that have none, found by bisection.
 
-    One bad text among n costs at most ceil(log2(n)) + 1 further calls. Only the first half of a failing group is
-    tried: if it passes, the second half must hold the bad text. The halves that were skipped are tried together at
-    the end. Set `suspect` if the texts have already failed as a group: bisection then starts at once, and a text is
-    blamed only after it has failed alone.
+    One bad text among n costs at most ceil(log2(n)) + 1 further calls. Only the first half of a failing group
+    is tried: if it passes, the second half must hold the bad text. The halves that were skipped are tried
+    together at the end. Set `suspect` if the texts have already failed as a group: bisection then starts at
+    once, and a text is blamed only after it has failed alone.
 
-    Raises EncoderError for faults of the encoder itself, and EncoderBrokenError if no text passes and a plain word
-    does not pass either.
+    Raises EncoderError for faults of the encoder itself, and EncoderBrokenError if no text passes and a plain
+    word does not pass either.
     """
     search = _Search(encode, texts, suspect=suspect)
     search.run()

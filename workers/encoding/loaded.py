@@ -1,4 +1,4 @@
-"""The encoders of this process: each model version is loaded once, at its first use."""
+"""The encoders of this process. Each model version is loaded once, at its first use."""
 
 import threading
 import time
@@ -9,14 +9,15 @@ from django.core.exceptions import ImproperlyConfigured
 from workers.encoding.encoder import Encoder, ModelVersion
 from workers.encoding.hardware import Hardware, detect
 
+# A model change needs two at the same time. Further ones are left over from earlier changes.
+MAX_LOADED = 2
+
 _lock = threading.Lock()
-_encoders: dict[ModelVersion, tuple[Encoder, float]] = {}
-# A model change needs two at a time; more are only left over from earlier changes.
-MOST_LOADED = 2
+_encoders: dict[ModelVersion, tuple[Encoder, float]] = {}  # with the time of the last use (monotonic)
 
 
 def hardware() -> Hardware:
-    """As the settings say, else what the machine has. Raises ImproperlyConfigured."""
+    """Return the hardware as the EMBEDDING_ settings choose it. Raises ImproperlyConfigured."""
     try:
         return detect(
             device=settings.EMBEDDING_DEVICE,
@@ -29,16 +30,19 @@ def hardware() -> Hardware:
 
 
 def encoder_of(version: ModelVersion) -> Encoder:
-    """The encoder of `version`, loaded where it is not yet. Raises ModelLoadError."""
+    """Return the encoder of a model version; load it at the first call. Raises ModelLoadError.
+
+    Beyond MAX_LOADED, the encoder that was used least recently is dropped.
+    """
     with _lock:
         encoder = _encoders[version][0] if version in _encoders else Encoder(version, hardware())
         _encoders[version] = (encoder, time.monotonic())
-        while len(_encoders) > MOST_LOADED:
+        while len(_encoders) > MAX_LOADED:
             del _encoders[min(_encoders, key=lambda each: _encoders[each][1])]
         return encoder
 
 
 def loaded_encoders() -> list[Encoder]:
-    """Those in memory, the one used most recently first."""
+    """Return the encoders in memory, most recently used first."""
     with _lock:
         return [encoder for encoder, _ in sorted(_encoders.values(), key=lambda each: -each[1])]

@@ -16,8 +16,9 @@ from workers.encoding.errors import EncoderBrokenError, TransientEncoderError
 from workers.encoding.hardware import Hardware
 from workers.encoding.isolation import CANARY
 
-# The subprocess is not forked from the worker, because neither CUDA nor threads survive a fork. It is forked from a
-# server that has imported torch and never used it, so that a restart costs the loading of the model only.
+# The subprocess is not forked from the worker, because neither CUDA nor threads survive a fork. It is forked
+# from a server that has imported torch and never used it, so that a restart costs the loading of the model
+# only.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["workers.encoding.encoder"])
 
@@ -78,8 +79,8 @@ class SubprocessEncoder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode texts as `Encoder.encode` does: float32, len(texts) × dimensions.
 
-        Raises TextFatalError or RemoteTextError for a failure that a text may have caused, and TransientEncoderError
-        if the subprocess is short of memory or fails before it has received the texts.
+        Raises TextFatalError or RemoteTextError for a failure that a text may have caused, and
+        TransientEncoderError if the subprocess is short of memory or fails before it has received the texts.
         """
         pipe = self._start()
         try:
@@ -115,7 +116,7 @@ class SubprocessEncoder:
         return self._pipe
 
     def _receive(self, pipe: "Connection[Any, Any]", batch_seconds: float) -> Any:
-        """Wait for the reply of the subprocess; `batch_seconds` is the longest time between two of its messages."""
+        """Wait for the reply of the subprocess, at most `batch_seconds` between two of its messages."""
         waited = 0.0
         while True:
             while not pipe.poll(POLL_SECONDS):

@@ -1,11 +1,12 @@
 """A forward pass of BERT that computes no padding.
 
-The library pads each text of a batch to the longest one, and computes the padding too, which a batch of queries is too
-small to sort away. Here the tokens of all texts stand in one row; only attention lays them out in blocks, for as long as it
-looks at them, and short texts share a block, in which each sees itself alone. Queries, keys and values come from one
-multiplication instead of three, weights are laid out once, and what follows a multiplication is done with it. Unpadding is
-known from MosaicBERT (Portes et al. 2023, arXiv:2312.17482), where kernels of a GPU do it; texts that share a block, from
-Krell et al. 2021 (arXiv:2107.02027).
+The library pads each text of a batch to the longest one, and computes the padding too, which a batch of
+queries is too small to sort away. Here the tokens of all texts stand in one row; only attention lays them out
+in blocks, for as long as it looks at them, and short texts share a block, in which each sees itself alone.
+Queries, keys and values come from one multiplication instead of three, weights are laid out once, and what
+follows a multiplication is done with it. Unpadding is known from MosaicBERT (Portes et al. 2023,
+arXiv:2312.17482), where kernels of a GPU do it; texts that share a block, from Krell et al. 2021
+(arXiv:2107.02027).
 """
 
 import logging
@@ -18,8 +19,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-
-from workers.encoding.libraries import SentenceTransformer, torch
+import torch
+from sentence_transformers import SentenceTransformer
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +102,8 @@ def _reordered(weight: torch.Tensor) -> torch.Tensor:
 def _rounded(tokens: int) -> int:
     """Rows to compute for so many tokens: a multiple of 16, or of 64 where that adds little.
 
-    A product is compiled for its very shape, which takes as long as computing it a few times: few shapes come again.
+    A product is compiled for its very shape, which takes as long as computing it a few times: few shapes come
+    again.
     """
     step = 16 if tokens < MANY else 64
     return -(-tokens // step) * step
@@ -198,8 +200,9 @@ def _through(model: _Model, ids: torch.Tensor, layout: _Layout, table: _Layout) 
 def _compiled() -> Callable[..., torch.Tensor]:
     """`_through` as one call.
 
-    Run by Python, it would wait for Python's lock after every operator, which the threads that answer calls hold.
-    torch means to give up its script compiler, and has no other that compiles without one of C++ on the machine.
+    Run by Python, it would wait for Python's lock after every operator, which the threads that answer calls
+    hold. torch means to give up its script compiler, and has no other that compiles without one of C++ on the
+    machine.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -239,7 +242,8 @@ class Unpadded:
     def __call__(self, tokens: Tokens) -> Features:
         """What the model says of a batch. Call in inference mode.
 
-        Where a text's vector is not finite, those of texts beside it may not be either: encode such texts alone.
+        Where a text's vector is not finite, those of texts beside it may not be either: encode such texts
+        alone.
         """
         lengths = np.array([len(each) for each in tokens])
         longest = int(lengths.max())

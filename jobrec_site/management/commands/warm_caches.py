@@ -25,7 +25,6 @@ from apps.caching.two_level import TwoLevelCache
 from apps.caching.warming_ahead import PlannedInvalidation, WarmingRequests
 from apps.embeddings import hints, invalidation
 from jobrec_site.statements import limit_statements
-from workers.memory import give_back
 
 logger = logging.getLogger(__name__)
 
@@ -112,5 +111,4 @@ def _warm(popular: Sequence[GraphQLRequest], stop: threading.Event, *, purpose: 
     )
     TwoLevelCache.clear_every_l1()
     gc.collect()  # executed queries leave reference cycles, and the process is idle now
-    give_back()
     return warmed

@@ -1,4 +1,4 @@
-"""The embedding gRPC server as its own process, protected by a token."""
+"""The embedding server in a process of its own, protected by a token."""
 
 import re
 import signal
@@ -25,6 +25,7 @@ TOKEN = (("authorization", "Bearer secret"),)
 
 @pytest.fixture(scope="module")
 def server(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run an embedding server with an active model and one that cannot be loaded."""
     metrics = f"127.0.0.1:{free_ports().web}"
     folder = tmp_path_factory.mktemp("stack")
     stack = Stack(servers, folder, RPC_TOKEN="secret", EMBED_METRICS_BIND=metrics)
@@ -44,11 +45,13 @@ def server(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def channel(server: Stack) -> Iterator[grpc.Channel]:
+    """Return a channel to the server."""
     with grpc.insecure_channel(f"127.0.0.1:{server.ports.embedding}", options=CHANNEL_OPTIONS) as channel:
         yield channel
 
 
 def embed(channel: grpc.Channel, *texts: str, name: str = "all-MiniLM-L6-v2", **options: Any) -> Any:
+    """Call Embed; return its answer."""
     request = embedding_pb2.EmbedRequest(
         texts=texts, model=embedding_pb2.ModelVersion(name=name, revision="main-t1-w8")
     )
@@ -57,14 +60,14 @@ def embed(channel: grpc.Channel, *texts: str, name: str = "all-MiniLM-L6-v2", **
     return stub.Embed(request, **with_defaults)
 
 
-def test_texts_become_vectors(channel: grpc.Channel) -> None:
+def test_embed_returns_a_vector_of_length_one_for_each_text(channel: grpc.Channel) -> None:
     answer = embed(channel, "nurse", "welder")
     vectors = np.frombuffer(answer.vectors, "<f4").reshape(2, 384)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     assert (answer.model.revision, answer.model.dimensions) == ("main-t1-w8", 384)
 
 
-def test_info_says_what_is_loaded(channel: grpc.Channel) -> None:
+def test_info_lists_the_loaded_models_and_the_limits(channel: grpc.Channel) -> None:
     embed(channel, "x")
     info = embedding_pb2_grpc.EmbeddingServiceStub(channel).Info(
         embedding_pb2.InfoRequest(), timeout=5, metadata=TOKEN
@@ -85,7 +88,7 @@ def test_info_says_what_is_loaded(channel: grpc.Channel) -> None:
         (["a"], {"timeout": 0.0001}, grpc.StatusCode.DEADLINE_EXCEEDED, ""),
     ],
 )
-def test_refusals_say_why(
+def test_embed_of_an_invalid_request_fails_with_a_status_and_a_reason(
     channel: grpc.Channel, texts: list[str], options: dict[str, Any], code: grpc.StatusCode, message: str
 ) -> None:
     with pytest.raises(grpc.RpcError) as error:
@@ -94,15 +97,15 @@ def test_refusals_say_why(
     assert message in (error.value.details() or "")
 
 
-def test_health_needs_no_token_and_reflection_lists_the_service(channel: grpc.Channel) -> None:
+def test_health_check_without_a_token_is_answered_and_reflection_lists_the_service(
+    channel: grpc.Channel,
+) -> None:
     service = "jobrec.embedding.v1.EmbeddingService"
     health = health_pb2_grpc.HealthStub(channel).Check(
         health_pb2.HealthCheckRequest(service=service), timeout=5
     )
     assert health.status == health_pb2.HealthCheckResponse.SERVING
-    with pytest.raises(
-        grpc.RpcError
-    ) as error:  # a stream without an end: of those, a server has room for few
+    with pytest.raises(grpc.RpcError) as error:  # Watch never ends, so it needs a token
         next(
             health_pb2_grpc.HealthStub(channel).Watch(
                 health_pb2.HealthCheckRequest(service=service), timeout=5
@@ -115,29 +118,29 @@ def test_health_needs_no_token_and_reflection_lists_the_service(channel: grpc.Ch
     assert service in {each.name for each in answer.list_services_response.service}
 
 
-def test_a_server_that_others_can_reach_must_be_protected(server: Stack) -> None:
+def test_the_server_refuses_to_listen_on_a_public_address_without_a_token(server: Stack) -> None:
     for name in ("RPC_TOKEN", "EMBED_METRICS_BIND"):
         server.environment.pop(name)
     output = server.manage("embedding_server", "--bind", "0.0.0.0:0", status=1)
     assert "is open to other machines: set RPC_TOKEN" in output
 
 
-def test_metrics_that_cannot_be_served_are_named(server: Stack) -> None:
+def test_the_server_names_the_metrics_address_when_it_is_taken(server: Stack) -> None:
     taken = server.notes["metrics"]
     output = server.manage(
         "embedding_server", "--bind", "127.0.0.1:0", status=1, environment={"EMBED_METRICS_BIND": taken}
     )
-    assert f"CommandError: EMBED_METRICS_BIND '{taken}': host:port of a free port is needed" in output
+    assert f"CommandError: Cannot serve metrics at EMBED_METRICS_BIND={taken}: " in output
 
 
 def metric(server: Stack, name: str) -> float:
-    """The value of a metric of the server, such as `jobrec_embed_batch_texts_count{role="query"}`."""
+    """Return the value of a metric, such as `jobrec_embed_batch_texts_count{role="query"}`."""
     with urllib.request.urlopen(f"http://{server.notes['metrics']}/metrics", timeout=10) as response:
         found = re.search(rf"^{re.escape(name)} (\S+)$", response.read().decode(), re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
-def test_many_callers_share_encodes_and_each_gets_the_vector_of_its_text(
+def test_embed_calls_of_many_callers_share_batches_and_each_gets_its_own_vector(
     server: Stack, channel: grpc.Channel
 ) -> None:
     texts = [f"{word} number {number}" for number in range(16) for word in ("nurse", "welder")]
@@ -154,6 +157,7 @@ def test_many_callers_share_encodes_and_each_gets_the_vector_of_its_text(
 
 
 def stream(channel: grpc.Channel, chunks: Sequence[Sequence[str]], **options: Any) -> Any:
+    """Call EmbedStream with chunks of texts; return the iterator of its answers."""
     requests = (
         embedding_pb2.EmbedStreamRequest(
             chunk=number,
@@ -168,7 +172,7 @@ def stream(channel: grpc.Channel, chunks: Sequence[Sequence[str]], **options: An
     return embedding_pb2_grpc.EmbeddingServiceStub(channel).EmbedStream(requests, **with_defaults)
 
 
-def test_a_stream_gives_the_vectors_of_a_single_call(channel: grpc.Channel) -> None:
+def test_a_stream_returns_the_same_vectors_as_single_calls(channel: grpc.Channel) -> None:
     chunks = [["nurse", "welder on night shifts"], [], ["accountant"] * 20]
     answers = list(stream(channel, chunks))
     assert [[each.key for each in answer.outputs] for answer in answers] == [
@@ -180,7 +184,9 @@ def test_a_stream_gives_the_vectors_of_a_single_call(channel: grpc.Channel) -> N
     assert float(single @ np.frombuffer(answers[0].outputs[1].vector, "<f4")) > 0.999
 
 
-def test_messages_of_up_to_a_hundred_megabytes_pass(server: Stack, channel: grpc.Channel) -> None:
+def test_a_message_of_a_hundred_megabytes_is_accepted_and_a_larger_one_refused(
+    server: Stack, channel: grpc.Channel
+) -> None:
     text = "nurse " * 17_000_000  # 102 MB, of which the model reads its windows
     assert MAX_MESSAGE_BYTES - 10_000_000 < len(text) < MAX_MESSAGE_BYTES
     [answer] = stream(channel, [[text, "welder"]])
@@ -196,14 +202,16 @@ def test_messages_of_up_to_a_hundred_megabytes_pass(server: Stack, channel: grpc
     assert "larger than max" in (error.value.details() or "")
 
 
-def test_a_stream_ends_at_its_deadline(channel: grpc.Channel) -> None:
+def test_a_stream_past_its_deadline_ends_and_the_server_still_answers(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as error:
         list(stream(channel, [["a word " * 2000] * 100] * 20, timeout=1))
     assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert len(embed(channel, "still here").vectors) == 4 * 384
 
 
-def test_sigterm_lets_calls_under_way_finish(server: Stack, channel: grpc.Channel) -> None:
+def test_sigterm_during_a_stream_answers_what_was_read_and_then_ends_it(
+    server: Stack, channel: grpc.Channel
+) -> None:
     begun = 'jobrec_embed_batch_texts_count{role="document"}'
     before = metric(server, begun)
     answers = stream(channel, [["nurse", "welder"]] * 20_000)
@@ -213,6 +221,6 @@ def test_sigterm_lets_calls_under_way_finish(server: Stack, channel: grpc.Channe
     with pytest.raises(grpc.RpcError) as error:
         answered.extend(answer.chunk for answer in answers)
     assert error.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert "send what is not answered to another" in (error.value.details() or ""), error.value
+    assert "send what is not answered to another server" in (error.value.details() or ""), error.value
     assert 1 <= len(answered) < 20_000
     assert answered == list(range(len(answered)))

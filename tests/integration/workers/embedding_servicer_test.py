@@ -35,7 +35,7 @@ def test_embed_is_refused_when_the_queue_is_full(stub: Any, encoder: Encoder, mo
     waiting = embed(stub, "a", "b", "c")
     wait_until(lambda: models.waiting() == 3, "three texts wait")
     refused = embed(stub, "d")
-    assert failure(refused) == ("RESOURCE_EXHAUSTED", "3 texts wait already, at most 3 may")
+    assert failure(refused) == ("RESOURCE_EXHAUSTED", "the queue is full: 3 texts wait, at most 3 may")
     encoder.gate.release(10)
     assert len(first.result(PATIENCE).vectors) == 8
     assert len(waiting.result(PATIENCE).vectors) == 24

@@ -14,7 +14,7 @@ from apps.rpc.server import RunningServer
 from proto import embedding_pb2
 from tests.integration.workers.servicer import MODEL, PATIENCE, Encoder, embed, failure, iter_queue
 from tests.stack import wait_until
-from workers.embedding_server import CHUNKS_AHEAD
+from workers.embedding_server import MAX_CHUNKS_AHEAD
 
 
 class Sender:
@@ -84,7 +84,7 @@ def test_a_stream_whose_sender_is_fast_is_read_only_a_few_chunks_ahead(stub: Any
     encoder.calls.get(timeout=PATIENCE)
     time.sleep(1)  # long enough to send them all, if the server read them
     # The server has read two; the rest is in the buffers of the connection.
-    assert CHUNKS_AHEAD <= sender.taken <= 20
+    assert MAX_CHUNKS_AHEAD <= sender.taken <= 20
     encoder.gate.release(100)
     sender.end()
     assert [answer.chunk for answer in answers] == list(range(40))
@@ -137,7 +137,7 @@ def test_a_stream_beyond_the_limit_is_refused_until_another_ends(stub: Any, enco
     third.end()
     assert failure(stub.EmbedStream(iter(third), timeout=PATIENCE)) == (
         "RESOURCE_EXHAUSTED",
-        "2 streams are open, which is as many as may be",
+        "2 streams are open, which is the maximum (EMBED_STREAMS)",
     )
     streams[0].cancel()
 
@@ -188,7 +188,7 @@ def test_a_stream_on_a_stopping_server_gets_the_answers_to_what_was_read_and_the
     wait_until(lambda: failure(embed(stub, "late", timeout=0.5))[0] == "UNAVAILABLE", "no new call is taken")
     encoder.gate.release(10)
     assert next(stream).chunk == 1
-    assert failure(stream) == ("UNAVAILABLE", "the server stops: send what is not answered to another")
+    assert failure(stream) == ("UNAVAILABLE", "the server stops: send what is not answered to another server")
     assert len(call.result(PATIENCE).vectors) == 8
     stopping.join(PATIENCE)
     assert not stopping.is_alive()

@@ -212,7 +212,7 @@ def test_queries_beyond_the_queue_are_refused_and_documents_do_not_count(
     encoder.next_call()
     batcher.submit(["d"] * 50, role="document")
     waiting = batcher.submit(["q"] * 5, role="query")
-    with pytest.raises(QueueFullError, match="5 texts wait already, at most 6 may"):
+    with pytest.raises(QueueFullError, match="the queue is full: 5 texts wait, at most 6 may"):
         batcher.submit(["q"] * 2, role="query")
     waiting.cancel()  # makes room at once
     batcher.submit(["q"] * 2, role="query")

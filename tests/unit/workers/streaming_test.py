@@ -114,7 +114,7 @@ async def test_a_drained_stream_answers_what_was_read_and_then_raises() -> None:
     assert await soon(answer) == (0, "a")
     # The sender sends nothing, and does not end the stream either.
     await soon(stream.drain())
-    with pytest.raises(StreamDrainedError, match="send what is not answered to another"):
+    with pytest.raises(StreamDrainedError, match="send what is not answered to another server"):
         await soon(anext(answers))
 
 

@@ -1,3 +1,5 @@
+"""The command that runs the embedding server."""
+
 from argparse import ArgumentParser
 from typing import Any
 
@@ -10,8 +12,10 @@ from apps.rpc.server import wait_for_signal
 
 
 class Command(BaseCommand):
-    help = "Runs the embedding gRPC server, which turns search text into vectors, until SIGTERM or Ctrl-C."
-    requires_system_checks = ()  # they load all that serves HTTP
+    """Runs the embedding server until a signal."""
+
+    help = "Run the embedding gRPC server, which turns search texts into vectors, until SIGTERM or Ctrl-C."
+    requires_system_checks = ()  # they would import the whole web tier
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -23,15 +27,17 @@ class Command(BaseCommand):
             check_protected(bind)
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
-        from workers import embedding_server  # seconds: not for a server that is refused
+        from workers import embedding_server  # imports torch, which takes seconds: only after the check
         from workers.encoding.errors import ModelLoadError
 
         try:
             running = embedding_server.start(bind)
-        except ImproperlyConfigured as error:  # where the metrics are served
+        except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
         except RuntimeError as error:
-            raise CommandError(f"cannot listen on {bind}: is it taken? ({error})") from error
+            raise CommandError(
+                f"Cannot listen on {bind}: {error}. Choose a free address with --bind."
+            ) from error
         except ModelLoadError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"embedding server listens on {bind}")
