@@ -1,6 +1,7 @@
-"""The embedding server under many callers: texts/s of 32 clients with one text each, against one bare batched encode.
+"""Compare the embedding server under 32 clients, one text per call, with a bare batched encode, in texts/s.
 
-Both encode the same search texts with the same model, one after the other on an otherwise idle machine, in turns.
+Both encode the same search texts with the same model, in alternating rounds. The machine should be idle
+otherwise.
 """
 
 import asyncio
@@ -22,10 +23,11 @@ from bench import report, scratch
 from jobrec_site.local.preflight import free_ports
 
 CLIENTS = 32
-LONE_CALLS = 100
+SINGLE_CALLS = 100
 
 
 def main() -> None:
+    """Run the benchmark."""
     options = report.arguments(__doc__).parse_args()
     rounds, count = (3, 600) if options.quick else (9, 2_000)
     result = report.start("Embedding server")
@@ -48,13 +50,13 @@ def main() -> None:
             before = batch_sizes(metrics)
             for _ in range(rounds):
                 bare.append(
-                    len(texts) / min(timed(partial(encode, texts, threads)) for threads in every_way())
+                    len(texts) / min(timed(partial(encode, texts, threads)) for threads in thread_counts())
                 )
                 seconds, each = calls.run(texts, clients=CLIENTS)
                 served.append(len(texts) / seconds)
                 latencies += each
             after = batch_sizes(metrics)
-            lone, bare_lone = lone_latency(calls, encode, texts)
+            single, bare_single = single_call_latency(calls, encode, texts)
     ratios = [one / other for one, other in zip(served, bare, strict=True)]
     result.figure(
         f"{count:,} search texts, {rounds} rounds: bare encode {report.spread(bare)} texts/s; "
@@ -62,11 +64,11 @@ def main() -> None:
     )
     result.figure(
         f"one call: p50 {1000 * report.percentile(latencies, 0.5):.0f} ms, "
-        f"p95 {1000 * report.percentile(latencies, 0.95):.0f} ms; {CLIENTS} calls at a time of an encoder "
-        f"as fast as the bare one would take {1000 * CLIENTS / statistics.median(bare):.0f} ms"
+        f"p95 {1000 * report.percentile(latencies, 0.95):.0f} ms; the bare encode needs "
+        f"{1000 * CLIENTS / statistics.median(bare):.0f} ms for {CLIENTS} texts"
     )
     result.figure(
-        f"a lone caller: p50 {1000 * lone:.1f} ms; bare encode of one text {1000 * bare_lone:.1f} ms"
+        f"a single caller: p50 {1000 * single:.1f} ms; bare encode of one text {1000 * bare_single:.1f} ms"
     )
     result.figure(histogram(before, after))
     result.at_least("embed_server_share_of_bare_encode", statistics.median(ratios), 0.8)
@@ -74,7 +76,7 @@ def main() -> None:
 
 
 def search_texts(count: int) -> list[str]:
-    """What people type: a title and a few skills, of about twelve words."""
+    """Return texts as people type them: a title and a few skills, about twelve words."""
     from apps.sample.corpus import postings
 
     texts = [
@@ -85,7 +87,7 @@ def search_texts(count: int) -> list[str]:
 
 
 def bare_encoder(name: str):
-    """The library's own encode, as fast as it goes here: same weights, device and number format as the server."""
+    """Return the library's encode with the weights, device and number format of the server."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -104,28 +106,29 @@ def bare_encoder(name: str):
     return encode
 
 
-def every_way() -> set[int]:
-    """Threads for the bare encode, of which the faster counts: all cores, and one.
+def thread_counts() -> set[int]:
+    """Return the thread counts of the bare encode, of which the faster one counts: 1 and all cores.
 
-    Where others use the machine too, threads that wait for each other can be slower than one alone.
+    On a busy machine, threads that wait for each other can be slower than a single one.
     """
     return {1, psutil.cpu_count() or 1}
 
 
 def timed(work) -> float:
+    """Return the seconds that a call takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 class Calls:
-    """Clients of the server: each calls with one text, and with the next when it has its answer."""
+    """Clients of the server. Each sends one text and, after its answer, the next."""
 
     def __init__(self, address: str, model) -> None:
         self._address, self._model = address, model
 
     def run(self, texts: list[str], *, clients: int) -> tuple[float, list[float]]:
-        """(seconds for all, seconds of each call)."""
+        """Return (seconds for all texts, seconds of each call)."""
         return asyncio.run(self._run(texts, clients))
 
     async def _run(self, texts: list[str], clients: int) -> tuple[float, list[float]]:
@@ -150,15 +153,15 @@ class Calls:
             return time.perf_counter() - started, latencies
 
 
-def lone_latency(calls: Calls, encode, texts: list[str]) -> tuple[float, float]:
-    """Medians of one call at a time, and of the bare encode of one text."""
-    _, each = calls.run(texts[:LONE_CALLS], clients=1)
-    bare = [timed(lambda text=text: encode([text])) for text in texts[:LONE_CALLS]]
+def single_call_latency(calls: Calls, encode, texts: list[str]) -> tuple[float, float]:
+    """Return the median seconds of a call without concurrent calls, and of the bare encode of one text."""
+    _, each = calls.run(texts[:SINGLE_CALLS], clients=1)
+    bare = [timed(lambda text=text: encode([text])) for text in texts[:SINGLE_CALLS]]
     return statistics.median(each), statistics.median(bare)
 
 
 def batch_sizes(metrics: str) -> dict[float, float]:
-    """Batches of at most so many texts, since the server started."""
+    """Return the cumulative histogram since the start of the server: batches with at most so many texts."""
     with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10) as response:
         text = response.read().decode()
     found = re.findall(r'jobrec_embed_batch_texts_bucket{le="([^"]+)",role="query"} (\S+)', text)
@@ -166,6 +169,7 @@ def batch_sizes(metrics: str) -> dict[float, float]:
 
 
 def histogram(before: dict[float, float], after: dict[float, float]) -> str:
+    """Draw the batch sizes between two readings."""
     lines, below, lower = [], 0.0, 0
     total = max(after.values()) - max(before.values(), default=0.0)
     for bound, value in sorted(after.items()):

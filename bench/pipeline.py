@@ -1,10 +1,10 @@
-"""How much of a bare SentenceTransformer.encode is left when the same texts go through the whole pipeline.
+"""Compare the whole pipeline with a bare SentenceTransformer.encode over the same texts, in rows/s.
 
-The pipeline: from the request of a run to its last chunk written, with a real embed worker, write worker and sidecar.
-The baseline: one call over the same distinct texts, in the same precision, with as many threads as the worker has in
-all and as many tokens in a batch as the worker has in all its batches at a time. Both compute the same windows, one a
-text (EMBEDDING_WINDOWS=1), since `encode` reads no further. The model is loaded and warm on both sides. They take
-turns: a round's ratio is taken to the mean of the baseline before it and after it.
+Pipeline: from the request of a run until its last chunk is written, with a real embed worker, write worker
+and sidecar. Baseline: one call over the same distinct texts, in the same number format, with as many threads
+and as many tokens per batch as all slots of the worker together. Both compute one window per text
+(EMBEDDING_WINDOWS=1), because `encode` reads no further. The model is loaded and warm on both sides. The two
+alternate: the ratio of a round is taken to the mean of the baselines before and after it.
 """
 
 import statistics
@@ -30,7 +30,7 @@ WARM_UP = 24  # texts
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over all texts. `processor`: seconds of processor time in the process that holds the model."""
+    """One pass over all texts. `processor` is the CPU time, in seconds, of the process with the model."""
 
     rows: int
     seconds: float
@@ -38,10 +38,12 @@ class Pass:
 
     @property
     def rate(self) -> float:
+        """Return rows per second."""
         return self.rows / self.seconds
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = report.arguments(__doc__)
     parser.add_argument("--rows", type=int, help="distinct texts, instead of 1,000 (quick: 120)")
     parser.add_argument("--rounds", type=int, help="instead of 3 (quick: 1)")
@@ -55,22 +57,23 @@ def main() -> None:
 
 
 def load(data: Path, *, rows: int) -> None:
-    """Postings of distinct texts from all over the corpus, and candidates to warm the worker up."""
+    """Import postings with distinct texts from the whole corpus, and candidates that warm the worker up."""
     from apps.candidates.models import Candidate
     from apps.postings.models import Posting
 
     file, arguments = scratch.rows_file(data, "postings", rows=2 * rows)
     scratch.manage("import_postings", str(file), *arguments)
     distinct = Posting.objects.order_by("content_hash", "pk").distinct("content_hash")
-    kept = list(distinct.values_list("pk", flat=True)[:rows])
-    if len(kept) < rows:
-        raise SystemExit(f"--rows {rows}: only {len(kept)} distinct texts are there")
-    Posting.objects.exclude(pk__in=kept).delete()
+    chosen = list(distinct.values_list("pk", flat=True)[:rows])
+    if len(chosen) < rows:
+        raise SystemExit(f"--rows {rows} is too many: the corpus has {len(chosen)} distinct texts")
+    Posting.objects.exclude(pk__in=chosen).delete()
     descriptions = Posting.objects.exclude(description="").values_list("description", flat=True)
     Candidate.objects.bulk_create(Candidate(resume=text) for text in descriptions[:WARM_UP])
 
 
 def compare(result: report.Report, supervisor: "Supervisor", *, rounds: int) -> None:
+    """Alternate baseline and pipeline, and report their ratios."""
     import torch
 
     from apps.embeddings.registry import default_model
@@ -89,9 +92,10 @@ def compare(result: report.Report, supervisor: "Supervisor", *, rounds: int) -> 
             plain_bare.append(plain())
         result.figure(f"round {number + 1}: {describe(run, done, bare[-2], bare[-1])}")
     result.figure(
-        f"{piped[0].rows:,} texts, {str(machine.dtype).removeprefix('torch.')} on {machine.device}: {machine.slots} "
-        f"batches at a time with {machine.threads} threads each, {machine.batch_tokens:,} tokens a batch, against "
-        f"one batch of {batch} texts with {machine.slots * machine.threads} threads"
+        f"{piped[0].rows:,} texts, {str(machine.dtype).removeprefix('torch.')} on {machine.device}. "
+        f"Pipeline: "
+        f"{machine.slots} slots with {machine.threads} threads, {machine.batch_tokens:,} tokens a batch. "
+        f"Baseline: batches of {batch} texts with {machine.slots * machine.threads} threads"
     )
     ratios = [
         done.rate / statistics.mean((before.rate, after.rate))
@@ -103,13 +107,13 @@ def compare(result: report.Report, supervisor: "Supervisor", *, rounds: int) -> 
         ratios = [done.rate / other.rate for done, other in zip(piped, plain_bare, strict=True)]
         result.figure(f"pipeline ÷ plain fp32 encode with its defaults: {report.spread(ratios)}")
     else:
-        result.figure("this processor has no bfloat16: plain fp32 encode is the baseline above")
+        result.figure("this processor has no bfloat16: the baseline above is plain fp32 encode")
     if machine.dtype == torch.bfloat16:
         result.at_least("pipeline_to_plain_fp32_encode", statistics.median(ratios), 1.7)
 
 
 def bare_encode(model: "EmbeddingModel", *, dtype: object, batch: int = 0) -> tuple[Callable[[], Pass], int]:
-    """(one pass of SentenceTransformer.encode over all texts, its batch size), the model loaded and warm."""
+    """Return (a function that encodes all texts once, its batch size), with the model loaded and warm."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -137,7 +141,7 @@ def bare_encode(model: "EmbeddingModel", *, dtype: object, batch: int = 0) -> tu
 
 
 def run_pipeline(model: "EmbeddingModel", supervisor: "Supervisor") -> tuple["EmbeddingRun", Pass]:
-    """All postings from nothing, before their index exists."""
+    """Embed all postings, with an empty table and no index."""
     from django.db import connection
     from django.db.models import Max
 
@@ -155,12 +159,13 @@ def run_pipeline(model: "EmbeddingModel", supervisor: "Supervisor") -> tuple["Em
 
 
 def processor_time(process: psutil.Process) -> float:
+    """Return the processor time of a process so far, in seconds."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 def describe(run: "EmbeddingRun", done: Pass, before: Pass, after: Pass) -> str:
-    """Where the time of a run went."""
+    """Describe where the time of a run went."""
     from django.db.models import Max, Min
 
     assert run.started_at is not None  # a finished run
@@ -168,10 +173,11 @@ def describe(run: "EmbeddingRun", done: Pass, before: Pass, after: Pass) -> str:
     per_row = statistics.mean((before.processor, after.processor)) / done.rows
     return (
         f"encode {before.rate:.1f} and {after.rate:.1f} rows/s, pipeline {done.rate:.1f}; "
-        f"{run.chunks.count()} chunks: planned after {(run.started_at - run.created_at).total_seconds():.2f} s, "
+        f"{run.chunks.count()} chunks, "
+        f"planned after {(run.started_at - run.created_at).total_seconds():.2f} s, "
         f"first embedded after {(times['first'] - run.created_at).total_seconds():.2f} s, "
         f"last written {(times['written'] - times['last']).total_seconds():.2f} s after it was embedded; "
-        f"processor time a row {1000 * done.processor / done.rows:.1f} ms in the worker, "
+        f"CPU time per row {1000 * done.processor / done.rows:.1f} ms in the worker, "
         f"{1000 * per_row:.1f} ms in encode"
     )
 
