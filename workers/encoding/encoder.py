@@ -72,17 +72,17 @@ class Encoder:
                     f"{version.dimensions}. Set EMBEDDING_DIMENSIONS={dimensions}, "
                     f"or add the model with --dimensions {dimensions}."
                 )
-            self._forward_pass = Unpadded.where_it_agrees(self._model, self._padded) or self._padded
+            self._forward_pass = Unpadded.if_applicable(self._model, self._padded) or self._padded
 
     def encode(
         self, texts: Sequence[str], *, role: Role = "document", on_batch: Callable[[], None] = lambda: None
     ) -> Vectors:
         """Return the vectors of texts: float32, len(texts) × dimensions, each row of length 1.
 
-        A row is not finite if the model fails on its text. A text that is longer than the model's window is cut
-        into windows, and their vectors are averaged, weighted by their tokens. `on_batch` is called after each
-        batch. Raises TransientEncoderError if memory is short even for one window. Other exceptions of the
-        tokenizer or the model are raised unchanged.
+        A row is not finite if the model fails on its text. A text that is longer than the model's window is
+        cut into windows, and their vectors are averaged, weighted by their tokens. `on_batch` is called after
+        each batch. Raises TransientEncoderError if memory is short even for one window. Other exceptions of
+        the tokenizer or the model are raised unchanged.
         """
         windows = self._windows(texts, role)
         sums = np.zeros((len(texts), self.version.dimensions), np.float32)

@@ -23,14 +23,16 @@ EXACT = Hardware("cpu", torch.float32, slots=1, threads=1, batch_tokens=2048)
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
+    """Return an encoder in float32 with one thread."""
     return Encoder(VERSION, EXACT)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the cosine of two vectors."""
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
-def test_vectors_have_length_one_and_do_not_depend_on_their_neighbours(encoder: Encoder) -> None:
+def test_vectors_of_any_batch_have_length_one_and_do_not_depend_on_its_other_texts(encoder: Encoder) -> None:
     texts = ["nurse", "a much longer text about databases " * 9, "", "nurse"]
     vectors = encoder.encode(texts)
     assert vectors.shape == (4, 384)
@@ -41,7 +43,7 @@ def test_vectors_have_length_one_and_do_not_depend_on_their_neighbours(encoder: 
     assert encoder.encode([]).shape == (0, 384)
 
 
-def test_texts_without_padding_have_the_vectors_that_each_has_alone(encoder: Encoder) -> None:
+def test_unpadded_vectors_equal_those_of_single_texts_and_of_the_library(encoder: Encoder) -> None:
     texts = [
         "nurse",
         "senior nurse in the emergency room of a large hospital",
@@ -52,11 +54,11 @@ def test_texts_without_padding_have_the_vectors_that_each_has_alone(encoder: Enc
     assert isinstance(encoder._forward_pass, Unpadded)
     together = encoder.encode(texts)
     np.testing.assert_allclose(together, [encoder.encode([text])[0] for text in texts], atol=1e-5)
-    with patch.object(encoder, "_forward_pass", encoder._padded):  # the library's own
+    with patch.object(encoder, "_forward_pass", encoder._padded):
         np.testing.assert_allclose(together, encoder.encode(texts), atol=1e-5)
 
 
-def test_a_text_without_a_finite_vector_leaves_its_neighbours_theirs(encoder: Encoder) -> None:
+def test_a_text_whose_vector_is_not_finite_leaves_the_others_of_its_batch_unchanged(encoder: Encoder) -> None:
     texts = ["nurse", "driver", "cook in a school"]
     before = encoder.encode(texts)
     network: Any = encoder._model[0].auto_model
@@ -72,29 +74,33 @@ def test_a_text_without_a_finite_vector_leaves_its_neighbours_theirs(encoder: En
     np.testing.assert_allclose(spoilt[[0, 2]], before[[0, 2]], atol=1e-5)
 
 
-def test_a_model_that_computes_otherwise_is_left_to_the_library(
-    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+def test_a_model_with_other_positions_or_another_type_is_padded_with_one_warning(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = encoder._model
     network: Any = model[0].auto_model
-    assert Unpadded.where_it_agrees(model, encoder._padded)
-    with monkeypatch.context() as patched:  # positions that begin elsewhere
+    assert Unpadded.if_applicable(model, encoder._padded)
+    assert not caplog.records
+    with monkeypatch.context() as patched:  # positions that do not begin at 0
         positions = network.embeddings.position_embeddings.weight
         patched.setattr(positions, "data", positions.data.roll(2, 0))
         unpadded = Unpadded(model)
     monkeypatch.setattr(Unpadded, "__init__", lambda self, _: self.__dict__.update(vars(unpadded)))
-    assert Unpadded.where_it_agrees(model, encoder._padded) is None
+    assert Unpadded.if_applicable(model, encoder._padded) is None
     monkeypatch.undo()
     monkeypatch.setattr(network.config, "model_type", "another")
-    assert Unpadded.where_it_agrees(model, encoder._padded) is None
+    assert Unpadded.if_applicable(model, encoder._padded) is None
+    vectors_differ, other_type = (record.getMessage() for record in caplog.records)
+    assert "its vectors differ" in vectors_differ
+    assert "not for another on cpu" in other_type
 
 
-def test_meaning_is_near(encoder: Encoder) -> None:
+def test_vectors_of_similar_texts_are_near(encoder: Encoder) -> None:
     nurse, carer, welder = encoder.encode(["intensive care nurse", "ICU nursing", "welding steel"])
     assert cosine(nurse, carer) > cosine(nurse, welder) + 0.2
 
 
-def test_what_stands_at_the_end_of_a_long_text_counts(encoder: Encoder) -> None:
+def test_the_end_of_a_long_text_counts_if_there_are_several_windows(encoder: Encoder) -> None:
     start = "I kept the books of a small company. " * 60
     ends = [
         start + "I am a certified deep-sea diver. " * 30,
@@ -107,13 +113,13 @@ def test_what_stands_at_the_end_of_a_long_text_counts(encoder: Encoder) -> None:
     np.testing.assert_allclose(truncating[0], truncating[1], atol=1e-5)
 
 
-def test_the_processor_s_own_precision_is_near_the_exact_one(encoder: Encoder) -> None:
+def test_vectors_in_the_number_format_of_the_processor_are_near_those_in_float32(encoder: Encoder) -> None:
     texts = ["nurse in intensive care", "data engineer " * 50, "driver"]
     fast = Encoder(VERSION, detect(device="cpu")).encode(texts)
     assert all(cosine(*pair) > 0.995 for pair in zip(fast, encoder.encode(texts), strict=True))
 
 
-def test_encoding_starts_no_more_threads_than_there_are_cores() -> None:
+def test_encoding_in_all_slots_starts_no_more_threads_than_there_are_cores() -> None:
     hardware = detect(device="cpu")
     assert hardware.slots * hardware.threads <= usable_cores()
     encoder = Encoder(VERSION, hardware)
@@ -132,7 +138,9 @@ def test_encoding_starts_no_more_threads_than_there_are_cores() -> None:
     assert hardware.slots <= len(seen) <= usable_cores()
 
 
-def test_a_batch_that_does_not_fit_is_halved(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_does_not_fit_into_memory_is_split_in_halves(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Encoder._forward
     sizes: list[int] = []
 
@@ -151,7 +159,7 @@ def test_a_batch_that_does_not_fit_is_halved(encoder: Encoder, monkeypatch: pyte
         encoder.encode(["a"])
 
 
-def test_a_local_folder_is_a_model_too() -> None:
+def test_a_model_in_a_local_folder_is_loaded() -> None:
     folder = Encoder(replace(VERSION, name=location_of("all-MiniLM-L6-v2")), EXACT)
     assert folder.encode(["x"]).shape == (1, 384)
 
@@ -163,13 +171,13 @@ def test_a_local_folder_is_a_model_too() -> None:
         ({"dimensions": 768}, "yields 384 dimensions, but is registered with 768"),
     ],
 )
-def test_a_model_that_cannot_serve_says_why(changes, message: str) -> None:
+def test_a_model_that_cannot_be_used_is_refused_with_the_reason(changes, message: str) -> None:
     with pytest.raises(ModelLoadError, match=message):
         Encoder(replace(VERSION, **changes), EXACT)
 
 
-def test_a_broken_file_is_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
-    """A download that broke off must not cost rows: their run pauses, as with every model that cannot be loaded."""
+def test_a_model_with_a_truncated_file_is_refused_as_not_loadable(tmp_path: Path) -> None:
+    """A truncated download must not cost rows: a ModelLoadError pauses their run."""
     whole = Path(location_of("all-MiniLM-L6-v2"))
     shutil.copytree(whole, tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"
