@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def save_other_model(folder: Path) -> str:
-    """Save the bundled model with a random projection to DIMENSIONS behind it, so that no model hub is needed."""
+    """Save the bundled model with a random projection to DIMENSIONS behind it; no hub is needed."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Dense
 
