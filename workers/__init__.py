@@ -1,1 +1,1 @@
-"""What holds the model or runs under Celery. No app imports this package; torch is imported in encoding alone."""
+"""What holds the model or runs under Celery. No app imports this package; only `encoding` imports torch."""

@@ -92,7 +92,7 @@ class OrderedStream(Generic[RequestT, ResultT, AnswerT]):
                 future.cancel()
 
     async def drain(self) -> None:
-        """Read no further request; end the stream with StreamDrainedError after the answers to those begun."""
+        """Read no further request. After the answers to those begun, end with StreamDrainedError."""
         async with self._beginning:
             self._drained = True
             self._begun.put_nowait(

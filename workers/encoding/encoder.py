@@ -124,7 +124,7 @@ class Encoder:
         return windows
 
     def _forward_within_memory(self, windows: list[_Window]) -> Vectors:
-        """Compute a batch; split it in halves if it does not fit into memory."""
+        """Compute a batch; split it in two if it does not fit into memory."""
         try:
             return self._forward(windows)
         except (torch.OutOfMemoryError, MemoryError) as error:

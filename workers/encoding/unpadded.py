@@ -106,8 +106,8 @@ class Unpadded:
         return features
 
 
-def _pad(rows: torch.Tensor, places: torch.Tensor, texts: int, longest: int) -> torch.Tensor:
-    """Lay out tokens × width as texts × longest × width, with zeros for padding."""
-    if len(places) < texts * longest:
-        rows = rows.new_zeros(texts * longest, rows.size(1)).index_copy_(0, places, rows)
-    return rows.view(texts, longest, -1)
+def _pad(rows: torch.Tensor, places: torch.Tensor, texts: int, length: int) -> torch.Tensor:
+    """Lay out tokens × width as texts × length × width, with zeros for padding."""
+    if len(places) < texts * length:
+        rows = rows.new_zeros(texts * length, rows.size(1)).index_copy_(0, places, rows)
+    return rows.view(texts, length, -1)

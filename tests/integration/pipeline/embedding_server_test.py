@@ -33,8 +33,9 @@ def server(servers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     try:
         stack.create()
         stack.sql(
-            "INSERT INTO embeddings_embeddingmodel (name, weights, template, windows, revision, dimensions, state, "
-            "created_at) VALUES ('all-MiniLM-L6-v2', 'main', 1, 8, 'main-t1-w8', 384, 'active', now()), "
+            "INSERT INTO embeddings_embeddingmodel (name, weights, template, windows, revision, "
+            "dimensions, state, created_at) VALUES "
+            "('all-MiniLM-L6-v2', 'main', 1, 8, 'main-t1-w8', 384, 'active', now()), "
             "('/nowhere', 'main', 1, 8, 'main-t1-w8', 384, 'filling', now())"
         )
         stack.start("embedding-server")
