@@ -22,12 +22,13 @@ for _setting in ("RATE_LIMIT_ANONYMOUS", "RATE_LIMIT_SIGNED_IN", "RATE_LIMIT_LOG
 class Reader:
     """Who sends a request: the owner of a bearer token, the user of a session, or anybody at an address."""
 
+    user: Any = AnonymousUser()
+
     def __init__(self, address: str | None = None, *, is_anonymous: bool = True) -> None:
         """`address`: of the client; None for the cache warmer, which is not counted.
 
         `is_anonymous`: the request carries no credentials; otherwise call `identify` before `admit`.
         """
-        self.user: Any = AnonymousUser()
         self.is_anonymous = is_anonymous
         self._address = address
         self._is_admitted = address is None

@@ -88,15 +88,15 @@ def warm(request: GraphQLRequest) -> bool:
 
 
 def _look_up(request: GraphQLRequest, compute: Callable[[], HttpResponse]) -> CachedResponse | HttpResponse:
-    def computed() -> Computed[CachedResponse | HttpResponse]:
-        response = compute()
-        if isinstance(response, ApiResponse) and response.is_cacheable:
-            return Computed(CachedResponse.of(response.content))
-        return Computed(response, is_cacheable=False)
-
     return responses.get_or_compute(
         "response",
         {"query": request.query, "variables": request.variables, "operation": request.operation_name},
         tags=request.namespaces or (),
-        compute=computed,
+        compute=lambda: _computed(compute()),
     )
+
+
+def _computed(response: HttpResponse) -> Computed[CachedResponse | HttpResponse]:
+    if isinstance(response, ApiResponse) and response.is_cacheable:
+        return Computed(CachedResponse.of(response.content))
+    return Computed(response, is_cacheable=False)

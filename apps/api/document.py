@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
 from cachetools import LRUCache
 from django.conf import settings
+from django.utils.functional import cached_property
 from graphene_django.settings import graphene_settings
 from graphql import (
     DocumentNode,

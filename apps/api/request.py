@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, UnreadablePostError
+from django.utils.functional import cached_property
 
 from apps.api.admission import Reader
 from apps.api.document import Operation, operation_of
@@ -16,6 +16,7 @@ from apps.api.errors import BadRequestError, ContentTypeError, LimitError, Metho
 MAX_NESTING = 50  # levels of lists and objects in variables; inputs of the schema need fewer than ten
 MAX_SEARCH_CHARACTERS = 120  # of a text; people search with less, a longer one may be a résumé
 _ATTRIBUTE = "_jobrec_graphql_request"
+_CONTAINERS = (dict, list)
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ def _body(http: HttpRequest) -> bytes:
 def _request_from(parameters: Any, reader: Reader) -> GraphQLRequest:
     if not isinstance(parameters, dict):
         raise BadRequestError("the body must be a JSON object with a query")
-    query, variables, name = (parameters.get(key) for key in ("query", "variables", "operationName"))
-    if not isinstance(query, str) or not query.strip():
+    get = parameters.get
+    query, variables, name = get("query"), get("variables"), get("operationName")
+    if not isinstance(query, str) or not query or query.isspace():
         raise BadRequestError("query: must be a string with a query")
     if isinstance(variables, str):
         variables = _parse_json(variables, "variables") if variables else None
@@ -113,18 +115,29 @@ def _request_from(parameters: Any, reader: Reader) -> GraphQLRequest:
 
 def _max_characters(value: Any) -> int:
     """Length of the longest string in a JSON value."""
-    if isinstance(value, str):
-        return len(value)
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return max(map(_max_characters, inside), default=0)
+    characters, values = 0, [value]
+    while values:
+        each = values.pop()
+        if isinstance(each, str):
+            characters = max(characters, len(each))
+        elif isinstance(each, _CONTAINERS):
+            values += each.values() if isinstance(each, dict) else each
+    return characters
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
     """Whether lists and objects are nested in more than `levels` levels."""
-    if not isinstance(value, dict | list):
-        return False
-    inside = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inside)
+    containers = [value] if isinstance(value, _CONTAINERS) else []
+    for _ in range(levels):
+        containers = [
+            inner
+            for each in containers
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, _CONTAINERS)
+        ]
+        if not containers:
+            return False
+    return bool(containers)
 
 
 def _parse_json(text: bytes | str, what: str) -> Any:

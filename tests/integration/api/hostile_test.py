@@ -311,7 +311,7 @@ def test_generated_requests_cause_no_internal_error(monkeypatch: pytest.MonkeyPa
     )
     @given(requests(), st.integers(0, len(clients) - 1))
     def ask(content: dict[str, Any], who: int) -> None:
-        if time.monotonic() > until:
+        if time.monotonic() > until and min(answered) > 5:  # a busy machine takes longer
             return
         _, answer = sent(content, client=clients[who])
         answered["data" in answer] += 1
