@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
+from typing import cast
 
 from cachetools import LRUCache
 from redis.exceptions import RedisError
@@ -45,6 +46,11 @@ class GenerationMirror:
         """The generation of each tag; 0 if Redis is unavailable and the tag was never seen."""
         self._ensure_listener()
         names, planned = list(tags), _planned.get()
+        if not planned and self._subscribed.is_set():  # the usual case, on the way of every cache hit
+            with self._lock:
+                current = tuple(map(self._known.get, names))
+            if None not in current:
+                return cast("tuple[int, ...]", current)
         with self._lock:
             known = {name: planned.get(name) or self._known.get(name) for name in names}
         unknown = [
