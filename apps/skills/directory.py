@@ -9,6 +9,7 @@ from django.db import connection
 
 from apps.caching import tags
 from apps.caching.two_level import Codec, Computed, TwoLevelCache
+from apps.skills.models import Skill
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ def entries_of(ids: list[int]) -> list[SkillEntry]:
     """Return entries in the order of `ids`, without deleted skills."""
     known = directory()
     return [known[each] for each in ids if each in known]
+
+
+def public_skills() -> frozenset[int]:
+    """Return the ids of the skills that everybody may see."""
+    return frozenset(key for key, entry in directory().items() if entry.category != Skill.UNLISTED)
 
 
 def _rows() -> list[tuple[Any, ...]]:

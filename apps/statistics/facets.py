@@ -86,30 +86,17 @@ class Statistics:
         facets = {name: [Share(**each) for each in shares] for name, shares in stored["facets"].items()}
         return cls(stored["total"], facets, [Salary(**each) for each in stored["salaries"]])
 
-    def without_small_groups(self, min_rows: int) -> "Statistics":
-        """The same without values that fewer than `min_rows` rows have, so that no person can be told from
-        them.
-
-        Where one of two values is left out, so is the other, and quartiles need four times as many rows: each
-        of them is one row's own salary.
-        """
-        facets = {
-            name: [each for each in shares if each.count >= min_rows] for name, shares in self.facets.items()
-        }
-        if len(facets["remote"]) < len(self.facets["remote"]):
-            facets["remote"] = []
-        salaries = [each for each in self.salaries if each.count >= 4 * min_rows]
-        return Statistics(self.total, facets, salaries)
-
 
 def percent(count: int, total: int) -> float:
     """`count` as a percentage of `total`; 0 where there are no rows."""
     return round(100 * count / total, 2) if total else 0.0
 
 
-def count_facets(kind: str, matching: QuerySet[Model], *, first: int) -> Statistics:
-    """Count the `first` most frequent values of each facet over the rows of `matching`, which are
-    distinct."""
+def count_facets(kind: str, matching: QuerySet[Model], *, first: int | None = None) -> Statistics:
+    """Count the `first` most frequent values of each facet, by default all, over the rows of `matching`.
+
+    The rows must be distinct.
+    """
     is_posting = kind == Kind.POSTING
     facets = _OF_BOTH | (_OF_POSTINGS if is_posting else {})
     rows = Subquery.of(matching, *_COLUMNS, *(_COLUMNS_OF_POSTINGS if is_posting else ()))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.caching import tags
 from apps.caching.two_level import Computed, cache
@@ -15,10 +15,12 @@ from apps.postings.models import Posting
 from apps.recommendations.fulltext import rows_with_all_terms
 from apps.recommendations.services import filtered
 from apps.recommendations.subqueries import Subquery
-from apps.skills.directory import SkillEntry, entries_of
+from apps.skills.directory import SkillEntry, entries_of, public_skills
 from apps.skills.services import current_finder
 from apps.sql import load
+from apps.statistics import privacy
 from apps.statistics.facets import Statistics, count_facets, percent
+from apps.statistics.models import PublishedStatistics
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,39 @@ def search_statistics(kind: str, *, text: str = "", skills: Sequence[str] = (), 
         compute=lambda: Computed(compute()),
     )
     return Statistics.from_json(found)
+
+
+def published_candidate_statistics(*, first: int) -> Statistics:
+    """Statistics over all candidates for everybody: see apps/statistics/privacy.py.
+
+    Stores them where they are new, or where enough people have changed since the stored ones.
+    """
+
+    def compute() -> dict[str, Any]:
+        skills = public_skills()
+        with transaction.atomic():
+            stored, _ = PublishedStatistics.objects.get_or_create(kind=Kind.CANDIDATE)
+            # Two processes that renew the figures at once would publish two countings that differ by one.
+            stored = PublishedStatistics.objects.select_for_update().get(pk=stored.pk)
+            exact = count_facets(Kind.CANDIDATE, filtered(Kind.CANDIDATE, {}))
+            counts = privacy.exact_counts(exact, skills=skills)
+            if (
+                stored.counts is None
+                or privacy.min_changed_people(stored.counts, counts) >= privacy.MIN_GROUP_SIZE
+            ):
+                stored.counts = counts
+                stored.figures = asdict(privacy.published(exact, skills=skills))
+                stored.save()
+        figures: dict[str, Any] = stored.figures
+        return figures
+
+    found = cache.get_or_compute(
+        "published_statistics",
+        {},
+        tags=(*tags.of_list("candidates"), *tags.of_list("skills")),
+        compute=lambda: Computed(compute()),
+    )
+    return privacy.first_values(Statistics.from_json(found), first)
 
 
 def embedded_rows(kind: str) -> Coverage | None:

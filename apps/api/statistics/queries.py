@@ -34,9 +34,6 @@ SKILLS = graphene.List(
     graphene.NonNull(graphene.String), description="Names of skills; aliases are understood"
 )
 MAX_TEXT_CHARACTERS = 1_000
-MIN_GROUP_SIZE = (
-    5  # candidates in a group that everybody may see: in a smaller one a person could be recognised
-)
 
 
 class StatisticsQueries(graphene.ObjectType):
@@ -57,7 +54,9 @@ class StatisticsQueries(graphene.ObjectType):
         kind=KindEnum(required=True, description="The kind of rows"),
         first=TOP,
         required=True,
-        description="Overview of one kind of rows. Groups of fewer than five candidates are for recruiters",
+        description="Overview of one kind of rows. Exact figures of candidates are for recruiters: others "
+        "see no group of fewer than five, counts rounded to five, and figures that are renewed once at "
+        "least five candidates have changed",
     )
     search_statistics = RootField(
         StatisticsType,
@@ -102,8 +101,8 @@ class StatisticsQueries(graphene.ObjectType):
     @staticmethod
     def resolve_dashboard(_root: None, info: Any, kind: Any, first: int | None = None) -> Dashboard:
         wanted = enum_value(kind)
-        sees_all = wanted != Kind.CANDIDATE or may(info, VIEW_CANDIDATES)
-        return Dashboard(wanted, page_size(first), min_group_size=0 if sees_all else MIN_GROUP_SIZE)
+        is_exact = wanted != Kind.CANDIDATE or may(info, VIEW_CANDIDATES)
+        return Dashboard(wanted, page_size(first), is_exact=is_exact)
 
     @staticmethod
     @translated

@@ -13,6 +13,7 @@ from apps.embeddings.registry import Coverage
 from apps.skills.directory import SkillEntry, directory
 from apps.statistics import services
 from apps.statistics.facets import Share, Statistics
+from apps.statistics.privacy import rounded_count
 from apps.statistics.services import CompanyShare
 
 COUNT = graphene.Int(required=True, description="Number of rows that have it")
@@ -125,23 +126,29 @@ class StatisticsType(ObjectType):
 class Dashboard:
     """Overview of one kind of rows, each half of which is computed when a client selects it.
 
-    Groups of fewer than `min_group_size` rows are left out.
+    Unless `is_exact`, the figures are those of candidates that everybody may see.
     """
 
     kind: str
     first: int
-    min_group_size: int
+    is_exact: bool
 
     @cached_property
     def coverage(self) -> Coverage | None:
         """How many rows have a current vector; None before a model is active."""
-        return services.embedded_rows(self.kind)
+        exact = services.embedded_rows(self.kind)
+        if exact is None or self.is_exact:
+            return exact
+        rows = self.statistics.total
+        current = rows if exact.current == exact.rows else min(rows, rounded_count(exact.current))
+        return Coverage(self.kind, rows=rows, current=current, dead=0)
 
-    @property
+    @cached_property
     def statistics(self) -> Statistics:
         """Distributions over open postings, or over all candidates."""
-        every_group = services.search_statistics(self.kind, first=self.first)
-        return every_group.without_small_groups(self.min_group_size)
+        if self.is_exact:
+            return services.search_statistics(self.kind, first=self.first)
+        return services.published_candidate_statistics(first=self.first)
 
 
 class DashboardType(ObjectType):

@@ -17,4 +17,4 @@ WITH matched AS MATERIALIZED (
     SELECT *, row_number() OVER (PARTITION BY facet ORDER BY count DESC, value COLLATE "C") AS place
     FROM counted WHERE value IS NOT NULL OR facet = 'total'
 )
-SELECT facet, value, count, quartiles FROM ranked WHERE place <= %(first)s ORDER BY facet, place
+SELECT facet, value, count, quartiles FROM ranked WHERE place <= %(first)s OR %(first)s IS NULL ORDER BY facet, place

@@ -125,14 +125,82 @@ def test_dashboard_shows_small_groups_of_candidates_to_recruiters_only(
         skills {{ skill {{ name }} }} remote {SHARES} salaries {{ currency }} }} }} }}"""
     Candidate.objects.filter(external_id="n0").update(remote=True)
     statistics = anonymous.data(query)["dashboard"]["statistics"]
-    assert (statistics["total"], statistics["skills"]) == (13, [])  # three have Python
-    assert statistics["countries"] == [{"value": "NO", "count": 5, "percent": 38.46}]
+    assert (statistics["total"], statistics["skills"]) == (15, [])  # three have Python
+    assert statistics["countries"] == [{"value": "NO", "count": 5, "percent": 33.33}]
     assert statistics["salaries"] == []
     assert statistics["remote"] == []  # "on site" would reveal the one candidate who wants remote work
     statistics = recruiter.data(query)["dashboard"]["statistics"]
     assert [each["value"] for each in statistics["countries"]] == ["NO", "IS"]
     assert [each["currency"] for each in statistics["salaries"]] == ["EUR", "ISK"]
     assert (len(statistics["skills"]), len(statistics["remote"])) == (2, 2)
+
+
+LOOK = """{ dashboard(kind: CANDIDATE, first: 100) { rows embedded statistics { total
+    skills { count skill { name } }
+    countries { value count } experience { value count } englishLevels { value count } remote { value count }
+    salaries { currency count lowerQuartile median upperQuartile } } } }"""
+
+
+def people(numbers: range, **more: Any) -> None:
+    """Store candidates who share everything but their salary."""
+    upsert_candidates(
+        [
+            CandidateInput.model_validate(
+                {
+                    "external_id": f"n{number}",
+                    "headline": "Somebody",
+                    "country": "IS",
+                    "experience_years": 4,
+                    "english_level": 3,
+                    "salary_min": 50_100 + 1_001 * number,
+                    "salary_currency": "EUR",
+                    "skills": ["Python"],
+                }
+                | more
+            )
+            for number in numbers
+        ]
+    )
+
+
+def test_public_dashboard_of_candidates_differs_by_no_single_person(
+    anonymous: Api, recruiter: Api, django_capture_on_commit_callbacks: Any
+) -> None:
+    people(range(29))  # 32 with those of the corpus: one more moves the count to the next multiple of five
+    exact, before = recruiter.data(LOOK), anonymous.data(LOOK)
+    assert exact["dashboard"]["statistics"]["total"] == 32
+    statistics = before["dashboard"]["statistics"]
+    assert (before["dashboard"]["rows"], statistics["total"]) == (30, 30)
+    assert statistics["countries"] == [{"value": "IS", "count": 30}]
+    assert statistics["salaries"] == [
+        {
+            "currency": "EUR",
+            "count": 30,
+            "lowerQuartile": 57_000.0,
+            "median": 64_000.0,
+            "upperQuartile": 71_000.0,
+        }
+    ]
+    for more in ({}, {"country": "NO", "remote": True}, {"salary_min": 10}):  # one person, added and edited
+        with django_capture_on_commit_callbacks(execute=True):
+            people(range(29, 30), **more)
+        assert anonymous.data(LOOK) == before
+    assert recruiter.data(LOOK) != exact
+    with django_capture_on_commit_callbacks(execute=True):
+        Candidate.objects.filter(external_id="n3").delete()
+        people(range(29, 33))  # the counts prove three more people, which are too few
+    assert anonymous.data(LOOK) == before
+    with django_capture_on_commit_callbacks(execute=True):
+        people(range(33, 36))
+    assert anonymous.data(LOOK)["dashboard"]["statistics"]["total"] == 40  # 38
+
+
+def test_public_dashboard_suppresses_small_groups_before_it_cuts_the_list(anonymous: Api) -> None:
+    people(range(17))
+    Candidate.objects.filter(external_id__in=["n0", "n1", "n2"]).update(remote=True)
+    for first in (1, 2):
+        query = f"{{ dashboard(kind: CANDIDATE, first: {first}) {{ statistics {{ remote {SHARES} }} }} }}"
+        assert anonymous.data(query)["dashboard"]["statistics"]["remote"] == []
 
 
 def test_skill_categories_leave_out_skills_that_a_row_added(anonymous: Api) -> None:
