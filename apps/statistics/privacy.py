@@ -1,7 +1,7 @@
 """Statistics of people for everybody: suppressed, rounded, and renewed only after several people changed.
 
 Suppression and rounding alone do not protect anybody whose row moves a count over a rounding boundary. The
-published figures therefore stay as they are until at least MIN_GROUP_SIZE people have changed. Whoever
+published figures therefore stay as they are until at least MIN_GROUP_SIZE people have changed. Anyone who
 compares two of them sees the changes of that many people together.
 """
 
