@@ -14,6 +14,7 @@ from apps.embeddings import chunk_ledger, invalidation, leases, lifecycle, plann
 from apps.embeddings.models import Kind
 from apps.recommendations import text_index
 from apps.rpc.errors import TransientRpcError
+from apps.skills.pruning import delete_unused_skills
 from workers.app import app
 from workers.encoding.errors import TransientEncoderError
 
@@ -135,8 +136,9 @@ def sweep() -> None:
 
 @shared_task(**RETRY)
 def prune() -> None:
-    """Delete old runs and dead letters."""
+    """Delete old runs, old dead letters, and unlisted skills that no row has any more."""
     pruning.delete_expired()
+    delete_unused_skills()
 
 
 def advance_run(run_id: int) -> None:

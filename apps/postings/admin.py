@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery
@@ -17,6 +18,7 @@ from apps.postings.models import Company, Posting, PostingSkill
 from apps.postings.services import after_edit, set_status
 from apps.records.admin import RecordAdmin, RecordForm
 from apps.records.admin_filters import IndexedValuesFilter, SourceFilter
+from apps.safe_text import PlainNamesMixin
 
 
 class PostingForm(RecordForm):
@@ -120,10 +122,15 @@ class PostingAdmin(RecordAdmin):
         )
 
 
+class CompanyForm(PlainNamesMixin, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """The form of a company."""
+
+
 @admin.register(Company)
 class CompanyAdmin(ModelAdmin):
     """Pages of companies."""
 
+    form = CompanyForm
     list_display = ["name", "posting_count"]
     search_fields = ["name"]
     list_per_page = 50

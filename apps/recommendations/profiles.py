@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from apps.embeddings.client import query_vector
-from apps.embeddings.models import EmbeddingModel
+from apps.embeddings.models import EmbeddingModel, Kind
 from apps.embeddings.reading import row_text
 from apps.embeddings.templates import input_text
 from apps.recommendations.features import features_of
@@ -72,7 +72,9 @@ def typed_seeker(profile: Profile, model: EmbeddingModel | None, *, kind: str) -
     """Make a seeker of rows of `kind` from a profile. Its skills are the named ones and those found in its
     text."""
     finder = current_finder()
-    named = [finder.resolve(name) for name in profile.skills]
+    # Postings have no private skills, and readers of postings may not see whose they are.
+    private = kind == Kind.CANDIDATE
+    named = [finder.resolve(name, private=private) for name in profile.skills]
     found = {skill_id for skill_id in named if skill_id is not None} | set(finder.find(profile.text))
     features = Features(
         skills=frozenset(found),

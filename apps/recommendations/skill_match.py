@@ -10,13 +10,19 @@ from apps.embeddings.kinds import tables
 from apps.recommendations.matches import Match
 from apps.recommendations.profiles import NotFoundError
 from apps.recommendations.ranking import Features, Nearness, score
-from apps.skills.services import current_finder, resolve_stated
+from apps.skills.services import current_finder
 
 
-def skill_match(posting_id: int, *, candidate_id: int | None = None, skills: Sequence[str] = ()) -> Match:
+def skill_match(
+    posting_id: int,
+    *,
+    candidate_id: int | None = None,
+    skills: Sequence[str] = (),
+    private: bool = False,
+) -> Match:
     """Match the skills of a stored candidate, or the named `skills`, with a posting, in one statement.
 
-    Raises NotFoundError.
+    Without `private`, names that only candidates use are unknown. Raises NotFoundError.
     """
     wanted = {"posting": posting_id} | ({} if candidate_id is None else {"candidate": candidate_id})
     stored = _skills_of(wanted)
@@ -24,7 +30,9 @@ def skill_match(posting_id: int, *, candidate_id: int | None = None, skills: Seq
         if kind not in stored:
             raise NotFoundError(f"there is no {kind} {row_id}")
     if candidate_id is None:
-        stored["candidate"] = frozenset(resolve_stated(skills, finder=current_finder())[0])
+        finder = current_finder()
+        named = (finder.resolve(name, private=private) for name in skills)
+        stored["candidate"] = frozenset(skill_id for skill_id in named if skill_id is not None)
     sides = {kind: Features(skills=stored[kind]) for kind in ("candidate", "posting")}
     # Only skills: no text is compared, so text has no share.
     result = score(**sides, nearness=Nearness(), text_share=0.0, today=timezone.now().date())

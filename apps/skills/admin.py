@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
@@ -9,13 +10,19 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import BooleanRadioFilter, RelatedDropdownFilter
 
 from apps.caching.services import invalidate_on_commit
+from apps.safe_text import PlainNamesMixin
 from apps.skills.models import Skill, SkillAlias, SkillCategory
+
+
+class SkillNamesForm(PlainNamesMixin, forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """The form of a skill, an alias or a category."""
 
 
 class SkillAliasInline(TabularInline):
     """The aliases on the page of a skill."""
 
     model = SkillAlias
+    form = SkillNamesForm
     extra = 0
     hide_title = True
 
@@ -24,6 +31,7 @@ class SkillAliasInline(TabularInline):
 class SkillAdmin(ModelAdmin):
     """Pages of skills. None can be deleted, since rows refer to them; turn off `in_text` instead."""
 
+    form = SkillNamesForm
     inlines = [SkillAliasInline]
     list_display = ["name", "category", "alias_names", "in_text"]
     list_select_related = ["category"]
@@ -35,12 +43,19 @@ class SkillAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Skill]:
         skills: QuerySet[Skill] = super().get_queryset(request)
+        if not request.user.has_perm("candidates.view_candidate"):
+            skills = skills.exclude(candidates_only=True)
         return skills.prefetch_related("aliases")
 
     @admin.display(description="Aliases")
     def alias_names(self, skill: Skill) -> str:
         """Return the aliases, separated by commas."""
         return ", ".join(alias.name for alias in skill.aliases.all())
+
+    def save_model(self, request: HttpRequest, obj: Skill, form: Any, change: bool) -> None:
+        if obj.in_text or obj.category.name != Skill.UNLISTED:
+            obj.candidates_only = False  # somebody has made it a part of the dictionary
+        super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
@@ -56,6 +71,7 @@ class SkillAdmin(ModelAdmin):
 class SkillCategoryAdmin(ModelAdmin):
     """Pages of categories."""
 
+    form = SkillNamesForm
     list_display = ["name", "skill_count"]
     search_fields = ["name"]
 

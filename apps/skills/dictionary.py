@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import connection, transaction
+from django.db.models import Value
 
 from apps.caching.services import invalidate_on_commit
 from apps.skills.finder import Term
@@ -75,7 +76,8 @@ def load_dictionary(entries: list[DictionaryEntry]) -> tuple[int, int]:
     for skill in Skill.objects.filter(category__name=Skill.UNLISTED):
         if entry := by_name.get(skill.name.casefold()):
             skill.category, skill.in_text = categories[entry.category], entry.in_text
-            skill.save(update_fields=["category", "in_text"])
+            skill.candidates_only = False
+            skill.save(update_fields=["category", "in_text", "candidates_only"])
     known = {name.casefold(): pk for pk, name in Skill.objects.values_list("pk", "name")}
     taken = {name.casefold() for name in SkillAlias.objects.values_list("name", flat=True)} | set(known)
     aliases = [
@@ -95,9 +97,9 @@ def _categories(entries: list[DictionaryEntry]) -> list[str]:
 
 def dictionary_terms() -> list[Term]:
     """Return every name and alias in the database."""
-    names = Skill.objects.values_list("name", "pk", "in_text")
-    aliases = SkillAlias.objects.values_list("name", "skill_id")
-    return [Term(*row) for row in names] + [Term(name, skill_id, True) for name, skill_id in aliases]
+    names = Skill.objects.values_list("name", "pk", "in_text", "candidates_only")
+    aliases = SkillAlias.objects.values_list("name", "skill_id", Value(True), "skill__candidates_only")
+    return [Term(*row) for row in (*names, *aliases)]
 
 
 def dictionary_version() -> str:

@@ -9,7 +9,6 @@ from django.db import connection
 
 from apps.caching import tags
 from apps.caching.two_level import Codec, Computed, TwoLevelCache
-from apps.skills.models import Skill
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,7 @@ class SkillEntry:
     name: str
     category: str
     aliases: tuple[str, ...]
+    candidates_only: bool = False
 
 
 # Every page reads this one entry: L2 accepts it although it is large, and L1 keeps no older version of it.
@@ -43,7 +43,7 @@ def directory() -> dict[int, SkillEntry]:
     )
     source, entries = _built
     if source is not rows:
-        entries = {row[0]: SkillEntry(row[0], row[1], row[2], tuple(row[3])) for row in rows}
+        entries = {row[0]: SkillEntry(row[0], row[1], row[2], tuple(row[3]), row[4]) for row in rows}
         _built = (rows, entries)
     return entries
 
@@ -55,8 +55,8 @@ def entries_of(ids: list[int]) -> list[SkillEntry]:
 
 
 def public_skills() -> frozenset[int]:
-    """Return the ids of the skills that everybody may see."""
-    return frozenset(key for key, entry in directory().items() if entry.category != Skill.UNLISTED)
+    """Return the ids of the skills that everybody may see: all but those that only candidates name."""
+    return frozenset(key for key, entry in directory().items() if not entry.candidates_only)
 
 
 def _rows() -> list[tuple[Any, ...]]:
@@ -64,7 +64,7 @@ def _rows() -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT skill.id, skill.name, category.name, coalesce(also.names, '{}')
+            SELECT skill.id, skill.name, category.name, coalesce(also.names, '{}'), skill.candidates_only
             FROM skills_skill AS skill
             JOIN skills_skillcategory AS category ON category.id = skill.category_id
             LEFT JOIN (SELECT skill_id, array_agg(name ORDER BY name) AS names

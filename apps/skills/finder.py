@@ -35,11 +35,15 @@ WORD_CONTINUATION = frozenset("+#_.")
 
 @dataclass(frozen=True)
 class Term:
-    """A name or alias of a skill. `findable` terms are searched for in running text."""
+    """A name or alias of a skill. `findable` terms are searched for in running text.
+
+    A `private` skill is one that only candidates name.
+    """
 
     text: str
     skill_id: int
     findable: bool
+    private: bool = False
 
 
 class SkillFinder:
@@ -51,6 +55,7 @@ class SkillFinder:
     def __init__(self, terms: Iterable[Term]) -> None:
         named = [(name, term) for term in terms if (name := folded_name(term.text))]
         self._by_name = {name: term.skill_id for name, term in named}
+        self.private = frozenset(term.skill_id for _, term in named if term.private)
         self._findable = [term for _, term in named if term.findable]
         self._cased = [_is_acronym(term.text) for term in self._findable]
         # Each term begins with the space before its first word, so that no match begins inside a word.
@@ -77,9 +82,13 @@ class SkillFinder:
                 covered = -negative_end
         return list(found)
 
-    def resolve(self, name: str) -> int | None:
-        """Return the skill that `name` means, ignoring case, hyphens and spacing, or None."""
-        return self._by_name.get(folded_name(name))
+    def resolve(self, name: str, *, private: bool = True) -> int | None:
+        """Return the skill that `name` means, ignoring case, hyphens and spacing, or None.
+
+        Without `private`, skills that only candidates name are unknown.
+        """
+        skill_id = self._by_name.get(folded_name(name))
+        return skill_id if private or skill_id not in self.private else None
 
 
 def folded_name(term: str) -> str:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 
 
@@ -33,10 +34,19 @@ class Skill(models.Model):
         default=True,
         help_text="Turn off for names that are ordinary words (Go, R); aliases still count.",
     )
+    candidates_only = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Unlisted, and no posting names it: only readers who may see candidates see it",
+    )
 
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint(Lower("name"), name="skill_name_once_in_any_case")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(candidates_only=True), name="skill_of_candidates_only")
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterable, Sequence
 
+from django.db.models import Exists
+
 from apps.caching.services import invalidate_on_commit
 from apps.skills.dictionary import dictionary_terms, dictionary_version
 from apps.skills.finder import SkillFinder, folded_name
@@ -37,6 +39,8 @@ def find_skills(texts: Iterable[str], *, finder: SkillFinder | None = None) -> l
 def add_unlisted(names: Iterable[str]) -> None:
     """Create the skills that a source states and the dictionary lacks. They are not searched for in texts.
 
+    They are private to readers who may see candidates until a posting has them (see migration 0002).
+
     Names that differ in case, hyphens or spacing are one skill; names without a letter or digit, such as
     "---", are ignored. Safe to run twice at once.
     """
@@ -45,10 +49,33 @@ def add_unlisted(names: Iterable[str]) -> None:
         return
     category, _ = SkillCategory.objects.get_or_create(name=Skill.UNLISTED)
     Skill.objects.bulk_create(
-        [Skill(name=name, category=category, in_text=False) for name in sorted(wanted.values())],
+        [
+            Skill(name=name, category=category, in_text=False, candidates_only=True)
+            for name in sorted(wanted.values())
+        ],
         ignore_conflicts=True,
     )
     invalidate_on_commit(["skills"])
+
+
+def spell_publicly(names: Iterable[str]) -> None:
+    """Give skills that only candidates have named the spelling of a posting, which is about to have them.
+
+    Otherwise a candidate would fix how a public row reads. Belongs in the posting's transaction. Idempotent.
+    """
+    finder = current_finder()
+    if not finder.private:
+        return
+    renamed = False
+    for name in dict.fromkeys(names):
+        skill_id = finder.resolve(name)
+        if skill_id in finder.private:
+            # Another skill may already be called so where two names fold to the same one.
+            namesakes = Skill.objects.filter(name__iexact=name.strip()).exclude(pk=skill_id)
+            private = Skill.objects.filter(pk=skill_id, candidates_only=True).exclude(Exists(namesakes))
+            renamed |= bool(private.update(name=name.strip(), candidates_only=False))
+    if renamed:
+        invalidate_on_commit(["skills", "candidates"])
 
 
 def resolve_stated(names: Sequence[str], *, finder: SkillFinder) -> tuple[list[int], list[str]]:

@@ -138,10 +138,13 @@ def embedded_rows(kind: str) -> Coverage | None:
     return Coverage(**found) if found else None
 
 
-def category_distribution(names: Sequence[str]) -> CategoryDistribution:
-    """Group the skills with these names or aliases by category, each skill once."""
+def category_distribution(names: Sequence[str], *, private: bool) -> CategoryDistribution:
+    """Group the skills with these names or aliases by category, each skill once.
+
+    Without `private`, skills that only candidates name are unknown.
+    """
     finder = current_finder()
-    resolved = {name: finder.resolve(name) for name in names}
+    resolved = {name: finder.resolve(name, private=private) for name in names}
     found = entries_of(sorted({skill_id for skill_id in resolved.values() if skill_id is not None}))
     by_category: dict[str, list[SkillEntry]] = {}
     for entry in found:

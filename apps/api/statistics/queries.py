@@ -140,7 +140,12 @@ class StatisticsQueries(graphene.ObjectType):
         if candidate_id is not None:
             candidate = primary_key(candidate_id, of="Candidate", argument="candidateId")
             require_for_candidate(info, candidate, VIEW_CANDIDATES)
-        match = skill_match(posting, candidate_id=candidate, skills=checked_names(skills, argument="skills"))
+        match = skill_match(
+            posting,
+            candidate_id=candidate,
+            skills=checked_names(skills, argument="skills"),
+            private=may(info, VIEW_CANDIDATES),
+        )
         return SkillMatchType(
             coverage=match.parts.get("coverage"),
             overlap=match.parts.get("overlap"),
@@ -150,5 +155,7 @@ class StatisticsQueries(graphene.ObjectType):
         )
 
     @staticmethod
-    def resolve_category_distribution(_root: None, _info: Any, skills: Sequence[str]) -> CategoryDistribution:
-        return services.category_distribution(checked_names(skills, argument="skills"))
+    def resolve_category_distribution(_root: None, info: Any, skills: Sequence[str]) -> CategoryDistribution:
+        return services.category_distribution(
+            checked_names(skills, argument="skills"), private=may(info, VIEW_CANDIDATES)
+        )
