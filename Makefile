@@ -75,7 +75,7 @@ docs: .venv/dev  ## Builds the site of the docs into site/
 format: .venv/dev  ## Formats the code and fixes what ruff can fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-BENCHMARKS := import write pipeline retrieval filters fusion embed_server serve dashboard invalidation model_change soak
+BENCHMARKS := import write pipeline retrieval filters fusion encoders embed_server serve dashboard invalidation model_change soak
 
 .PHONY: bench
 bench: .venv/dev  ## All benchmarks; BENCH=--quick for a minute each

@@ -1,9 +1,9 @@
 """Compare jobrec's encoder with the backends of sentence-transformers, on a CPU in float32.
 
 The backends are torch, ONNX Runtime and OpenVINO, each through the library's `encode`; one that is not
-installed is skipped (pip install "sentence-transformers[onnx,openvino]"). Texts are searches, in one call and
-in the small calls of an embedding server, and descriptions of postings. The encoders take turns; figures are
-medians of the rounds. On a busy machine, CPU time is steadier than throughput.
+installed is skipped. Texts are searches, in one call and in the small calls of an embedding server, and
+descriptions of postings. The encoders take turns; figures are medians of the rounds. On a busy machine, CPU
+time is steadier than throughput.
 """
 
 import os
