@@ -132,7 +132,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en"
-TIME_ZONE = "UTC"
+# Where the board is: a posting that closes on a day is open to the end of that day there.
+TIME_ZONE = env("BOARD_TIME_ZONE", default="UTC")
 USE_TZ = True
 FORMAT_MODULE_PATH = "jobrec_site.formats"
 STATIC_URL = "/static/"
@@ -227,6 +228,11 @@ EMBEDDING_DIMENSIONS = env.number("EMBEDDING_DIMENSIONS", default=384, minimum=1
 # Maximum length of a text, in model windows; 1 truncates
 EMBEDDING_WINDOWS = env.number("EMBEDDING_WINDOWS", default=8, minimum=1)
 EMBEDDING_DEVICE = env("EMBEDDING_DEVICE", default="auto")  # auto, cpu, cuda, cuda:1, mps
+IMPORT_MAX_DOWNLOAD_MB = env.number("IMPORT_MAX_DOWNLOAD_MB", default=2_048, minimum=1)  # of one fetched feed
+IMPORT_ALLOW_PRIVATE_ADDRESSES = env.bool("IMPORT_ALLOW_PRIVATE_ADDRESSES", default=False)
+# Words that mean "unknown" in feeds, besides those of apps/records/normalizing/unknown.py, separated by commas
+IMPORT_NULL_WORDS = frozenset(word.strip().casefold() for word in env.list("IMPORT_NULL_WORDS", default=[]))
+
 EMBEDDING_DTYPE = env("EMBEDDING_DTYPE", default="auto")  # auto, float32, bfloat16, float16
 EMBEDDING_BATCH_TOKENS = env.number("EMBEDDING_BATCH_TOKENS", default=0)  # 0: 4,096 on a CPU, 65,536 on a GPU
 EMBEDDING_CHUNK_SIZE = env.number("EMBEDDING_CHUNK_SIZE", default=500, minimum=1)  # rows, 100 to 500

@@ -12,6 +12,11 @@ def user_of(info: Any) -> User:
     return info.context.user
 
 
+def name_of(info: Any) -> str:
+    """The name under which edits of the user are noted."""
+    return str(user_of(info).get_username()) or "GraphQL"
+
+
 def require(info: Any, permission: str) -> None:
     """Check `permission` (app.codename). Raises UnauthenticatedError or ForbiddenError if it is missing."""
     user = user_of(info)

@@ -40,7 +40,7 @@ def form_input(
             required=form.model_fields[name].is_required(),
             description=field_descriptions.get(name) or described[name].description,
         )
-        for name in sorted(form.model_fields, key=list(described).index)
+        for name in sorted(set(form.model_fields) - form.import_only, key=list(described).index)
     }
     meta = type("Meta", (), {"description": description})
     return type(form.__name__, (graphene.InputObjectType,), {**fields, "Meta": meta})

@@ -26,6 +26,7 @@ from apps.recommendations.services import filtered
 from apps.records.counting import count_rows
 from apps.records.inputs import RecordInput
 from apps.records.models import Record
+from apps.records.services import whole
 from apps.skills.models import SkillUse
 
 
@@ -40,7 +41,7 @@ class RecordApi:
     model: type[Record]
     skill_use: type[SkillUse]
     form: type[RecordInput]
-    upsert_rows: Callable[[list[Any]], Any]
+    upsert_rows: Callable[..., Any]
     orders: Mapping[str, Order]
     related: tuple[str, ...] = ()
 
@@ -79,9 +80,9 @@ class RecordApi:
         """The validated argument `input` of an upsert. Raises BadInputError."""
         return validated(self.form, given, argument="input")
 
-    def upsert(self, form: RecordInput) -> tuple[Any, bool]:
+    def upsert(self, form: RecordInput, *, by: str) -> tuple[Any, bool]:
         """Writes one row and asks for its embedding: the row, ready for its node, and whether it is new."""
-        upserted = self.upsert_rows([form])
+        upserted = self.upsert_rows([whole(form)], by=by)
         if upserted.changed:
             embed_soon(self.kind)
         [key] = upserted.changed + upserted.unchanged

@@ -25,3 +25,16 @@ class CandidateInput(RecordInput):
                 NAMES_FIELDS, "empty: a candidate needs a headline, a resume, `looking_for` or skills"
             )
         return self
+
+
+class CandidateRow(CandidateInput):
+    """A candidate as a file has it: one that is there already may be described by any field."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        return self
+
+    def lacking(self) -> tuple[str, str] | None:
+        if self.headline or self.resume or self.looking_for or self.skills:
+            return None
+        return "", "empty: a candidate needs a headline, a resume, looking_for or skills"

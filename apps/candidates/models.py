@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F
 
-from apps.records.models import ContentHash, Record, content_index, place_indexes, salary_per_year_field
+from apps.records.models import ContentHash, Record, content_index, import_indexes, salary_per_year_field
 from apps.skills.models import Skill, SkillUse
 
 
@@ -47,7 +47,7 @@ class Candidate(Record):
             ),
             models.Index("salary_currency", "salary_per_year", name="candidate_by_salary"),
             content_index("candidate"),
-            *place_indexes("candidate"),
+            *import_indexes("candidate"),
         ]
 
     def __str__(self) -> str:

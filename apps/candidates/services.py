@@ -1,18 +1,26 @@
-"""Write candidates."""
+"""Writing candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from django.db import transaction
 
 from apps.caching.services import invalidate_on_commit
 from apps.candidates.inputs import CandidateInput
 from apps.candidates.models import Candidate, CandidateSkill
-from apps.records.services import rows_with_skills, sync_found_skills
-from apps.records.upsert import RecordTable, UpsertResult
+from apps.records.services import RecordWriter, WriteResult, stated_names, sync_found_skills
+from apps.records.upsert import RecordTable
 from apps.skills.finder import SkillFinder
 
 COLUMNS = [name for name in CandidateInput.model_fields if name != "skills"]
 TABLE = RecordTable(Candidate, CandidateSkill, key="candidate_id", columns=COLUMNS)
+
+
+def _current(record: Any, name: str) -> Any:
+    return stated_names(record) if name == "skills" else getattr(record, name)
+
+
+WRITER = RecordWriter(TABLE, CandidateInput, list, _current)
 
 
 def upsert_candidates(
@@ -20,21 +28,22 @@ def upsert_candidates(
     *,
     found: Sequence[list[int]] | None = None,
     finder: SkillFinder | None = None,
-) -> UpsertResult:
-    """Insert or replace candidates by source and external id in one transaction; do not touch equal rows.
+    source_wins: Collection[str] = (),
+    by: str = "",
+) -> WriteResult:
+    """Write candidates by source and external id, in one transaction: see `RecordWriter.write`.
 
-    Creates unlisted skills as needed. `found` and `finder` are those of `rows_with_skills`. Invalidates the
-    cached candidates after the commit. No two inputs may have the same key.
+    Unlisted skills are created as needed. The caches that show candidates are invalidated after the commit.
     """
     with transaction.atomic():
-        upserted = TABLE.upsert(rows_with_skills(inputs, found=found, finder=finder))
-        if upserted.changed:
-            invalidate_on_commit(["candidates"], upserted.changed)
-    return upserted
+        result = WRITER.write(inputs, found=found, finder=finder, source_wins=source_wins, by=by)
+        if result.changed:
+            invalidate_on_commit(["candidates"], result.changed)
+    return result
 
 
 def after_edit(candidate: Candidate) -> None:
-    """Find the skills of a candidate edited by hand; invalidate the cached candidate after the commit."""
+    """What follows an edit by hand: skills named in the text are found, and the caches hear of it after the commit."""
     text = "\n".join(getattr(candidate, name) for name in CandidateInput.text_fields)
     sync_found_skills(candidate, candidate.skill_uses, text=text)
     invalidate_on_commit(["candidates"], [candidate.pk])

@@ -108,7 +108,9 @@ class PostingAdmin(RecordAdmin):
         self._set_status(request, queryset, Posting.Status.CLOSED)
 
     def _set_status(self, request: HttpRequest, queryset: QuerySet[Posting], status: Posting.Status) -> None:
-        changed = set_status(list(queryset.values_list("pk", flat=True)), status=status)
+        changed = set_status(
+            list(queryset.values_list("pk", flat=True)), status=status, by=request.user.get_username()
+        )
         LogEntry.objects.log_actions(
             user_id=str(request.user.pk),
             queryset=Posting.objects.filter(pk__in=changed).only("title"),

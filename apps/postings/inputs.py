@@ -36,3 +36,12 @@ class PostingInput(RecordInput):
                 f"`salary_max` {maximum.normalize():f} is less than `salary_min` {minimum.normalize():f}",
             )
         return maximum
+
+
+class PostingRow(PostingInput):
+    """A posting as a file has it: one that is there already needs no title."""
+
+    title: Annotated[str, BeforeValidator(clean), Field(max_length=500)] = ""
+
+    def lacking(self) -> tuple[str, str] | None:
+        return None if self.title else ("title", "missing; a new row needs one")

@@ -1,21 +1,23 @@
 """Tables of companies, postings and the skills of postings."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
 from django.utils import timezone
 
-from apps.records.models import ContentHash, Record, content_index, place_indexes, salary_per_year_field
+from apps.records.models import ContentHash, Record, content_index, import_indexes, salary_per_year_field
+from apps.records.normalizing.company_names import folded_company
 from apps.skills.models import Skill, SkillUse
 
 
 class Company(models.Model):
-    """A company that publishes postings."""
+    """An employer. Spellings that differ in case, spacing, punctuation or legal form have the same `folded_name`."""
 
     name = models.CharField(max_length=200, unique=True)
+    folded_name = models.CharField(max_length=200, db_index=True, editable=False, default="", db_default="")
 
     class Meta:
         ordering = ["name"]
@@ -24,6 +26,11 @@ class Company(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the company with its folded name."""
+        self.folded_name = folded_company(self.name)
+        super().save(*args, **kwargs)
 
 
 class EmploymentType(models.TextChoices):
@@ -65,6 +72,12 @@ class Posting(Record):
     published_at = models.DateTimeField(null=True, blank=True)
     closes_at = models.DateTimeField(null=True, blank=True)
     status = models.CharField(max_length=6, choices=Status, default=Status.OPEN)
+    missing_since = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Closed since a complete file of its source did not hold it; open again when one does",
+    )
     skills = models.ManyToManyField(Skill, through="PostingSkill", related_name="postings")
 
     salary_per_year = salary_per_year_field("salary_max", "salary_min")
@@ -97,7 +110,7 @@ class Posting(Record):
             models.Index(Upper("job_family"), name="posting_by_job_family", condition=~Q(job_family="")),
             models.Index("salary_currency", "salary_per_year", name="posting_by_salary"),
             content_index("posting"),
-            *place_indexes("posting"),
+            *import_indexes("posting"),
         ]
 
     def __str__(self) -> str:

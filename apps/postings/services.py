@@ -1,19 +1,50 @@
-"""Write postings."""
+"""Writing postings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from apps.caching.services import invalidate_on_commit
+from apps.postings.company_lookup import company_ids
 from apps.postings.inputs import PostingInput
-from apps.postings.models import Company, Posting, PostingSkill
-from apps.records.services import rows_with_skills, sync_found_skills
-from apps.records.upsert import RecordTable, UpsertResult
+from apps.postings.models import Posting, PostingSkill
+from apps.records.hand_edits import mark
+from apps.records.services import MANUAL, RecordWriter, WriteResult, stated_names, sync_found_skills
+from apps.records.upsert import RecordTable
 from apps.skills.finder import SkillFinder
 
-COLUMNS = [name for name in PostingInput.model_fields if name not in {"company", "skills"}] + ["company_id"]
-TABLE = RecordTable(Posting, PostingSkill, key="posting_id", columns=COLUMNS)
+COLUMNS = [name for name in PostingInput.model_fields if name not in {"company", "skills"}] + [
+    "company_id",
+    "missing_since",
+]
+# A posting that was closed because its source did not hold it any more is open again when the source does.
+TABLE = RecordTable(
+    Posting,
+    PostingSkill,
+    key="posting_id",
+    columns=COLUMNS,
+    merged={"status": "CASE WHEN record.missing_since IS NULL THEN record.status ELSE 'open' END"},
+)
+
+
+def _columns_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    companies = company_ids({row["company"] for row in rows if row["company"]})
+    return [
+        {name: value for name, value in row.items() if name != "company"}
+        | {"company_id": companies.get(row["company"]), "missing_since": None}
+        for row in rows
+    ]
+
+
+def _current(record: Any, name: str) -> Any:
+    if name == "company":
+        return record.company.name if record.company else ""
+    return stated_names(record) if name == "skills" else getattr(record, name)
+
+
+WRITER = RecordWriter(TABLE, PostingInput, _columns_of, _current, {"company": "company_id"})
 
 
 def upsert_postings(
@@ -21,60 +52,68 @@ def upsert_postings(
     *,
     found: Sequence[list[int]] | None = None,
     finder: SkillFinder | None = None,
-) -> UpsertResult:
-    """Insert or replace postings by source and external id in one transaction; do not touch equal rows.
+    source_wins: Collection[str] = (),
+    by: str = "",
+) -> WriteResult:
+    """Write postings by source and external id, in one transaction: see `RecordWriter.write`.
 
-    Creates companies and unlisted skills as needed. `found` and `finder` are those of `rows_with_skills`.
-    Invalidates the cached postings after the commit. No two inputs may have the same key.
+    Companies and unlisted skills are created as needed. The caches that show postings are invalidated after the commit.
     """
     with transaction.atomic():
-        companies = _companies(sorted({form.company for form in inputs if form.company}))
-        rows = rows_with_skills(inputs, found=found, finder=finder)
-        for form, row in zip(inputs, rows, strict=True):
-            del row.values["company"]
-            row.values["company_id"] = companies.get(form.company)
-        upserted = TABLE.upsert(rows)
-        if upserted.changed:
-            invalidate_on_commit(["postings"], upserted.changed)
-    return upserted
+        result = WRITER.write(inputs, found=found, finder=finder, source_wins=source_wins, by=by)
+        if result.changed:
+            invalidate_on_commit(["postings"], result.changed)
+    return result
 
 
-def _companies(names: list[str]) -> dict[str, int]:
-    known = dict(Company.objects.filter(name__in=names).values_list("name", "pk"))
-    missing = [Company(name=name) for name in names if name not in known]
-    if missing:
-        Company.objects.bulk_create(missing, ignore_conflicts=True)
-        known = dict(Company.objects.filter(name__in=names).values_list("name", "pk"))
-    return known
+def close_posting(posting_id: int, *, by: str) -> bool:
+    """Take no more applications for the posting from now on; False where there is no such posting. Idempotent.
 
-
-def close_posting(posting_id: int) -> bool:
-    """Close the posting; return False if it does not exist. Idempotent.
-
-    Invalidates the cached postings after the commit.
+    It stays closed whatever its source says later. The caches that show postings are invalidated after the commit.
     """
     return (
-        bool(set_status([posting_id], status=Posting.Status.CLOSED))
+        bool(set_status([posting_id], status=Posting.Status.CLOSED, by=by))
         or Posting.objects.filter(pk=posting_id).exists()
     )
 
 
 def after_edit(posting: Posting) -> None:
-    """Find the skills of a posting edited by hand; invalidate the cached posting after the commit."""
+    """Follow an edit by hand: find the skills named in the text, and invalidate caches after the commit."""
     text = "\n".join(getattr(posting, name) for name in PostingInput.text_fields)
     sync_found_skills(posting, posting.skill_uses, text=text)
     invalidate_on_commit(["postings"], [posting.pk])
 
 
 @transaction.atomic
-def set_status(ids: Sequence[int], *, status: Posting.Status) -> list[int]:
-    """Open or close postings and return the ids of those that changed. Idempotent.
+def set_status(ids: Sequence[int], *, status: Posting.Status, by: str) -> list[int]:
+    """Open or close postings by hand; return the ids of those that changed. Idempotent.
 
-    Invalidates the cached postings after the commit.
+    The status is kept against later imports. The caches are invalidated after the commit.
     """
     changing = Posting.objects.filter(pk__in=ids).exclude(status=status)
-    changed = list(changing.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
-    Posting.objects.filter(pk__in=changed).update(status=status, updated_at=Now())
-    if changed:
-        invalidate_on_commit(["postings"], changed)
-    return changed
+    changed = list(changing.order_by("pk").select_for_update(no_key=True))
+    for posting in changed:
+        if posting.source != MANUAL:
+            posting.hand_edits = mark(posting.hand_edits, {"status": posting.status}, by=by)
+        posting.status, posting.missing_since, posting.updated_at = status, None, timezone.now()
+    Posting.objects.bulk_update(
+        changed, ["hand_edits", "status", "missing_since", "updated_at"], batch_size=500
+    )
+    ids = [posting.pk for posting in changed]
+    if ids:
+        invalidate_on_commit(["postings"], ids)
+    return ids
+
+
+@transaction.atomic
+def close_missing(ids: Sequence[int]) -> int:
+    """Close postings that their source does not hold any more; they open again when it does. Return how many were closed."""
+    closing = Posting.objects.filter(pk__in=ids, status=Posting.Status.OPEN)
+    closed = list(closing.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    now = timezone.now()
+    Posting.objects.filter(pk__in=closed).update(
+        status=Posting.Status.CLOSED, missing_since=now, updated_at=now
+    )
+    if closed:
+        invalidate_on_commit(["postings"], closed)
+    return len(closed)

@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
+from apps.records.normalizing.place_names import names_of
 from apps.skills.services import current_finder
 
 DEFAULT_CURRENCY = "USD"
@@ -53,7 +54,10 @@ class RecordFilterSet(filters.FilterSet):
     """Filters by the columns of every record. `form.errors` holds the faults of the values."""
 
     source = filters.CharFilter("source", help_text="Source the row came from")
-    location = filters.CharFilter(method="is_in", help_text="City, region or country, in any case")
+    location = filters.CharFilter(
+        method="is_in",
+        help_text="City, region or country, or several parts such as `New York, NY`; case and accents do not matter",
+    )
     remote = filters.BooleanFilter("remote", help_text="Remote work")
     salary_currency = filters.CharFilter(
         method="unfiltered",
@@ -72,8 +76,9 @@ class RecordFilterSet(filters.FilterSet):
         super().__init__(data=data, queryset=queryset)
 
     def is_in(self, records: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        """Keep rows whose city, region or country is `value`."""
-        return records.filter(_same("city", value) | _same("region", value) | _same("country", value))
+        """Keep rows that are in the place `value`, by any of their places."""
+        names, holds_all = names_of(value)
+        return records.filter(**{f"place_names__{'contains' if holds_all else 'overlap'}": names})
 
     def unfiltered(self, records: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """Keep all rows: the currency only qualifies the salary filters."""

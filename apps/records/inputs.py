@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from apps.records.models import EnglishLevel, SalaryPeriod
+from apps.records.normalizing.gazetteer import country_code
 
 MAX_TEXT_CHARACTERS = 1_000_000  # of one field
 LIST_SEPARATOR = re.compile(r"\s*[;,\n]\s*")
@@ -116,6 +117,21 @@ MAX_YEARS, MAX_MONEY = 80, 10**10
 Money = Annotated[Decimal, Field(ge=0, lt=MAX_MONEY)]
 
 
+def _country(name: str) -> str:
+    """Countries are stored by their ISO 3166 alpha-2 code; a name that no language has stays as it is written."""
+    return country_code(name) or name
+
+
+class PlaceInput(BaseModel):
+    """One of several places of a row."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    city: Name = ""
+    region: Name = ""
+    country: Annotated[Name, AfterValidator(_country)] = ""
+
+
 class RecordInput(BaseModel):
     """Fields of every record. Unknown fields are errors."""
 
@@ -123,6 +139,8 @@ class RecordInput(BaseModel):
 
     # Fields that are embedded and searched for skills.
     text_fields: ClassVar[tuple[str, ...]] = ()
+    # Fields that only imports fill.
+    import_only: ClassVar[frozenset[str]] = frozenset({"places", "salary_text"})
 
     # Together the key of a stored row, so they stay exactly as the source writes them.
     source: Annotated[str, BeforeValidator(verbatim), Field(min_length=1, max_length=64)] = "manual"
@@ -135,7 +153,8 @@ class RecordInput(BaseModel):
     ] = "en"
     city: Name = ""
     region: Name = ""
-    country: Name = ""
+    country: Annotated[Name, AfterValidator(_country)] = ""
+    places: list[PlaceInput] = Field(default_factory=list, max_length=50)
     remote: bool = False
     experience_years: (
         Annotated[Decimal, Field(ge=0, le=MAX_YEARS), AfterValidator(lambda years: round(years, 1))] | None
@@ -150,14 +169,27 @@ class RecordInput(BaseModel):
         Field(pattern="^([A-Z]{3})?$", description="a code of three capital letters such as EUR"),
     ] = ""
     salary_period: SalaryPeriod = SalaryPeriod.YEAR
-    # A factory, because pydantic would deep-copy a default list for each row.
+    salary_text: Annotated[str, BeforeValidator(clean), Field(max_length=300)] = ""
+    # At most so many; a default list would be copied deeply for each row.
     skills: Strings = Field(default_factory=list, max_length=500)
 
     def columns(self) -> dict[str, Any]:
         """Return the values by model field, without the skills."""
         values = self.__dict__.copy()  # iterating over a pydantic model is slow
         del values["skills"]
+        values["places"] = self.value("places")
         return values
+
+    def lacking(self) -> tuple[str, str] | None:
+        """Return the field without which the row cannot be new, and what is wrong; None where nothing lacks.
+
+        Only the forms of imports may lack one: a narrow file may update rows that are there.
+        """
+        return None
+
+    def value(self, name: str) -> Any:
+        """Return the value of a field as it is stored."""
+        return [place.model_dump() for place in self.places] if name == "places" else getattr(self, name)
 
     def text(self) -> str:
         """Return the text that is searched for skills."""

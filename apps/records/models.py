@@ -2,9 +2,11 @@
 
 from uuid import uuid4
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Coalesce, Now, Upper
+from django.db.models.functions import Coalesce, Now
 
 
 def new_external_id() -> str:
@@ -42,6 +44,13 @@ class ContentHash(models.Func):
 
     function = "jobrec_content_hash"
     output_field = models.BinaryField()
+
+
+class PlaceNames(models.Func):
+    """Folded names by which a row's places are found: "berlin", "de", "berlin|de"; see migration 0002 of records."""
+
+    function = "jobrec_place_names"
+    output_field = ArrayField(models.TextField())
 
 
 def per_year(amount: models.F | Coalesce) -> models.Case:
@@ -82,6 +91,27 @@ class Record(models.Model):
     salary_min = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
     salary_currency = models.CharField(max_length=3, blank=True, help_text="ISO 4217, such as USD")
     salary_period = models.CharField(max_length=5, choices=SalaryPeriod, default=SalaryPeriod.YEAR)
+    salary_text = models.CharField(
+        max_length=300, blank=True, default="", db_default="", help_text="The salary as the source writes it"
+    )
+    places = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="All places, where there are several; the first one is also in city, region and country",
+    )
+    place_names = models.GeneratedField(
+        expression=PlaceNames("city", "region", "country", "places"),
+        output_field=ArrayField(models.TextField()),
+        db_persist=True,
+    )
+    hand_edits = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        editable=False,
+        help_text="Fields that a person changed, kept against imports; see apps/records/hand_edits.py",
+    )
     skills_text = models.TextField(blank=True, default="", editable=False, db_default="")
     created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
     updated_at = models.DateTimeField(auto_now=True, db_default=Now())
@@ -95,9 +125,99 @@ def content_index(prefix: str) -> models.Index:
     return models.Index(fields=["id"], include=["content_hash", "language"], name=f"{prefix}_content")
 
 
-def place_indexes(prefix: str) -> list[models.Index]:
-    """Return the indexes of the case-insensitive location filter."""
+def import_indexes(prefix: str) -> list[models.Index]:
+    """Return the indexes of one record table by which places and rows edited by hand are found."""
     return [
-        models.Index(Upper(column), name=f"{prefix}_by_{column}", condition=~Q(**{column: ""}))
-        for column in ("city", "region", "country")
+        GinIndex(
+            fields=["place_names"], name=f"{prefix}_by_place", opclasses=["array_ops"], fastupdate=False
+        ),
+        models.Index(
+            fields=["source", "external_id"], name=f"{prefix}_edited_by_hand", condition=~Q(hand_edits={})
+        ),
     ]
+
+
+class Import(models.Model):
+    """One reading of one file of one source: what was read, by whom, and what became of its rows.
+
+    `digest` is the SHA-256 of the file's bytes and `mapping` the mapping file's text; together they tell a repeated import
+    from a new one. `reasons` counts what was not understood: field → reason → {"count": …, "example": …}.
+    """
+
+    class State(models.TextChoices):
+        """Where an import is. One that was killed is found interrupted by the next import of its source."""
+
+        RUNNING = "running", "Running"
+        FINISHED = "finished", "Finished"
+        FAILED = "failed", "Failed"
+        INTERRUPTED = "interrupted", "Interrupted"
+
+    kind = models.CharField(max_length=9, choices=[("posting", "Postings"), ("candidate", "Candidates")])
+    source = models.CharField(max_length=64)
+    file = models.CharField(max_length=2_000, help_text="Path or address")
+    digest = models.CharField(max_length=64, blank=True)
+    mapping = models.TextField(blank=True)
+    by = models.CharField("who", max_length=150, blank=True)
+    state = models.CharField(max_length=11, choices=State, default=State.RUNNING)
+    error = models.TextField(blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    beat_at = models.DateTimeField(auto_now_add=True, help_text="Last sign of life")
+    finished_at = models.DateTimeField(null=True, blank=True)
+    complete = models.BooleanField(default=False, help_text="The file holds all rows of the source")
+    rows = models.PositiveBigIntegerField(default=0)
+    inserted = models.PositiveBigIntegerField(default=0)
+    updated = models.PositiveBigIntegerField(default=0)
+    unchanged = models.PositiveBigIntegerField(default=0)
+    repeated = models.PositiveBigIntegerField(default=0)
+    rejected = models.PositiveBigIntegerField(default=0)
+    conflicts = models.PositiveBigIntegerField(default=0)
+    closed = models.PositiveBigIntegerField(default=0)
+    reasons = models.JSONField(default=dict)
+    etag = models.CharField(max_length=300, blank=True)
+    last_modified = models.CharField(max_length=100, blank=True)
+    continues = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["source", "kind", "-id"], name="import_by_source")]
+
+    def __str__(self) -> str:
+        return f"{self.file} ({self.source})"
+
+
+class ImportNote(models.Model):
+    """One row of an import that a person should see: a rejected one, or a conflict with an edit by hand."""
+
+    class Kind(models.TextChoices):
+        """Why the row is listed."""
+
+        REJECTED = "rejected", "Rejected"
+        CONFLICT = "conflict", "Conflict with an edit by hand"
+
+    of = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="notes")
+    kind = models.CharField(max_length=8, choices=Kind)
+    line = models.PositiveBigIntegerField(default=0)
+    external_id = models.CharField(max_length=200, blank=True)
+    reasons = models.JSONField(default=list)
+    row = models.JSONField(null=True, blank=True, help_text="The row as it was; None where it cannot be read")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: line {self.line}"
+
+
+class Sighting(models.Model):
+    """When a row was last in a file of its source. A table of its own, so that seeing a row again does not write the row."""
+
+    kind = models.CharField(max_length=9)
+    row_id = models.PositiveBigIntegerField()
+    seen_in = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="+")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "row_id"], name="sighting_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.row_id}"

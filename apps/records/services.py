@@ -1,35 +1,209 @@
-"""Resolve the skills of records: of inputs before the upsert, and of rows edited by hand."""
+"""Write records: resolve their skills, keep what people edited by hand, and leave alone what a source does not give."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Manager
 
+from apps.records.hand_edits import Conflict, comparable, mark, settle
 from apps.records.inputs import RecordInput
 from apps.records.models import Record
-from apps.records.upsert import RecordRow
+from apps.records.upsert import Key, RecordRow, RecordTable, UpsertResult
 from apps.skills.finder import SkillFinder
 from apps.skills.models import SkillUse
 from apps.skills.services import add_unlisted, current_finder, find_skills, resolve_stated
 
+MANUAL = "manual"  # source of rows that people or programs write one by one
+MAX_TRIES = 5  # of a row that a person edits while it is written
 
-def rows_with_skills(
-    inputs: Sequence[RecordInput],
-    *,
-    found: Sequence[list[int]] | None = None,
-    finder: SkillFinder | None = None,
-) -> list[RecordRow]:
-    """Make one row per input, with the ids of its stated skills and of those that its text names.
 
-    `found` holds the result of `find_skills` for each input's text; without it the texts are searched here.
-    Creates stated skills that the dictionary lacks as unlisted ones, in the caller's transaction.
+@dataclass(frozen=True)
+class Incomplete:
+    """A row that cannot be new, because it lacks a field, and that is not there yet."""
+
+    key: Key
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What became of the rows, the conflicts with edits by hand, and the rows that lack a field to be new."""
+
+    upserted: UpsertResult = field(default_factory=UpsertResult)
+    conflicts: list[Conflict] = field(default_factory=list)
+    incomplete: list[Incomplete] = field(default_factory=list)
+
+    @property
+    def inserted(self) -> list[int]:
+        """Primary keys of new rows."""
+        return self.upserted.inserted
+
+    @property
+    def updated(self) -> list[int]:
+        """Primary keys of rows that were there and differed."""
+        return self.upserted.updated
+
+    @property
+    def unchanged(self) -> list[int]:
+        """Primary keys of rows that were not touched."""
+        return self.upserted.unchanged
+
+    @property
+    def changed(self) -> list[int]:
+        """Primary keys of the rows that were written."""
+        return self.upserted.changed
+
+
+@dataclass(frozen=True)
+class RecordWriter:
+    """Writes one kind of record.
+
+    `columns_of` turns values by form field into values by column, for many rows at once (companies become keys);
+    `current` reads a stored row's value of a form field.
     """
-    finder = finder or current_finder()
-    if found is None:
-        found = find_skills([form.text() for form in inputs], finder=finder)
-    finder = _add_unknown_skills(inputs, finder)
-    return [_row(form, ids, finder) for form, ids in zip(inputs, found, strict=True)]
+
+    table: RecordTable
+    form: type[RecordInput]
+    columns_of: Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
+    current: Callable[[Record, str], Any]
+    column_names: Mapping[str, str] = field(default_factory=dict)
+
+    def write(
+        self,
+        inputs: Sequence[RecordInput],
+        *,
+        found: Sequence[list[int]] | None = None,
+        finder: SkillFinder | None = None,
+        source_wins: Collection[str] = (),
+        by: str = "",
+    ) -> WriteResult:
+        """Write rows by source and external id, in one transaction; equal rows are not touched.
+
+        A field that an input does not set stays as it is. With `by`, a person or program edits the rows: each field that
+        changes is kept against later imports. Without, a source writes them: what people edited stays, unless
+        `source_wins` names the field. No key may occur twice in `inputs`. `found` holds the result of `find_skills` for
+        each input's text; without it the texts are searched here.
+        """
+        total = WriteResult()
+        finder = finder or current_finder()
+        texts = (
+            list(found) if found is not None else find_skills([form.text() for form in inputs], finder=finder)
+        )
+        pending = list(zip(inputs, texts, strict=True))
+        with transaction.atomic():
+            for _ in range(MAX_TRIES):
+                rows, conflicts, incomplete = self._rows(pending, finder, source_wins, by)
+                upserted = self.table.upsert(rows)
+                again = set(upserted.edited)
+                total = WriteResult(
+                    total.upserted + upserted,
+                    [
+                        *total.conflicts,
+                        *(each for each in conflicts if (each.source, each.external_id) not in again),
+                    ],
+                    total.incomplete + incomplete,
+                )
+                pending = [(form, ids) for form, ids in pending if (form.source, form.external_id) in again]
+                if not pending:
+                    break
+        return total
+
+    def _rows(
+        self,
+        pending: Sequence[tuple[RecordInput, list[int]]],
+        finder: SkillFinder,
+        source_wins: Collection[str],
+        by: str,
+    ) -> tuple[list[RecordRow], list[Conflict], list[Incomplete]]:
+        stored = self._stored([form for form, _ in pending], everything=bool(by))
+        finder = _add_unknown_skills([form for form, _ in pending], finder)
+        rows: list[RecordRow] = []
+        conflicts: list[Conflict] = []
+        incomplete: list[Incomplete] = []
+        for form, ids in pending:
+            record = stored.get((form.source, form.external_id))
+            lacking = form.lacking() if record is None else None
+            if lacking is not None:
+                incomplete.append(Incomplete((form.source, form.external_id), *lacking))
+                continue
+            row, met = self._row(form, ids, record, finder, source_wins, by)
+            rows.append(row)
+            conflicts += met
+        values = self.columns_of([row.values for row in rows])
+        rows = [replace(row, values=each) for row, each in zip(rows, values, strict=True)]
+        return rows, conflicts, incomplete
+
+    def _stored(self, inputs: Sequence[RecordInput], *, everything: bool) -> dict[Key, Record]:
+        """The stored rows that must be looked at: those edited by hand, and those whose input gives only some fields."""
+        texts, required = set(self.form.text_fields), {"title"} & set(self.form.model_fields)
+        whole, partial = list[Key](), list[Key]()
+        for form in inputs:
+            is_partial = (
+                everything or not form.model_fields_set >= texts | required or form.lacking() is not None
+            )
+            (partial if is_partial else whole).append((form.source, form.external_id))
+        rows = self.table.read(partial) + self.table.read(whole, only_edited=True)
+        return {(row.source, row.external_id): row for row in rows}
+
+    def _row(
+        self,
+        form: RecordInput,
+        ids: list[int],
+        record: Record | None,
+        finder: SkillFinder,
+        source_wins: Collection[str],
+        by: str,
+    ) -> tuple[RecordRow, list[Conflict]]:
+        given = set(form.model_fields_set)
+        known: dict[str, Any] = record.hand_edits if record is not None else {}
+        edits, conflicts = known, []
+        if record is not None and by:
+            edits = self._marked(form, record, given, by)
+        elif record is not None and known:
+            values = {name: form.value(name) for name in given}
+            current = {name: self.current(record, name) for name in known}
+            settled = settle(record, values, current=current, source_wins=source_wins)
+            given -= settled.held
+            edits, conflicts = settled.edits, settled.conflicts
+        if record is not None and not given >= set(form.text_fields):
+            ids = finder.find(self._merged_text(form, record, given))
+        stated = (
+            resolve_stated(form.skills, finder=finder)[0] if "skills" in given or record is None else None
+        )
+        kept = self._stated_now(record) if stated is None else stated
+        if kept:
+            ids = [skill_id for skill_id in ids if skill_id not in kept]
+        columns = frozenset(self.column_names.get(name, name) for name in given) | {"missing_since"}
+        return RecordRow(form.columns(), stated, ids, columns, known, edits), conflicts
+
+    def _marked(self, form: RecordInput, record: Record, given: set[str], by: str) -> dict[str, Any]:
+        """The edits by hand after a person set the given fields; a row that no import wrote has none."""
+        if record.source == MANUAL:
+            return dict(record.hand_edits)
+        before = {
+            name: current
+            for name in given - {"source", "external_id"}
+            if comparable(current := self.current(record, name)) != comparable(form.value(name))
+        }
+        return mark(record.hand_edits, before, by=by) if before else dict(record.hand_edits)
+
+    def _merged_text(self, form: RecordInput, record: Record, given: set[str]) -> str:
+        return "\n".join(str(getattr(form if name in given else record, name)) for name in form.text_fields)
+
+    def _stated_now(self, record: Record | None) -> list[int]:
+        if record is None:
+            return []
+        uses: Any = record.skill_uses  # type: ignore[attr-defined]  # of every kind of record
+        return list(uses.filter(origin=SkillUse.Origin.STATED).values_list("skill_id", flat=True))
+
+
+def whole(form: RecordInput) -> RecordInput:
+    """Return the input with every field given: what it does not name has its default then. For GraphQL."""
+    names = set(type(form).model_fields) - type(form).import_only
+    return form.model_construct(_fields_set=names, **form.__dict__)
 
 
 def _add_unknown_skills(inputs: Sequence[RecordInput], finder: SkillFinder) -> SkillFinder:
@@ -47,15 +221,14 @@ def _add_unknown_skills(inputs: Sequence[RecordInput], finder: SkillFinder) -> S
     return current_finder()
 
 
-def _row(form: RecordInput, found: list[int], finder: SkillFinder) -> RecordRow:
-    stated, _ = resolve_stated(form.skills, finder=finder)
-    if stated:
-        found = [skill_id for skill_id in found if skill_id not in stated]
-    return RecordRow(form.columns(), stated, found)
+def stated_names(record: Record) -> list[str]:
+    """Return the names of the skills that the row's source states."""
+    uses: Any = record.skill_uses  # type: ignore[attr-defined]  # of every kind of record
+    return list(uses.filter(origin=SkillUse.Origin.STATED).values_list("skill__name", flat=True))
 
 
 def sync_found_skills(record: Record, uses: "Manager[Any]", *, text: str) -> None:
-    """Find the skills in the text of a record edited by hand. Stated skills stay."""
+    """Replace the record's found skills by those that its text names now; keep the stated ones. For edits by hand."""
     stated = set(uses.filter(origin=SkillUse.Origin.STATED).values_list("skill_id", flat=True))
     found = set(find_skills([text])[0]) - stated
     with transaction.atomic():
@@ -63,4 +236,4 @@ def sync_found_skills(record: Record, uses: "Manager[Any]", *, text: str) -> Non
         known = set(uses.values_list("skill_id", flat=True))
         for skill_id in sorted(found - known):
             uses.create(skill_id=skill_id, origin=SkillUse.Origin.FOUND)
-    record.refresh_from_db()  # triggers have written skills_text and content_hash
+    record.refresh_from_db()  # the triggers wrote its skills_text and content_hash

@@ -4,7 +4,7 @@ from typing import Any
 
 import graphene
 
-from apps.api.access import own_candidate_id, require
+from apps.api.access import name_of, own_candidate_id, require
 from apps.api.candidates.types import CandidateNode
 from apps.api.inputs import form_input
 from apps.api.records import CANDIDATES
@@ -51,7 +51,7 @@ class UpsertCandidate(graphene.Mutation):
         form = CANDIDATES.read_input(input)
         if own_id is None or not _names_row(form, own_id):
             require(info, CHANGE_CANDIDATES)
-        candidate, created = CANDIDATES.upsert(form)
+        candidate, created = CANDIDATES.upsert(form, by=name_of(info))
         return UpsertCandidate(candidate=candidate, created=created)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import graphene
 
-from apps.api.access import require
+from apps.api.access import name_of, require
 from apps.api.errors import NotFoundApiError
 from apps.api.ids import primary_key
 from apps.api.inputs import form_input
@@ -47,7 +47,7 @@ class UpsertPosting(graphene.Mutation):
     @staticmethod
     def mutate(_root: None, info: Any, input: dict[str, Any]) -> "UpsertPosting":  # noqa: A002  named by the schema
         require(info, CHANGE_POSTINGS)
-        posting, created = POSTINGS.upsert(POSTINGS.read_input(input))
+        posting, created = POSTINGS.upsert(POSTINGS.read_input(input), by=name_of(info))
         return UpsertPosting(posting=posting, created=created)
 
 
@@ -66,7 +66,7 @@ class ClosePosting(graphene.Mutation):
     def mutate(_root: None, info: Any, id: str) -> "ClosePosting":  # noqa: A002  named by the schema
         require(info, CHANGE_POSTINGS)
         key = primary_key(id, of="Posting", argument="id")
-        if not close_posting(key):
+        if not close_posting(key, by=name_of(info)):
             raise NotFoundApiError(f"there is no posting {key}")
         return ClosePosting(posting=POSTINGS.node(key))
 

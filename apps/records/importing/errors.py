@@ -1,17 +1,25 @@
-"""What can go wrong with a file and with a row."""
+"""What can be wrong with one row of a file."""
 
-from dataclasses import dataclass
-
-
-class ImportFileError(Exception):
-    """The file cannot be read from this point on; the rows before it are imported."""
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
-class RejectedRow:
-    """A row that was not imported, and why. `field` is empty where the fault is not that of one field."""
+class Reason:
+    """One thing that is wrong with a row. `field` is empty where it is the row as a whole."""
+
+    field: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.text}" if self.field else self.text
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One row that was not imported: all that is wrong with it, and the row as it was, to be mended and imported again."""
 
     line: int
-    field: str
-    reason: str
+    reasons: tuple[Reason, ...]
     external_id: str = ""
+    row: Any = field(default=None, compare=False)

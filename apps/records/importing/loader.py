@@ -1,4 +1,4 @@
-"""Load the rows of a file: map, validate and write them in batches, and reject the rows with faults."""
+"""From rows of a file to records: mapped, read, validated, written in batches; what cannot be written is rejected."""
 
 import threading
 import zlib
@@ -8,176 +8,269 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import Any
+from typing import Any, Protocol
 
-import orjson
-from django.db import DataError, IntegrityError, connection
+from django.db import DataError, IntegrityError, connection, transaction
 from pydantic import ValidationError
 
-from apps.records.importing.errors import ImportFileError, RejectedRow
+from apps.records.hand_edits import Conflict
+from apps.records.importing.cells import CellOptions, read_cells
+from apps.records.importing.errors import Reason, Rejected
 from apps.records.importing.mapping import Mapping
-from apps.records.importing.readers import SourceRow
+from apps.records.importing.tally import Tally
 from apps.records.input_errors import input_errors
 from apps.records.inputs import RecordInput
-from apps.records.upsert import UpsertResult
+from apps.records.reading.rows import ImportFileError, SourceRow, UnreadableRow
+from apps.records.services import WriteResult
 from apps.skills.finder import SkillFinder
 from apps.skills.services import current_finder, find_skills
 
-MAX_BATCH_ROWS = 1_000  # rows in one transaction
-MAX_BATCH_CHARACTERS = 8_000_000  # of the texts in one batch, which bounds memory
-WRITERS = 2  # batches written at a time: while one is copied, PostgreSQL works on the other
+MAX_BATCH_ROWS = 1_000  # in one transaction
+WRITERS = 2  # batches at a time: while one is copied, PostgreSQL works on the other
+MAX_BATCH_CHARACTERS = 8_000_000  # fewer rows where they are long, which bounds memory
+# Without these a row is not a row of jobrec; a cell of another field that cannot be used costs the cell alone.
+REQUIRED = frozenset({"source", "external_id"})
 
 
-@dataclass
-class Tally:
-    """Counts of rows by outcome, and the columns that any row had."""
+class Write(Protocol):
+    """The upsert service of one kind of record."""
 
-    read: int = 0
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    repeated: int = 0
-    rejected: int = 0
-    columns_seen: set[str] = field(default_factory=set)
+    def __call__(
+        self,
+        inputs: Sequence[Any],
+        *,
+        found: Sequence[list[int]],
+        finder: SkillFinder,
+        source_wins: AbstractSet[str],
+    ) -> WriteResult: ...
 
 
 @dataclass(frozen=True)
 class Line:
-    """A valid row, its line in the file, and the ids of the skills that its text names."""
+    """A valid row, where it stood, what it was, and the skills that its text names."""
 
     number: int
     form: RecordInput
+    row: dict[str, Any]
     found: list[int]
+    reasons: tuple[Reason, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
-        """What identifies the stored row."""
+        """What the row is recognised by."""
         return self.form.source, self.form.external_id
 
 
 @dataclass
+class Listener:
+    """What the caller wants to hear of: rejected rows, conflicts with edits by hand, keys of rows that are stored, batches.
+
+    `on_batch` is called in the caller's thread, `on_written` in the transaction that wrote the rows, the others in any thread.
+    """
+
+    on_reject: Callable[[Rejected], None] = lambda _: None
+    on_conflict: Callable[[Conflict], None] = lambda _: None
+    on_written: Callable[[list[int]], None] = lambda _: None
+    on_batch: Callable[[Tally], None] = lambda _: None
+
+
+@dataclass
 class Loader:
-    """Imports one stream of rows with the upsert service `write`; `on_reject` gets each rejected row."""
+    """Imports one stream of rows. `form` is the record's form of an imported row, `write` its upsert service.
+
+    With `is_dry_run` every batch is written and taken back, so that the counts are true and nothing changes. With
+    `gives_all` a row gives every field: what it does not hold is emptied.
+    """
 
     form: type[RecordInput]
     mapping: Mapping
-    write: Callable[..., UpsertResult]
-    on_reject: Callable[[RejectedRow], None]
+    cells: CellOptions
+    write: Write
+    listener: Listener = field(default_factory=Listener)
+    is_dry_run: bool = False
+    gives_all: bool = False
     tally: Tally = field(default_factory=Tally)
     _finder: SkillFinder = field(default_factory=current_finder)
-    _lock: threading.Lock = field(default_factory=threading.Lock)  # guards the tally and the rejects
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # of the tally and the listener
 
-    def run(self, rows: Iterable[SourceRow | RejectedRow]) -> Tally:
-        """Write every valid row and return the counts. A row that the database refuses costs no other row.
+    def run(self, rows: Iterable[SourceRow | UnreadableRow]) -> Tally:
+        """Write every valid row. A row that the database refuses costs no other row of its batch.
 
-        Each writer has a connection of its own, unless the caller has opened a transaction: then that one is
-        used.
+        Batches are written over connections of their own, in the caller's transaction where there is one.
         """
         with _writers() as writers:
-            for batch, writer in zip(_read_ahead(self._batches(rows)), cycle(writers)):
+            for batch, writer in zip(_one_ahead(self._batches(rows)), cycle(writers)):
                 lines = {line.key: line for line in batch}  # of repeated rows the last one counts
                 with self._lock:
                     self.tally.repeated += len(batch) - len(lines)
                 writer.wait()
-                for other in writers:  # a repeated row must be written after its predecessor
+                for other in writers:  # a row that is named again must come after
                     if not other.keys.isdisjoint(lines):
                         other.wait()
                 writer.start(lines.keys(), self._write, list(lines.values()))
+                self.listener.on_batch(self.tally)
         return self.tally
 
-    def _batches(self, rows: Iterable[SourceRow | RejectedRow]) -> Iterator[list[Line]]:
-        valid: list[tuple[int, RecordInput]] = []
+    def read(self, row: SourceRow | UnreadableRow) -> tuple[RecordInput, tuple[Reason, ...]] | None:
+        """Return the row as it would be stored and what was left out, None where it is rejected; count the reasons."""
+        if isinstance(row, UnreadableRow):
+            self._reject(Rejected(row.line, (Reason("", row.reason),), row=row.raw or None))
+            return None
+        self.tally.columns_seen.update(row.values)
+        values, unread = read_cells(self.mapping.apply(row.values), self.cells)
+        for name in self.mapping.emptied(row.values):
+            if name in self.form.model_fields:
+                values[name] = _empty(self.form, name)
+        reasons = [Reason(each.field, each.reason) for each in unread]
+        form, invalid = self._validated(values)
+        reasons += invalid
+        rejects = form is None or any(self._costs_row(reason.field) for reason in reasons)
+        with self._lock:
+            for reason in reasons:
+                self.tally.count(reason, line=row.line, rejects=rejects)
+            if not rejects:
+                self.tally.unread += len(reasons)
+                self.tally.filled.update(values.keys())
+        if rejects:
+            self._reject(
+                Rejected(row.line, tuple(reasons), str(values.get("external_id", ""))[:200], row.values)
+            )
+            return None
+        if form is None:
+            return None
+        if self.gives_all:
+            form = form.model_construct(_fields_set=set(self.form.model_fields), **form.__dict__)
+        return form, tuple(reasons)
+
+    def _validated(self, values: dict[str, Any]) -> tuple[RecordInput | None, list[Reason]]:
+        """The row's form; an optional field that it does not take is left out. None where a required one is wrong."""
+        reasons: list[Reason] = []
+        while True:
+            try:
+                return self.form.model_validate(values), reasons
+            except ValidationError as error:
+                found = [Reason(each.field, each.reason) for each in input_errors(error, self.form)]
+                reasons += found
+                wrong = {each.field for each in found} & values.keys()
+                if not wrong or wrong & REQUIRED:
+                    return None, reasons
+                values = {name: value for name, value in values.items() if name not in wrong}
+
+    def _costs_row(self, name: str) -> bool:
+        strict = self.mapping.options.reject_on_error
+        return name in REQUIRED or name in strict or "*" in strict
+
+    def _batches(self, rows: Iterable[SourceRow | UnreadableRow]) -> Iterator[list[Line]]:
+        valid: list[tuple[SourceRow, RecordInput, tuple[Reason, ...]]] = []
         texts: list[str] = []
         characters = 0
         try:
             for row in rows:
                 self.tally.read += 1
-                form = self._validated(row)
-                if form is None:
+                read = self.read(row)
+                if read is None or not isinstance(row, SourceRow):
                     continue
-                valid.append((row.line, form))
+                form, reasons = read
+                valid.append((row, form, reasons))
                 texts.append(form.text())
                 characters += len(texts[-1])
                 if len(texts) >= MAX_BATCH_ROWS or characters >= MAX_BATCH_CHARACTERS:
                     yield self._searched(valid, texts)
                     valid, texts, characters = [], [], 0
         except (EOFError, OSError, zlib.error, ImportFileError):
-            yield self._searched(valid, texts)  # write the rows before the fault, then report it
+            # What was read before the file broke is written before the fault is reported.
+            yield self._searched(valid, texts)
             raise
         if valid:
             yield self._searched(valid, texts)
 
-    def _searched(self, valid: list[tuple[int, RecordInput]], texts: list[str]) -> list[Line]:
+    def _searched(
+        self, valid: list[tuple[SourceRow, RecordInput, tuple[Reason, ...]]], texts: list[str]
+    ) -> list[Line]:
         found = find_skills(texts, finder=self._finder)
-        return [Line(number, form, ids) for (number, form), ids in zip(valid, found, strict=True)]
-
-    def _validated(self, row: SourceRow | RejectedRow) -> RecordInput | None:
-        if isinstance(row, RejectedRow):
-            self._reject(row)
-            return None
-        self.tally.columns_seen.update(row.values)
-        mapped = self.mapping.apply(row.values)
-        try:
-            return self.form.model_validate(mapped)
-        except ValidationError as error:
-            first = next(input_errors(error, self.form))
-            key = str(mapped.get("external_id", ""))[:200]
-            self._reject(RejectedRow(row.line, first.field, first.reason, key))
-            return None
+        return [
+            Line(row.line, form, row.values, ids, reasons)
+            for (row, form, reasons), ids in zip(valid, found, strict=True)
+        ]
 
     def _write(self, lines: Sequence[Line]) -> None:
         forms, found = [line.form for line in lines], [line.found for line in lines]
         try:
-            upserted = self.write(forms, found=found, finder=self._finder)
+            with transaction.atomic():
+                result = self.write(
+                    forms, found=found, finder=self._finder, source_wins=self.mapping.options.source_wins
+                )
+                if not self.is_dry_run:
+                    self.listener.on_written(result.upserted.all)
+                transaction.set_rollback(self.is_dry_run)
         except (DataError, IntegrityError) as error:
             if len(lines) == 1:
-                [line] = lines
-                reason = str(error).strip().splitlines()[0]
-                self._reject(
-                    RejectedRow(line.number, "", f"PostgreSQL refused the row: {reason}", line.key[1])
-                )
+                reason = Reason("", f"PostgreSQL refused the row: {str(error).strip().splitlines()[0]}")
+                self._reject_line(lines[0], reason)
                 return
             half = len(lines) // 2
             self._write(lines[:half])
             self._write(lines[half:])
             return
+        by_key = {line.key: line for line in lines}
+        for each in result.incomplete:
+            line = by_key[each.key]
+            # A cell that could not be read says more than that its field is missing.
+            told = [reason for reason in line.reasons if reason.field == each.field]
+            self._reject_line(line, *(told or [Reason(each.field, each.reason)]))
         with self._lock:
-            self.tally.inserted += len(upserted.inserted)
-            self.tally.updated += len(upserted.updated)
-            self.tally.unchanged += len(upserted.unchanged)
+            self.tally.inserted += len(result.inserted)
+            self.tally.updated += len(result.updated)
+            self.tally.unchanged += len(result.unchanged)
+            self.tally.conflicts += len(result.conflicts)
+            for conflict in result.conflicts:
+                self.listener.on_conflict(conflict)
 
-    def _reject(self, rejected: RejectedRow) -> None:
+    def _reject_line(self, line: Line, *reasons: Reason) -> None:
+        with self._lock:
+            for reason in reasons:
+                self.tally.count(reason, line=line.number, rejects=True)
+        self._reject(Rejected(line.number, reasons, line.key[1], line.row))
+
+    def _reject(self, rejected: Rejected) -> None:
         with self._lock:
             self.tally.rejected += 1
-            self.on_reject(rejected)
+            if rejected.row is None or isinstance(rejected.row, str):
+                self.tally.count(rejected.reasons[0], line=rejected.line, rejects=True)
+            self.listener.on_reject(rejected)
+
+
+def _empty(form: type[RecordInput], name: str) -> Any:
+    """What an empty cell makes of a field where it deletes: the field's default."""
+    return form.model_fields[name].get_default(call_default_factory=True)
 
 
 class _Writer:
-    """Writes one batch at a time in a thread with a connection of its own; without `pool` in the caller's."""
+    """Writes one batch at a time, in a thread of its own, so over a connection of its own; at once without `pool`."""
 
     def __init__(self, pool: ThreadPoolExecutor | None) -> None:
         self.keys: AbstractSet[tuple[str, str]] = frozenset()
         self._pool = pool
-        self._writing: Future[None] | None = None
+        self._going_on: Future[None] | None = None
 
     def start(self, keys: AbstractSet[tuple[str, str]], write: Callable[..., None], *arguments: Any) -> None:
-        """Start writing a batch of rows with these keys."""
+        """Begin to write; the batch before must have been waited for."""
         if self._pool is None:
             write(*arguments)
             return
         self.keys = keys
-        self._writing = self._pool.submit(write, *arguments)
+        self._going_on = self._pool.submit(write, *arguments)
 
     def wait(self) -> None:
-        """Wait for the batch that is being written; raise its exception if it failed."""
-        writing, self._writing, self.keys = self._writing, None, frozenset()
-        if writing is not None:
-            writing.result()
+        """Wait for the batch that is being written. Raises what the writing raised."""
+        going_on, self._going_on, self.keys = self._going_on, None, frozenset()
+        if going_on is not None:
+            going_on.result()
 
 
 @contextmanager
 def _writers() -> Iterator[list[_Writer]]:
-    """Yield the writers; before returning wait for their last batches, also where the caller raises."""
+    """WRITERS of them; what they have begun is finished before they go, also where the caller raises."""
     if connection.in_atomic_block:
         yield [_Writer(None)]
         return
@@ -192,20 +285,10 @@ def _writers() -> Iterator[list[_Writer]]:
         yield writers
 
 
-def _read_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:
-    """Read, validate and search the next batch in a thread while PostgreSQL writes this one."""
+def _one_ahead(batches: Iterator[list[Line]]) -> Iterator[list[Line]]:
+    """Reads, validates and searches the next batch in a thread while PostgreSQL writes this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="import") as pool:
-        upcoming = pool.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = pool.submit(next, batches, None)
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
             yield batch
-
-
-def rejected_line(file: str, rejected: RejectedRow) -> bytes:
-    """Return one line of a rejects file. It leaves the row itself out, which may be somebody's résumé."""
-    content: dict[str, Any] = {"file": file, "line": rejected.line}
-    if rejected.external_id:
-        content["external_id"] = rejected.external_id
-    if rejected.field:
-        content["field"] = rejected.field
-    return orjson.dumps(content | {"reason": rejected.reason}) + b"\n"

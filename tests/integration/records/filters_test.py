@@ -16,12 +16,12 @@ from apps.recommendations.services import matching_rows
         (
             Kind.POSTING,
             {"location": "Oslo"},
-            ["posting_by_city", "posting_by_region", "posting_by_country"],
+            ["posting_by_place"],
         ),
         (
             Kind.CANDIDATE,
             {"location": "Oslo"},
-            ["candidate_by_city", "candidate_by_region", "candidate_by_country"],
+            ["candidate_by_place"],
         ),
         (Kind.POSTING, {"job_family": "Nursing"}, ["posting_by_job_family"]),
         (Kind.POSTING, {"company": "Fjord AS"}, ["company_by_name_any_case"]),

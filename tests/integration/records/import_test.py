@@ -84,7 +84,7 @@ def test_second_import_writes_no_row_and_an_edited_file_only_the_edited_row(tmp_
     assert Posting.objects.get(external_id="p3").skills_text == "Java, Obscure Tool 9000, Python"
 
 
-def test_bad_rows_are_listed_with_line_and_reason_while_all_others_are_imported(tmp_path: Path) -> None:
+def test_bad_rows_are_listed_with_line_and_reasons_while_all_others_are_imported(tmp_path: Path) -> None:
     def bad(**changes: Any) -> dict[str, Any]:
         return POSTING | {"external_id": "bad"} | changes
 
@@ -93,53 +93,47 @@ def test_bad_rows_are_listed_with_line_and_reason_while_all_others_are_imported(
     file.write_bytes(
         lines(
             POSTING,
-            bad(experience_years="a lot"),
             without_title,
             b'{"external_id": "x", "title": ',
             '{"title": "Café"}'.encode("latin-1"),
-            bad(title="nul\x00here"),
-            bad(description="x" * 10_000_000),
-            bad(salary_min=10, salary_max=5),
-            bad(english_level="klingon"),
-            bad(published_at="yesterday"),
+            bad(external_id="nul", title="nul\x00here"),
             b"[1, 2]",
             bad(title="\ud800"),
+            {"title": "no id"},
             b"",
             POSTING | {"external_id": "p2"},
         )
     )
-    with pytest.raises(CommandError, match=r"11 rows were rejected; all others are imported") as error:
-        run("import_postings", file)
+    with pytest.raises(CommandError, match=r"7 rows were rejected; all others are imported") as error:
+        run("import_postings", file, "--encoding", "utf-8")
     assert error.value.returncode == 1
     assert set(Posting.objects.values_list("external_id", flat=True)) == {"p1", "p2"}
-    found = {each["line"]: (each.get("field", ""), each["reason"]) for each in rejects(file)}
-    assert sorted(found) == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-    assert found[2][0] == "experience_years" and "'a lot'" in found[2][1]
-    assert found[3] == ("title", "missing; every row needs one")
-    assert found[4][1].startswith("not JSON: ")
-    assert found[5][1] == "not UTF-8: byte 0xe9 at position 15; save the file as UTF-8"
-    assert found[6] == ("title", "contains a NUL character at position 4; remove it")
-    assert found[7] == ("description", "longer than 1,000,000 characters")
-    assert found[8] == ("salary_max", "salary_max 5 is less than salary_min 10")
-    assert found[9][0] == "english_level" and "'klingon'" in found[9][1]
-    assert found[10][0] == "published_at" and "2026-11-23" in found[10][1]
-    assert found[11][1] == "not a JSON object but list"
-    assert "JSON" in found[12][1] or "surrogate" in found[12][1]
+    found = {
+        each["line"]: [(one["field"], one["reason"]) for one in each["reasons"]] for each in rejects(file)
+    }
+    assert sorted(found) == [2, 3, 4, 5, 6, 7, 8]
+    assert found[2] == [("title", "missing; a new row needs one")]
+    assert found[3][0][1].startswith("not JSON: ")
+    assert found[4][0][1].startswith("not UTF-8: byte 0xe9 at position 15; save the file as UTF-8")
+    assert found[5] == [("title", "contains a NUL character at position 4; remove it")]
+    assert found[6] == [("", "not a JSON object but list")]
+    assert "JSON" in found[7][0][1] or "surrogate" in found[7][0][1]
+    assert found[8] == [("external_id", "missing; every row needs one")]
 
 
 def test_bad_csv_rows_are_listed_with_their_first_line(tmp_path: Path) -> None:
     file = tmp_path / "postings.csv"
     file.write_bytes(
-        b'external_id,title,city\np1,One,Oslo\np2,Two\np3,Thr\xe9e,Oslo\np4,"Four\nlines",Oslo\np5,,Oslo\n'
+        'external_id,title,city\np1,One,Oslo\np2,Two\np3,Three,Oslo,x\np4,"Four\nlines",Oslo\np5,,Oslo\n'.encode()
     )
-    with pytest.raises(CommandError, match="3 rows were rejected"):
+    with pytest.raises(CommandError, match="2 rows were rejected"):
         run("import_postings", file)
-    assert set(Posting.objects.values_list("external_id", "title")) == {("p1", "One"), ("p4", "Four\nlines")}
-    assert [(each["line"], each.get("field")) for each in rejects(file)] == [
-        (3, None),
-        (4, "title"),
-        (7, "title"),
-    ]
+    assert dict(Posting.objects.values_list("external_id", "title")) == {
+        "p1": "One",
+        "p2": "Two",
+        "p4": "Four lines",
+    }
+    assert [each["line"] for each in rejects(file)] == [4, 7]
 
 
 def test_unclosed_quote_in_csv_costs_no_other_row(tmp_path: Path) -> None:
@@ -151,7 +145,7 @@ def test_unclosed_quote_in_csv_costs_no_other_row(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="rows were rejected"):
         run("import_postings", file)
     assert dict(Posting.objects.values_list("external_id", "title")) == {
-        "p2": "Two\nlines",
+        "p2": "Two lines",
         "p3": 'A "quoted" word',
         "p5": "Five",
         "p7": "Seven",
@@ -169,14 +163,15 @@ def test_bad_parquet_rows_are_listed_with_their_number(tmp_path: Path) -> None:
     }
     file = tmp_path / "postings.parquet"
     parquet.write_table(pa.table(columns), file)
-    with pytest.raises(CommandError, match="3 rows were rejected"):
+    with pytest.raises(CommandError, match="1 rows were rejected"):
         run("import_postings", file)
-    assert list(Posting.objects.values_list("external_id", "description")) == [("p1", "plain")]
-    assert {each["line"]: each.get("field") for each in rejects(file)} == {
-        2: "description",
-        3: "title",
-        4: None,  # too large after rounding, which only the database notices
-    }
+    assert list(Posting.objects.order_by("external_id").values_list("external_id", "description")) == [
+        ("p1", "plain"),
+        ("p2", ""),  # the cell with a NUL character is left out
+        ("p4", "größer"),
+    ]
+    [reject] = rejects(file)
+    assert reject["line"] == 3 and "title" in reject["reasons"][0]["reason"]
 
 
 def test_several_files_share_the_named_rejects_file(tmp_path: Path) -> None:
@@ -208,7 +203,7 @@ def test_row_refused_by_the_database_costs_no_other_row(tmp_path: Path) -> None:
     assert Posting.objects.count() == 19
     [reject] = rejects(file)
     assert (reject["line"], reject["external_id"]) == (14, "p13")
-    assert "no_evil" in reject["reason"]
+    assert "no_evil" in reject["reasons"][0]["reason"]
 
 
 def test_last_of_two_rows_with_one_key_is_stored(tmp_path: Path) -> None:
@@ -245,45 +240,44 @@ def test_real_files_are_imported_by_their_presets(
         (
             {"employment_type": "x"},
             "employment_type",
-            "must be one of full_time, part_time, contract, temporary, internship, not 'x'",
+            "write one of full_time, part_time, contract, temporary, internship",
         ),
-        ({"language": "english"}, "language", "must be a code such as en or pt-BR, not 'english'"),
-        (
-            {"salary_currency": "euro"},
-            "salary_currency",
-            "must be a code of three capital letters such as EUR, not 'euro'",
-        ),
-        ({"remote": "maybe"}, "remote", "must be true or false, not 'maybe'"),
-        ({"salary_min": -1}, "salary_min", "must be at least 0, not -1"),
-        ({"experience_years": "x"}, "experience_years", "must be a number, not 'x'"),
-        ({"title": " "}, "title", "is empty"),
-        ({"skills": ["a", ["b"]]}, "skills", "entry 2: must be text, not ['b']"),
-        ({"published_at": [1]}, "published_at", "must be a date such as 2026-11-23, not [1]"),
-        ({"company": {"name": "x"}}, "company", "must be text"),
+        ({"language": "klingonish"}, "language", "a language such as en or pt-BR is needed"),
+        ({"remote": "maybe"}, "remote", "true or false is needed, not 'maybe'"),
+        ({"experience_years": "x"}, "experience_years", "write a number such as 3"),
+        ({"english_level": "klingon"}, "english_level", "or a CEFR level such as B2"),
+        ({"published_at": "some day"}, "published_at", "write 2026-11-23"),
+        ({"closes_at": "1850-01-01"}, "closes_at", "the year 1850 is not between 1990 and 2100"),
+        ({"description": "x" * 3_000_000}, "description", "longer than 1,000,000 characters"),
+        ({"company": {"x": "x"}}, "company", "text is needed, not an object with x"),
     ],
 )
-def test_rejected_row_names_the_field_and_the_expected_value(
+def test_optional_cell_is_left_out_or_rejects_its_row_as_the_mapping_says(
     tmp_path: Path, values: dict[str, Any], field: str, reason: str
 ) -> None:
     file = write_as(tmp_path / "p.jsonl", [POSTING | values])
+    out, err = run("import_postings", file)
+    assert "1 new" in out and "1 cells left out" in err
+    Posting.objects.all().delete()
+    mapping = tmp_path / "strict.toml"
+    columns = "".join(f'{name} = "{name}"\n' for name in POSTING | values)
+    mapping.write_text(f'[options]\nreject_on_error = ["{field}"]\n[fields]\n{columns}')
     with pytest.raises(CommandError, match="1 rows were rejected"):
-        run("import_postings", file)
+        run("import_postings", file, "--mapping", str(mapping))
+    assert not Posting.objects.exists()
     [reject] = rejects(file)
-    assert (reject["field"], reject["reason"]) == (field, reason)
+    [told] = reject["reasons"]
+    assert told["field"] == field and reason in told["reason"]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("missing.csv", None, "No such file"),
-        ("postings.txt", b"", "cannot tell the format"),
+        ("postings.txt", b"", "the file is empty"),
         ("postings.jsonl.gz", gzip.compress(lines(POSTING) * 500)[:-40], "ends early or is damaged"),
-        ("postings.parquet", b"PAR1 not really", "not a Parquet file"),
-        (
-            "postings.csv",
-            "external_id,título\n".encode("latin-1"),
-            "names the columns, is not UTF-8: byte 0xed",
-        ),
+        ("postings.parquet", b"PAR1 not really", "the Parquet file is damaged"),
+        ("postings.csv", b"[1, 2]\n", "the first line begins with"),
         ("rejects.jsonl", lines(POSTING), "Cannot write the rejects file"),
     ],
 )
@@ -300,12 +294,3 @@ def test_unusable_file_is_reported_after_importing_its_readable_rows(
     assert error.value.returncode == 2
     # The rows before the fault are imported.
     assert Posting.objects.count() == (1 if name.endswith(".gz") else 0)
-
-
-def test_date_out_of_range_is_rejected(tmp_path: Path) -> None:
-    file = write_as(tmp_path / "p.jsonl", [POSTING | {"closes_at": "9999-12-31T23:59:59-05:00"}])
-    with pytest.raises(CommandError, match="1 rows were rejected"):
-        run("import_postings", file)
-    [reject] = rejects(file)
-    assert (reject["field"], reject["external_id"]) == ("closes_at", "p1")
-    assert "the year 9999" in reject["reason"]

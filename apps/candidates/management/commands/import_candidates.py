@@ -1,18 +1,25 @@
-"""`python manage.py import_candidates FILE`"""
-
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from apps.candidates.inputs import CandidateInput
+from django.db.models import QuerySet
+
+from apps.candidates.inputs import CandidateRow
+from apps.candidates.models import Candidate
 from apps.candidates.services import upsert_candidates
 from apps.records.importing.command import ImportCommand
-from apps.records.upsert import UpsertResult
+from apps.records.importing.loader import Write
 
 
 class Command(ImportCommand):
-    help = "Import candidates from CSV, JSON Lines (plain or gzip) or Parquet."
-    form = CandidateInput
-    presets = Path(__file__).resolve().parents[2] / "presets"
+    """Import candidates."""
 
-    def write(self) -> Callable[..., UpsertResult]:
+    help = "Imports candidates from files, addresses, standard input, or folders of résumés (PDF, Word, Markdown, text)."
+    kind = "candidate"
+    form = CandidateRow
+    presets = Path(__file__).parents[2] / "presets"
+
+    def write(self) -> Write:
         return upsert_candidates
+
+    def open_rows_of(self, source: str) -> QuerySet[Any]:
+        return Candidate.objects.filter(source=source)

@@ -1,18 +1,28 @@
-"""`python manage.py import_postings FILE`"""
-
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from apps.postings.inputs import PostingInput
-from apps.postings.services import upsert_postings
+from django.db.models import QuerySet
+
+from apps.postings.inputs import PostingRow
+from apps.postings.models import Posting
+from apps.postings.services import close_missing, upsert_postings
 from apps.records.importing.command import ImportCommand
-from apps.records.upsert import UpsertResult
+from apps.records.importing.loader import Write
 
 
 class Command(ImportCommand):
-    help = "Import postings from CSV, JSON Lines (plain or gzip) or Parquet."
-    form = PostingInput
-    presets = Path(__file__).resolve().parents[2] / "presets"
+    """Import postings."""
 
-    def write(self) -> Callable[..., UpsertResult]:
+    help = "Imports postings from files, addresses or standard input, whatever their format and columns."
+    kind = "posting"
+    form = PostingRow
+    presets = Path(__file__).parents[2] / "presets"
+
+    def write(self) -> Write:
         return upsert_postings
+
+    def open_rows_of(self, source: str) -> QuerySet[Any]:
+        return Posting.objects.filter(source=source, status=Posting.Status.OPEN)
+
+    def close(self, row_ids: list[int]) -> int | None:
+        return close_missing(row_ids)

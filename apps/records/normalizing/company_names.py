@@ -1,0 +1,94 @@
+"""Compare names of companies regardless of spelling and legal form."""
+
+import re
+
+from apps.records.normalizing.folding import fold
+
+MAX_NAME = 200  # characters
+# Legal forms at the end or the beginning of a name, folded and without punctuation.
+LEGAL_FORMS = frozenset(
+    [
+        "inc",
+        "incorporated",
+        "llc",
+        "llp",
+        "lp",
+        "ltd",
+        "limited",
+        "plc",
+        "corp",
+        "corporation",
+        "co",
+        "company",
+        "gmbh",
+        "mbh",
+        "ag",
+        "kg",
+        "kgaa",
+        "ohg",
+        "ug",
+        "gbr",
+        "se",
+        "eg",
+        "ev",
+        "sa",
+        "sas",
+        "sarl",
+        "sasu",
+        "srl",
+        "spa",
+        "sl",
+        "slu",
+        "bv",
+        "nv",
+        "vof",
+        "ab",
+        "as",
+        "asa",
+        "aps",
+        "oy",
+        "oyj",
+        "kk",
+        "pty",
+        "pte",
+        "pvt",
+        "sdn",
+        "bhd",
+        "doo",
+        "dd",
+        "zrt",
+        "kft",
+        "sro",
+        "as",
+        "sp",
+        "zoo",
+        "ltda",
+        "eirl",
+        "jsc",
+        "ooo",
+        "주식회사",
+        "유한회사",
+        "주",
+        "株式会社",
+        "有限会社",
+        "合同会社",
+        "公司",
+        "有限公司",
+    ]
+)
+_PUNCTUATION = re.compile(r"[^\w\s&+]|_")
+
+
+def folded_company(name: str) -> str:
+    """Return what spellings of one company have in common: no case, accents, punctuation, spacing or legal form.
+
+    >>> folded_company("ACME GmbH") == folded_company("acme  g.m.b.h.") == folded_company("Acme")
+    True
+    """
+    dotted = re.sub(r"(?<=\b\w)\.(?=\w\b)", "", fold(name))  # g.m.b.h. is one word
+    words = _PUNCTUATION.sub(" ", dotted.replace("&", " & ")).split()
+    while len(words) > 1 and words[-1] in LEGAL_FORMS | {"&", "and"}:
+        words.pop()
+    while len(words) > 1 and words[0] in {"주식회사", "유한회사", "주", "株式会社", "有限会社"}:
+        words.pop(0)
+    return " ".join(words)[:MAX_NAME] or fold(name)[:MAX_NAME]

@@ -1,0 +1,25 @@
+"""Compare text regardless of case, accents, width and spacing."""
+
+import re
+import unicodedata
+
+_SPACES = re.compile(r"\s+")
+# Letters that Unicode does not decompose, although readers write them without their stroke or ligature.
+_PLAIN_LETTERS = str.maketrans(
+    {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ħ": "h"}
+)
+
+
+def fold(text: str) -> str:
+    """Return `text` in lower case, without accents, in compatibility form, with single spaces.
+
+    >>> fold("  São  Paulo "), fold("ＺÜＲＩＣＨ"), fold("Łódź")
+    ('sao paulo', 'zurich', 'lodz')
+    """
+    if text.isascii():
+        return _SPACES.sub(" ", text).strip().casefold()
+    compatible = unicodedata.normalize("NFKC", text).casefold().translate(_PLAIN_LETTERS)
+    decomposed = unicodedata.normalize("NFD", compatible)
+    # Only accents of letters go (category Mn below U+0370); Indic and Hangul vowels are letters, not accents.
+    plain = "".join(each for each in decomposed if not "\u0300" <= each <= "\u036f")
+    return _SPACES.sub(" ", unicodedata.normalize("NFC", plain)).strip()

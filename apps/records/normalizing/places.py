@@ -1,0 +1,267 @@
+"""Read places: "Berlin, Germany", "San Francisco, CA; London, UK", "Remote (US)", "서울 강남구"."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from apps.records.normalizing.folding import fold
+from apps.records.normalizing.gazetteer import GROUPS, city, country_code, us_states
+from apps.records.normalizing.unknown import is_unknown
+
+MAX_PLACES = 50  # of one posting
+MAX_NAME = 120  # characters of a city, region or country
+
+_BETWEEN_PLACES = re.compile(r"\s*[;|\n•·]\s*|\s+/\s+|\s+or\s+|\s+oder\s+|\s+및\s+")
+_REMOTE_WORDS = r"fully remote|100% remote|remote[ -]first|remote|home[ -]?office|telework|work from home|wfh|telecommute|재택(?:근무)?|원격(?:근무)?|リモート|在宅"
+_REMOTE = re.compile(rf"(?<![^\W\d_])(?:{_REMOTE_WORDS})(?![^\W\d_])")
+_AROUND_REMOTE = re.compile(
+    rf"[\s(\[,\-–—:/]*(?<![^\W\d_])(?:{_REMOTE_WORDS})(?:\s+(?:only|ok|possible|within|in|from|optional))?[\s)\],\-–—:/]*",
+    re.IGNORECASE,
+)
+_HYBRID = re.compile(
+    r"[\s(\[,\-–—:/]*(?<![^\W\d_])(?:hybrid|on[ -]?site|in[ -]office|vor ort)(?![^\W\d_])[\s)\],\-–—:/]*",
+    re.IGNORECASE,
+)
+_ZIP = re.compile(r"\b\d{4,6}(?:-\d{4})?\b")
+_NO_PLACES = {
+    "metro area", "area", "metropolitan area", "multiple locations", "various locations", "various", "several locations",
+    "locations", "negotiable", "nationwide", "bundesweit", "전국",
+}  # fmt: skip
+# First-level names of Korean addresses, which are written from the largest to the smallest, with spaces.
+_KOREAN = {
+    "서울": "서울", "서울시": "서울", "서울특별시": "서울", "부산": "부산", "부산광역시": "부산", "대구": "대구", "대구광역시": "대구",
+    "인천": "인천", "인천광역시": "인천", "광주": "광주", "광주광역시": "광주", "대전": "대전", "대전광역시": "대전", "울산": "울산",
+    "울산광역시": "울산", "세종": "세종", "세종특별자치시": "세종",
+}  # fmt: skip
+_KOREAN_PROVINCES = (
+    "경기",
+    "강원",
+    "충북",
+    "충남",
+    "전북",
+    "전남",
+    "경북",
+    "경남",
+    "제주",
+    "충청",
+    "전라",
+    "경상",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job is. `country` is an ISO 3166 alpha-2 code, or a name that nobody knows, as it was written."""
+
+    city: str = ""
+    region: str = ""
+    country: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.city or self.region or self.country)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of one row. `remote` is True or False where the cell says so; with it, `places` say who may apply."""
+
+    places: tuple[Place, ...] = ()
+    remote: bool | None = None
+    hybrid: bool = field(default=False, compare=False)
+
+
+def parse_places(value: object) -> Places:
+    """Read one cell: a text, a list of cells, or an object with the usual keys of feeds (city, addressLocality, name …)."""
+    return _of_text(value) if isinstance(value, str) else _parse(value)
+
+
+@lru_cache(maxsize=20_000)  # a feed names few places, many times
+def _of_text(text: str) -> Places:
+    return _parse(text)
+
+
+def _parse(value: object) -> Places:
+    places: list[Place] = []
+    remote: bool | None = None
+    hybrid = False
+    for cell in _cells(value):
+        if isinstance(cell, Mapping):
+            place = _of_mapping(cell)
+            remote = True if _is_remote(cell) else remote
+            if place and place not in places:
+                places.append(place)
+            continue
+        for part in _BETWEEN_PLACES.split(cell):
+            text, is_remote, is_hybrid = _without_mode(part)
+            remote = True if is_remote else remote
+            hybrid = hybrid or is_hybrid
+            if is_unknown(text):
+                continue
+            place = _place(text, remote=is_remote)
+            if place and place not in places:
+                places.append(place)
+    return Places(tuple(places[:MAX_PLACES]), remote, hybrid)
+
+
+def _cells(value: object) -> Iterable[str | Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        for key in ("locations", "offices", "places", "jobLocation"):
+            if isinstance(value.get(key), list):
+                yield from _cells(value[key])
+                return
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _cells(each)
+    elif isinstance(value, str):
+        yield value
+
+
+_KEYS = {
+    "city": ("city", "addressLocality", "locality", "town"),
+    "region": ("region", "state", "addressRegion", "stateCode", "province"),
+    "country": ("countryCode", "country_code", "country", "addressCountry"),
+}
+
+
+def _of_mapping(cell: Mapping[str, Any]) -> Place:
+    """An object of a feed: of schema.org, of a job board's API, or `{"name": "Berlin"}`."""
+    for key in ("address", "location"):
+        if isinstance(cell.get(key), Mapping):
+            return _of_mapping(cell[key])
+    parts = {}
+    for name, keys in _KEYS.items():
+        found = next((cell[key] for key in keys if not is_unknown(cell.get(key))), "")
+        if isinstance(found, Mapping):
+            found = found.get("name") or found.get("code") or ""
+        parts[name] = _bounded(str(found))
+    if any(parts.values()):
+        return _normal(parts["city"], parts["region"], parts["country"])
+    for key in ("name", "label", "displayName", "location", "address", "locationName"):
+        if isinstance(cell.get(key), str) and not is_unknown(cell[key]):
+            text, is_remote, _ = _without_mode(cell[key])
+            return _place(text, remote=is_remote) if not is_unknown(text) else Place()
+    return Place()
+
+
+def _is_remote(cell: Mapping[str, Any]) -> bool:
+    name = cell.get("name")
+    return any(cell.get(key) is True for key in ("remote", "isRemote", "telecommuting")) or (
+        isinstance(name, str) and _without_mode(name)[1]
+    )
+
+
+def _without_mode(text: str) -> tuple[str, bool, bool]:
+    """Take "Remote" and "Hybrid" out of a place: (the place, is it remote, is it hybrid)."""
+    text = " ".join(text.split())
+    is_remote = _REMOTE.search(fold(text)) is not None
+    is_hybrid = _HYBRID.search(text) is not None
+    if is_remote:
+        text = _AROUND_REMOTE.sub(", ", text)
+    if is_hybrid:
+        text = _HYBRID.sub(", ", text)
+    return text.strip(" ,-–—()[]:/"), is_remote, is_hybrid
+
+
+def _place(text: str, *, remote: bool) -> Place:
+    if place := _korean(text):
+        return place
+    parts = [part.strip(" ()[]") for part in re.split(r"\s*[,，]\s*|\s+[-–—]\s+|\s*[()]\s*", text)]
+    parts = [part for part in (_ZIP.sub("", part).strip() for part in parts) if part and not is_unknown(part)]
+    parts = [part for part in parts if fold(part) not in _NO_PLACES]
+    if not parts:
+        return Place()
+    if len(parts) == 1:
+        return _single(parts[0], remote=remote)
+    if len(parts) > 3:
+        parts = [", ".join(parts[:-2]), *parts[-2:]]
+    if len(parts) == 3:
+        return _normal(*parts)
+    return _pair(*parts)
+
+
+def _single(text: str, *, remote: bool) -> Place:
+    folded = fold(text)
+    if folded in GROUPS:
+        return Place(region=GROUPS[folded])
+    code = country_code(text)
+    # Two letters are a country only in capitals: "in", "it" and "no" are words.
+    if code and (len(text) > 3 or text.isupper()) and not (city(text) and _is_larger_than_a_country(text)):
+        return Place(country=code)
+    state = us_states().get(folded, "")
+    if state and (len(text) > 2 or remote) and not city(text):
+        return Place(region=state, country="US")
+    return Place(city=_bounded(text))
+
+
+def _is_larger_than_a_country(text: str) -> bool:
+    """Georgia and Jordan are countries; Singapore, Luxembourg and Monaco are both, and stay cities of their country."""
+    return fold(text) in {"singapore", "monaco", "luxembourg", "hong kong", "djibouti", "san marino"}
+
+
+def _pair(first: str, second: str) -> Place:
+    """ "City, Country" or "City, State": the gazetteer tells CA, California, from CA, Canada."""
+    folded = fold(second)
+    if folded in GROUPS:
+        return (
+            Place(city=_bounded(first), region=GROUPS[folded])
+            if not country_code(first)
+            else Place(region=GROUPS[folded], country=country_code(first))
+        )
+    state, code = us_states().get(folded, ""), country_code(second)
+    if state and code:
+        in_state = city(first, country="US", region=state)
+        in_country = city(first, country=code)
+        if in_country and (
+            not in_state or in_state.region != state or in_country.population > 20 * in_state.population
+        ):
+            state = ""
+        else:
+            code = ""
+    if state:
+        return Place(_bounded(first), state, "US")
+    if code:
+        return Place(_bounded(first), "", code) if country_code(first) != code else Place(country=code)
+    if country_code(first) and not city(first):  # "Germany, Berlin"
+        return Place(_bounded(second), "", country_code(first))
+    return Place(_bounded(first), _bounded(second))
+
+
+def _normal(city_name: str, region: str, country: str) -> Place:
+    """Three parts that are known to be city, region and country."""
+    code = country_code(country) if country else ""
+    if (
+        not country
+        and region
+        and (state := us_states().get(fold(region), ""))
+        and city(city_name, country="US", region=state)
+    ):
+        region, code = state, "US"
+    elif code == "US" and region:
+        region = us_states().get(fold(region), region)
+    if not city_name and not region and not code and country:
+        return _single(country, remote=False)
+    if country_code(city_name) and country_code(city_name) == code and not region:
+        city_name = city_name if _is_larger_than_a_country(city_name) else ""
+    if fold(region) == fold(city_name):
+        region = ""
+    return Place(_bounded(city_name), _bounded(region), code or _bounded(country))
+
+
+def _korean(text: str) -> Place | None:
+    words = text.replace(",", " ").split()
+    if not words or not any("가" <= each <= "힣" for each in text):
+        return None
+    if words[0] in {"대한민국", "한국"} and len(words) > 1:
+        words = words[1:]
+    if words[0] in _KOREAN:
+        return Place(_KOREAN[words[0]], _bounded(" ".join(words[1:2])), "KR")
+    if words[0].startswith(_KOREAN_PROVINCES):
+        return Place(_bounded(words[1]) if len(words) > 1 else "", words[0], "KR")
+    return None
+
+
+def _bounded(text: str) -> str:
+    return text.strip()[:MAX_NAME]

@@ -1,0 +1,57 @@
+"""What every reader yields."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class ImportFileError(Exception):
+    """The file as a whole cannot be read; nothing after this point was imported. The message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """One row as the file has it. `line` counts from 1; where a format has no lines, it is the row's number."""
+
+    line: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class UnreadableRow:
+    """A row that cannot be read at all, with the reason. `raw` is what stands there, as far as it is text."""
+
+    line: int
+    reason: str
+    raw: str = ""
+
+
+Rows = Iterator[SourceRow | UnreadableRow]
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How a file is to be read; what is empty is found out from the file.
+
+    `rows_at` is the dotted path of the list of rows in a JSON document or the tag of a row in XML, `sheet` the name of a
+    sheet of a spreadsheet.
+    """
+
+    file_format: str = ""
+    encoding: str = ""
+    delimiter: str = ""
+    rows_at: str = ""
+    sheet: str = ""
+
+
+@dataclass
+class Reading:
+    """What was found out about a file while reading it, for the report: the user can name it the next time."""
+
+    file_format: str = ""
+    encoding: str = ""
+    delimiter: str = ""
+    rows_at: str = ""
+    sheet: str = ""
+    columns: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
