@@ -35,6 +35,7 @@ class CandidateRow(CandidateInput):
         return self
 
     def lacking(self) -> tuple[str, str] | None:
+        """Return the field without which the row cannot be new, and what is wrong."""
         if self.headline or self.resume or self.looking_for or self.skills:
             return None
         return "", "empty: a candidate needs a headline, a resume, looking_for or skills"

@@ -44,4 +44,5 @@ class PostingRow(PostingInput):
     title: Annotated[str, BeforeValidator(clean), Field(max_length=500)] = ""
 
     def lacking(self) -> tuple[str, str] | None:
+        """Return the field without which the row cannot be new, and what is wrong."""
         return None if self.title else ("title", "missing; a new row needs one")

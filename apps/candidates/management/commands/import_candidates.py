@@ -1,3 +1,5 @@
+"""The command `import_candidates`."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The command `import_postings`."""
+
 from pathlib import Path
 from typing import Any
 
