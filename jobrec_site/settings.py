@@ -230,7 +230,7 @@ EMBEDDING_WINDOWS = env.number("EMBEDDING_WINDOWS", default=8, minimum=1)
 EMBEDDING_DEVICE = env("EMBEDDING_DEVICE", default="auto")  # auto, cpu, cuda, cuda:1, mps
 IMPORT_MAX_DOWNLOAD_MB = env.number("IMPORT_MAX_DOWNLOAD_MB", default=2_048, minimum=1)  # of one fetched feed
 IMPORT_ALLOW_PRIVATE_ADDRESSES = env.bool("IMPORT_ALLOW_PRIVATE_ADDRESSES", default=False)
-# Words that mean "unknown" in feeds, besides those of apps/records/normalizing/unknown.py, separated by commas
+# Further words that mean "unknown" in feeds, separated by commas; see apps/records/normalizing/unknown.py
 IMPORT_NULL_WORDS = frozenset(word.strip().casefold() for word in env.list("IMPORT_NULL_WORDS", default=[]))
 
 EMBEDDING_DTYPE = env("EMBEDDING_DTYPE", default="auto")  # auto, float32, bfloat16, float16
