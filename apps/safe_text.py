@@ -22,6 +22,13 @@ def refuse_control_characters(value: ValueT) -> ValueT:
     return value
 
 
+def escaped(text: str) -> str:
+    r"""Return the text as one line for a log: characters that control the output become `\n`, `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class PlainNamesMixin:
     """A mixin of admin forms whose texts of one line are names without control characters."""
 

@@ -4,6 +4,7 @@ A generation is the time, in microseconds, at which a tag was last incremented. 
 Generations are times and not counters, so that none comes back after Redis has lost its memory.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -24,15 +25,16 @@ def channel() -> str:
     return f"jobrec:invalidations:{shared.connection().connection_pool.connection_kwargs.get('db', 0)}"
 
 
-# KEYS: run key, warmed-ahead key, generation keys. ARGV: run_id ("" for none), channel, ROW_TTL, RUN_TTL,
-# tags. Returns {processes reached, generation, …}. A repeated run_id increments nothing. A tag takes the
-# generation of the responses that were warmed ahead, unless it is beyond that already: then those may be
-# stale and must not be found.
+# KEYS: run key, warmed-ahead key, generation keys. ARGV: digest of the tags ("" without a run_id), channel,
+# ROW_TTL, RUN_TTL, tags. Returns {processes reached, generation, …}. A repeated run_id increments nothing;
+# with other tags than before it returns {}. A tag takes the generation of the responses that were warmed
+# ahead, unless it is beyond that already: then those may be stale and must not be found.
 _INCREMENT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local warmed_ahead = tonumber(redis.call('GET', KEYS[2]) or '0')
-local repeated = ARGV[1] ~= '' and redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[4]) == false
+local repeated = ARGV[1] ~= '' and redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[4]) == false
+if repeated and redis.call('GET', KEYS[1]) ~= ARGV[1] then return {} end
 local answer = {0}
 local message = {}
 for i = 3, #KEYS do
@@ -76,15 +78,26 @@ return answer
 """
 
 
+class RunIdReusedError(Exception):
+    """A run_id came with other namespaces or ids before, so nothing was done for these."""
+
+
+def digest(tags: Sequence[str]) -> str:
+    """A short form of what a run_id stands for."""
+    return hashlib.sha256(orjson.dumps(sorted(tags))).hexdigest()
+
+
 def increment_tags(tags: Sequence[str], *, run_id: str = "") -> tuple[dict[str, int], int]:
     """Increment the generations of tags and publish them to all web processes. Idempotent by `run_id`.
 
     Returns the generation of each tag, and the number of processes that listened. Raises
-    CacheUnavailableError.
+    CacheUnavailableError, or RunIdReusedError if the same run_id came with other tags before.
     """
     keys = [f"jobrec:invalidated-by:{run_id}", WARMED_AHEAD + run_id, *(KEY + tag for tag in tags)]
-    script = _script(_INCREMENT, keys, [run_id, channel(), ROW_TTL, RUN_TTL, *tags])
+    script = _script(_INCREMENT, keys, [run_id and digest(tags), channel(), ROW_TTL, RUN_TTL, *tags])
     answer = shared.write(script, bypass_breaker=True)
+    if not answer:
+        raise RunIdReusedError(run_id)
     return dict(zip(tags, map(int, answer[1:]), strict=True)), int(answer[0])
 
 

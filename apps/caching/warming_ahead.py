@@ -40,15 +40,18 @@ def request(tags: Sequence[str], *, run_id: str) -> float:
     """Ask the warmers to compute popular responses ahead of an invalidation. Idempotent by `run_id`.
 
     Returns how long to wait, in seconds, before invalidating: 0 if no warmer listens, or the warmer has
-    finished. Raises CacheUnavailableError.
+    finished. Raises CacheUnavailableError, or RunIdReusedError if the run_id came with other tags before.
     """
+    content = generations.digest(tags).encode()
 
     def publish_once(redis: Any) -> float:
         under_way = UNDER_WAY + run_id
-        if redis.set(REQUESTED + run_id, "1", nx=True, ex=generations.RUN_TTL):
+        if redis.set(REQUESTED + run_id, content, nx=True, ex=generations.RUN_TTL):
             redis.set(under_way, "1", ex=int(settings.CACHE_WARM_SECONDS) + GRACE)
             if not redis.publish(_channel(), orjson.dumps([run_id, list(tags)])):
                 redis.delete(under_way)
+        elif redis.get(REQUESTED + run_id) not in (content, None):
+            raise generations.RunIdReusedError(run_id)
         return float(max(0, redis.pttl(under_way))) / 1000
 
     return shared.write(publish_once)

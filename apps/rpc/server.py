@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from apps.rpc.credentials import TokenInterceptor, bind
+from apps.rpc.malformed import MalformedRequestInterceptor
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +78,10 @@ def start_server(
     loop = asyncio.new_event_loop()
 
     async def start() -> RunningServer:
+        token = [TokenInterceptor(settings.RPC_TOKEN)] if settings.RPC_TOKEN else []
         server = grpc.aio.server(
             ThreadPoolExecutor(threads, thread_name_prefix="rpc"),
-            interceptors=[TokenInterceptor(settings.RPC_TOKEN)] if settings.RPC_TOKEN else [],
+            interceptors=[*token, MalformedRequestInterceptor()],
             maximum_concurrent_rpcs=calls,
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

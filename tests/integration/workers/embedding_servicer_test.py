@@ -4,11 +4,14 @@ import os
 import signal
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
+from apps.rpc.server import RunningServer
 from tests.integration.workers.servicer import PATIENCE, Encoder, embed, failure, iter_queue
 from tests.stack import wait_until
+from workers import embedding_server
 
 
 def test_embed_calls_at_the_same_time_share_a_batch_and_each_gets_its_own_vectors(
@@ -91,3 +94,14 @@ def test_embed_that_is_cancelled_or_late_in_the_queue_is_not_encoded(
     encoded = [text for call in iter_queue(encoder.calls) for text in call]
     assert "late" not in encoded
     assert "hung up" not in encoded
+
+
+@pytest.mark.parametrize("method", ["Info", "Embed", "EmbedStream"])
+def test_bytes_that_are_no_message_are_an_invalid_argument(server: RunningServer, method: str) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        call = channel.stream_stream(f"/{embedding_server.SERVICE}/{method}")
+        with pytest.raises(grpc.RpcError) as error:
+            list(call(iter([b"\xff\xff\xff no message"]), timeout=PATIENCE))
+    failed: Any = error.value
+    assert failed.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "DecodeError" not in failed.details()

@@ -27,9 +27,9 @@ class InvalidateRequest(_message.Message):
     RUN_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """Names the change. Empty: the call is not idempotent."""
+    """Names the change, in at most 200 characters, for 24 hours. Empty: the call is not idempotent."""
     reason: _builtins.str
-    """For the log."""
+    """For the log, in at most 1,000 characters. Control characters are escaped there."""
     @_builtins.property
     def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """"postings", "candidates" or "skills"."""

@@ -56,7 +56,8 @@ class CacheInvalidationServicer:
     def Invalidate(self, request, context):
         """Increments the generation of each namespace and publishes it to every web process.
         Idempotent by run_id: a repeated call returns the current generations and increments nothing.
-        INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+        INVALID_ARGUMENT: no namespace, an unknown one, or a run_id or reason that is too long.
+        ALREADY_EXISTS: the run_id came with other namespaces or ids before. UNAVAILABLE: the shared cache cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -65,7 +66,8 @@ class CacheInvalidationServicer:
     def WarmAhead(self, request, context):
         """Has the cache warmer compute popular responses ahead of an Invalidate with the same namespaces, ids and run_id.
         Idempotent by run_id: a repeated call starts nothing and returns what is left to wait.
-        INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+        INVALID_ARGUMENT: no run_id or one that is too long, no namespace, or an unknown one.
+        ALREADY_EXISTS: the run_id came with other namespaces or ids before. UNAVAILABLE: the shared cache cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,12 +38,14 @@ class CacheInvalidationStub:
     Invalidate: _grpc.UnaryUnaryMultiCallable[_invalidation_pb2.InvalidateRequest, _invalidation_pb2.InvalidateResponse]
     """Increments the generation of each namespace and publishes it to every web process.
     Idempotent by run_id: a repeated call returns the current generations and increments nothing.
-    INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+    INVALID_ARGUMENT: no namespace, an unknown one, or a run_id or reason that is too long.
+    ALREADY_EXISTS: the run_id came with other namespaces or ids before. UNAVAILABLE: the shared cache cannot be reached.
     """
     WarmAhead: _grpc.UnaryUnaryMultiCallable[_invalidation_pb2.WarmAheadRequest, _invalidation_pb2.WarmAheadResponse]
     """Has the cache warmer compute popular responses ahead of an Invalidate with the same namespaces, ids and run_id.
     Idempotent by run_id: a repeated call starts nothing and returns what is left to wait.
-    INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+    INVALID_ARGUMENT: no run_id or one that is too long, no namespace, or an unknown one.
+    ALREADY_EXISTS: the run_id came with other namespaces or ids before. UNAVAILABLE: the shared cache cannot be reached.
     """
 
 @_typing.type_check_only
@@ -56,12 +58,14 @@ class CacheInvalidationAsyncStub(CacheInvalidationStub):
     Invalidate: _aio.UnaryUnaryMultiCallable[_invalidation_pb2.InvalidateRequest, _invalidation_pb2.InvalidateResponse]  # type: ignore[assignment]
     """Increments the generation of each namespace and publishes it to every web process.
     Idempotent by run_id: a repeated call returns the current generations and increments nothing.
-    INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+    INVALID_ARGUMENT: no namespace, an unknown one, or a run_id or reason that is too long.
+    ALREADY_EXISTS: the run_id came with other namespaces or ids before. UNAVAILABLE: the shared cache cannot be reached.
     """
     WarmAhead: _aio.UnaryUnaryMultiCallable[_invalidation_pb2.WarmAheadRequest, _invalidation_pb2.WarmAheadResponse]  # type: ignore[assignment]
     """Has the cache warmer compute popular responses ahead of an Invalidate with the same namespaces, ids and run_id.
     Idempotent by run_id: a repeated call starts nothing and returns what is left to wait.
-    INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+    INVALID_ARGUMENT: no run_id or one that is too long, no namespace, or an unknown one.
+    ALREADY_EXISTS: the run_id came with other namespaces or ids before. UNAVAILABLE: the shared cache cannot be reached.
     """
 
 class CacheInvalidationServicer(metaclass=_abc_1.ABCMeta):
@@ -77,7 +81,8 @@ class CacheInvalidationServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invalidation_pb2.InvalidateResponse, _abc.Awaitable[_invalidation_pb2.InvalidateResponse]]:
         """Increments the generation of each namespace and publishes it to every web process.
         Idempotent by run_id: a repeated call returns the current generations and increments nothing.
-        INVALID_ARGUMENT: no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+        INVALID_ARGUMENT: no namespace, an unknown one, or a run_id or reason that is too long.
+        ALREADY_EXISTS: the run_id came with other namespaces or ids before. UNAVAILABLE: the shared cache cannot be reached.
         """
 
     @_abc_1.abstractmethod
@@ -88,7 +93,8 @@ class CacheInvalidationServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_invalidation_pb2.WarmAheadResponse, _abc.Awaitable[_invalidation_pb2.WarmAheadResponse]]:
         """Has the cache warmer compute popular responses ahead of an Invalidate with the same namespaces, ids and run_id.
         Idempotent by run_id: a repeated call starts nothing and returns what is left to wait.
-        INVALID_ARGUMENT: no run_id, no namespace, or an unknown one. UNAVAILABLE: the shared cache cannot be reached.
+        INVALID_ARGUMENT: no run_id or one that is too long, no namespace, or an unknown one.
+        ALREADY_EXISTS: the run_id came with other namespaces or ids before. UNAVAILABLE: the shared cache cannot be reached.
         """
 
 def add_CacheInvalidationServicer_to_server(servicer: CacheInvalidationServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
