@@ -44,8 +44,7 @@ GROUPS = {
     "south america": "South America", "eea": "EEA", "worldwide": "", "anywhere": "", "global": "",
 }  # fmt: skip
 MIN_POPULATION = 15_000
-LARGE_CITY = 500_000  # inhabitants; such cities are known by all their names, others by few
-MAX_NAMES = 3  # alternate names of another city
+LARGE_CITY = 500_000  # inhabitants; such cities are also known by their names in other languages
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +132,7 @@ def _cities() -> dict[str, tuple[City, ...]]:
 
 
 def _alternates(row: dict[str, Any]) -> list[str]:
-    names: list[str] = row["alternatenames"]
-    return names if row["population"] >= LARGE_CITY else names[:MAX_NAMES]
+    return list(row["alternatenames"]) if row["population"] >= LARGE_CITY else []
 
 
 def _is_east_asian(text: str) -> bool:
