@@ -131,6 +131,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"  # also where a login lands whose address for afterwards is refused
 LANGUAGE_CODE = "en"
 # Where the board is: a posting that closes on a day is open to the end of that day there.
 TIME_ZONE = env("BOARD_TIME_ZONE", default="UTC")

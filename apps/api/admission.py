@@ -44,7 +44,14 @@ class Reader:
 
         Raises UnauthenticatedError for an invalid token, ForbiddenError for a session without the CSRF token.
         """
-        scheme, _, secret = http.headers.get("Authorization", "").partition(" ")
+        authorization = http.headers.get("Authorization")
+        if authorization is not None and not authorization.strip():
+            # What the web server makes of a header that is not ASCII. Its sender believes to be signed in.
+            self.admit()
+            raise UnauthenticatedError(
+                "Authorization: is empty or not ASCII; send a bearer token, or leave it out"
+            )
+        scheme, _, secret = (authorization or "").partition(" ")
         if scheme.lower() == "bearer":
             user = user_of_token(secret.strip())
             if user is None:

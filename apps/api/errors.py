@@ -35,6 +35,12 @@ class BadRequestError(ApiError):
     code = "BAD_REQUEST"
 
 
+class PersistedQueryError(ApiError):
+    """The client sent the hash of a query in place of the query. Clients then send the query itself."""
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+
+
 class BadInputError(ApiError):
     """The value of an argument cannot be used."""
 

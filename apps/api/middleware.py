@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.api.cache import cached_response
 from apps.api.request import attach_request
-from apps.api.response import as_graphql_response
+from apps.api.response import as_graphql_response, negotiated
 
 ENDPOINT = "/graphql"
 
@@ -25,7 +25,7 @@ class GraphQLMiddleware:
         """Respond to a GraphQL request; pass every other request on."""
         if http.path_info != ENDPOINT or is_for_graphiql(http):
             return self._get_response(http)
-        return as_graphql_response(lambda: self._respond(http))
+        return negotiated(as_graphql_response(lambda: self._respond(http)), http)
 
     def _respond(self, http: HttpRequest) -> HttpResponse:
         request = attach_request(http)

@@ -11,7 +11,13 @@ from django.utils.functional import cached_property
 
 from apps.api.admission import Reader
 from apps.api.document import Operation, operation_of
-from apps.api.errors import BadRequestError, ContentTypeError, LimitError, MethodNotAllowedError
+from apps.api.errors import (
+    BadRequestError,
+    ContentTypeError,
+    LimitError,
+    MethodNotAllowedError,
+    PersistedQueryError,
+)
 
 MAX_NESTING = 50  # levels of lists and objects in variables; inputs of the schema need fewer than ten
 MAX_SEARCH_CHARACTERS = 120  # of a text; people search with less, a longer one may be a résumé
@@ -100,6 +106,8 @@ def _request_from(parameters: Any, reader: Reader) -> GraphQLRequest:
         raise BadRequestError("the body must be a JSON object with a query")
     get = parameters.get
     query, variables, name = get("query"), get("variables"), get("operationName")
+    if query is None and _is_persisted(get("extensions")):
+        raise PersistedQueryError("PersistedQueryNotSupported")  # the text that clients of Apollo expect
     if not isinstance(query, str) or not query or query.isspace():
         raise BadRequestError("query: must be a string with a query")
     if isinstance(variables, str):
@@ -111,6 +119,13 @@ def _request_from(parameters: Any, reader: Reader) -> GraphQLRequest:
     if name is not None and not isinstance(name, str):
         raise BadRequestError("operationName: must be a string")
     return GraphQLRequest(query, variables or {}, name if name not in ("", "null") else None, reader)
+
+
+def _is_persisted(extensions: Any) -> bool:
+    """Whether the extensions name a query by its hash."""
+    if isinstance(extensions, str):
+        extensions = _parse_json(extensions, "extensions") if extensions else None
+    return isinstance(extensions, dict) and "persistedQuery" in extensions
 
 
 def _max_characters(value: Any) -> int:

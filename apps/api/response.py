@@ -5,13 +5,16 @@ from typing import Any
 
 import orjson
 from django.db import DatabaseError, InterfaceError
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from graphql import GraphQLError
 
 from apps.api.document import InvalidDocumentError
 from apps.api.errors import ApiError, format_error, public_error
 
 JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+UTF_8 = "; charset=utf-8"
+TYPES = [GRAPHQL_JSON, GRAPHQL_JSON + UTF_8, JSON, JSON + UTF_8]
 
 
 class ApiResponse(HttpResponse):
@@ -53,6 +56,18 @@ def as_graphql_response(respond: Callable[[], HttpResponse]) -> HttpResponse:
         return _error_response(error)
     except (DatabaseError, InterfaceError) as error:  # before execution, such as while a token is looked up
         return _error_response(public_error(error, "the request"))
+
+
+def negotiated(response: HttpResponse, http: HttpRequest) -> HttpResponse:
+    """The response with the content type that the client prefers: application/json unless it names GraphQL's.
+
+    The status follows the rules of both: 4xx exactly if the whole request was refused and there is no data.
+    """
+    accepted = http.META.get("HTTP_ACCEPT", "")
+    is_named = GRAPHQL_JSON in accepted and response.get("Content-Type") == JSON
+    if is_named and str(http.get_preferred_type(TYPES)).startswith(GRAPHQL_JSON):
+        response["Content-Type"] = GRAPHQL_JSON + UTF_8
+    return response
 
 
 def _error_response(error: ApiError) -> ApiResponse:

@@ -18,6 +18,8 @@ from jobrec_site.addresses import embedded_database_url, embedded_redis_url, soc
 
 POSTGRES_VERSION = 18
 POSTGRES_USER = "jobrec-postgres"
+# Who may connect, in the folder of the cluster: PostgreSQL asks the kernel for the account at the other end.
+HBA_FILE, IDENT_FILE, USER_MAP = "jobrec_hba.conf", "jobrec_ident.conf", "jobrec"
 MIB = 1024 * 1024
 
 
@@ -88,12 +90,21 @@ def prepare_postgres(data: Path, *, memory: int | None = None, fast: bool = Fals
     for path in (data, folder, sockets):
         path.mkdir(parents=True, exist_ok=True)
     _check_version(folder)
+    _check_owner(sockets, user)
     if user:
         _grant_access(user, folder, sockets)
+    for path in (folder, sockets):
+        path.chmod(0o700)  # also where an earlier version left them open
     if not (folder / "PG_VERSION").exists():
         _initialize(folder, user)
     configuration = folder / "jobrec.conf"
-    configuration.write_text(_configuration(sockets, memory or psutil.virtual_memory().total, fast=fast))
+    memory = memory or psutil.virtual_memory().total
+    configuration.write_text(_configuration(folder, sockets, memory, fast=fast))
+    (folder / HBA_FILE).write_text(f"local all postgres peer map={USER_MAP}\n")
+    accounts = {pwd.getpwuid(os.geteuid()).pw_name, user} - {None}
+    (folder / IDENT_FILE).write_text(
+        "".join(f'{USER_MAP} "{account}" postgres\n' for account in sorted(map(str, accounts)))
+    )
     _include_once(folder / "postgresql.conf", "include 'jobrec.conf'")
     _remove_stale_lock(folder)
     return Command("postgres", [str(binaries() / "postgres"), "-D", str(folder)], user)
@@ -178,12 +189,21 @@ def _check_version(folder: Path) -> None:
         raise EmbeddedServerError(f"{folder} contains files but no database: move it away and start again")
 
 
+def _check_owner(sockets: Path, user: str | None) -> None:
+    """Raise EmbeddedServerError if another account owns the folder of the sockets, which may be in /tmp."""
+    owner = sockets.lstat().st_uid
+    own = {os.geteuid(), *([pwd.getpwnam(user).pw_uid] if user else [])}
+    if sockets.is_symlink() or owner not in own:
+        raise EmbeddedServerError(
+            f"{sockets} belongs to another account: delete it, or set JOBREC_DATA_DIR to another folder"
+        )
+
+
 def _grant_access(user: str, folder: Path, sockets: Path) -> None:
     """Make `user` the owner of `folder` and the sockets, and let it enter their parents and the programs."""
     account = pwd.getpwnam(user)
     for path in (folder, sockets):
         shutil.chown(path, account.pw_uid, account.pw_gid)
-        path.chmod(0o700 if path == folder else 0o755)
     for target in (folder, sockets, binaries()):
         for parent in target.resolve().parents:
             mode = parent.stat().st_mode
@@ -194,19 +214,32 @@ def _grant_access(user: str, folder: Path, sockets: Path) -> None:
 def _initialize(folder: Path, user: str | None) -> None:
     # The builtin provider needs no locale of the operating system, and sorts the same on every machine.
     locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--encoding=UTF8"]
-    command = [str(binaries() / "initdb"), "--auth=trust", "-U", "postgres", *locale, "-D", str(folder)]
+    command = [
+        str(binaries() / "initdb"),
+        "--auth-local=peer",
+        "--auth-host=reject",
+        "-U",
+        "postgres",
+        *locale,
+        "-D",
+        str(folder),
+    ]
     try:
         subprocess.run(command, user=user, group=user, cwd="/", check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
         raise EmbeddedServerError(f"initdb failed: {error.stderr.strip()}") from error
 
 
-def _configuration(sockets: Path, memory: int, *, fast: bool) -> str:
+def _configuration(folder: Path, sockets: Path, memory: int, *, fast: bool) -> str:
     """The configuration for a machine of `memory` bytes that also runs the workers and the web tier."""
     shared = min(max(memory // 8, 128 * MIB), 8192 * MIB)
     lines = {
         "listen_addresses": "''",
         "unix_socket_directories": f"'{sockets}'",
+        "unix_socket_permissions": "0700",
+        # Only the account that starts jobrec may connect, whatever an earlier version wrote to pg_hba.conf.
+        "hba_file": f"'{folder / HBA_FILE}'",  # a relative path would start where the server was started
+        "ident_file": f"'{folder / IDENT_FILE}'",
         "max_connections": "200",
         "shared_buffers": f"{shared // MIB}MB",
         "effective_cache_size": f"{memory // 2 // MIB}MB",
