@@ -38,6 +38,7 @@ GROUPS = {
         ("Postings", "work", "postings.posting"),
         ("Companies", "apartment", "postings.company"),
         ("Candidates", "badge", "candidates.candidate"),
+        ("Imports", "upload_file", "records.import"),
         ("Interactions", "touch_app", "recommendations.interaction"),
         ("Skills", "psychology", "skills.skill"),
         ("Skill categories", "category", "skills.skillcategory"),

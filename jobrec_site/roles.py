@@ -1,8 +1,8 @@
 """The default roles, as groups of permissions.
 
-Recruiters read candidates and interactions, and write postings, companies and candidates. Operators see runs,
-chunks, dead letters and models. They start, pause, resume and cancel runs, replay and discard dead letters,
-activate models, and edit schedules. They cannot read candidates.
+Recruiters read candidates, interactions and imports, and write postings, companies and candidates. Operators
+see runs, chunks, dead letters and models. They start, pause, resume and cancel runs, replay and discard dead
+letters, activate models, and edit schedules. They cannot read candidates.
 
 `migrate` creates a group that is missing. It never changes an existing one, so edits in the admin stay. Users
 need the flag "staff" as well to sign in to the admin.
@@ -23,6 +23,8 @@ ROLES: dict[str, dict[str, tuple[str, ...]]] = {
         "postings.company": WRITE,
         "candidates.candidate": WRITE,
         "candidates.candidateskill": (*WRITE, "delete"),
+        "records.import": ("view",),
+        "records.importnote": ("view",),
         "recommendations.interaction": ("view",),
         "skills.skill": ("view",),
         "skills.skillalias": ("view",),

@@ -3,7 +3,8 @@
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,14 @@ from apps.records.normalizing.errors import UnreadableCell
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.gazetteer import cities_named
 from apps.records.normalizing.places import parse_places
-from apps.records.reading.documents import UnreadableDocument, documents_in, read_document
-from apps.records.reading.rows import SourceRow, UnreadableRow
+from apps.records.reading.documents import (
+    SUFFIXES,
+    UnreadableDocument,
+    documents_in,
+    other_files,
+    read_document,
+)
+from apps.records.reading.rows import ImportFileError, Reading, ReadingOptions, Rows, SourceRow, UnreadableRow
 
 HEAD_LINES = 12  # name, headline and contact stand in these
 MAX_HEADLINE = 100  # characters
@@ -54,18 +61,62 @@ _ENGLISH = re.compile(
 _MONTHS = {name: number for number, names in enumerate(("jan", "feb fev", "mar mär mrz", "apr avr abr", "may mai", "jun juin", "jul juil", "aug ago aoû", "sep", "oct okt", "nov", "dec dez déc dic"), 1) for name in names.split()}  # fmt: skip
 
 
-def read_resumes(path: Path) -> Iterator[SourceRow | UnreadableRow]:
-    """Yield a candidate's fields for each document in `path` (a file or a folder), recognised by the file's name."""
+def is_resume(path: Path) -> bool:
+    """Return whether `path` is a folder, or a document rather than a table of candidates."""
+    if path.is_dir():
+        return True
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        return False
+    return path.suffix.lower() != ".txt" or not _is_table(path)
+
+
+def _is_table(path: Path) -> bool:
+    """Whether the first lines of a text have the same number of one delimiter, as those of a table have."""
+    with path.open("rb") as file:
+        lines = [line for line in file.read(20_000).splitlines()[:-1] if line.strip()][:5]
+    return len(lines) > 1 and any(
+        0 < lines[0].count(sign) == lines[1].count(sign) == lines[-1].count(sign)
+        for sign in (b"\t", b";", b"|", b",")
+    )
+
+
+@contextmanager
+def open_resumes(
+    path: Path | str, _options: ReadingOptions, *, progress: Callable[[int], object] = lambda _: None
+) -> Iterator[tuple[Rows, Reading]]:
+    """Yield the candidates of the documents in `path` as `open_rows` yields the rows of a file. Raises ImportFileError."""
+    path = Path(path)
+    try:
+        others = other_files(path)
+        documents = documents_in(path)
+    except OSError as error:
+        raise ImportFileError(f"{path}: {error.strerror}") from error
+    if not documents:
+        raise ImportFileError(f"{path}: the folder holds no document ({', '.join(sorted(SUFFIXES))})")
+    reading = Reading("documents")
+    if others:
+        named = ", ".join(others[:3]) + (" and others" if len(others) > 3 else "")
+        reading.notes.append(f"{len(others):,} files are no documents that can be read: {named}")
+    yield read_resumes(path, progress=progress), reading
+
+
+def read_resumes(
+    path: Path, *, progress: Callable[[int], object] = lambda _: None
+) -> Iterator[SourceRow | UnreadableRow]:
+    """Yield a candidate's fields for each document in `path` (a file or a folder), recognised by the file's name.
+
+    `progress` is given the bytes of each document that was read.
+    """
     for number, document in enumerate(documents_in(path), 1):
-        name = str(document.relative_to(path)) if path.is_dir() else document.name
+        name = document.relative_to(path).as_posix() if path.is_dir() else document.name
         try:
             text = read_document(document)
+            progress(document.stat().st_size)
         except (UnreadableDocument, OSError) as error:
-            yield UnreadableRow(number, f"{name}: {getattr(error, 'strerror', None) or error}", name)
+            reason = str(getattr(error, "strerror", None) or error)
+            yield UnreadableRow(number, reason, name, _identity(name))
             continue
-        yield SourceRow(
-            number, {"external_id": _identity(name), "file": name} | fields_of(text, today=dt.date.today())
-        )
+        yield SourceRow(number, {"external_id": _identity(name)} | fields_of(text, today=dt.date.today()))
 
 
 def _identity(name: str) -> str:

@@ -86,6 +86,11 @@ class PostingAdmin(RecordAdmin):
     def after_edit(self, record: Posting) -> None:
         after_edit(record)
 
+    def save_model(self, request: HttpRequest, obj: Posting, form: Any, change: bool) -> None:
+        if "status" in form.changed_data:
+            obj.missing_since = None  # from now on a person says whether it is open
+        super().save_model(request, obj, form, change)
+
     @display(
         description="Status",
         ordering="status",
@@ -134,6 +139,8 @@ class CompanyAdmin(ModelAdmin):
 
     form = CompanyForm
     list_display = ["name", "posting_count"]
+    fields = ["name", "recognised_as", "spellings"]
+    readonly_fields = ["recognised_as", "spellings"]
     search_fields = ["name"]
     list_per_page = 50
     show_full_result_count = False
@@ -144,6 +151,22 @@ class CompanyAdmin(ModelAdmin):
         return rows.annotate(
             postings_counted=Coalesce(Subquery(counts.annotate(count=Count("pk")).values("count")), 0)
         )
+
+    @admin.display(description="Recognised as")
+    def recognised_as(self, company: Company) -> str:
+        """Return the folded name, and how to split what only looks alike."""
+        if not company.folded_name:
+            return "-"
+        return (
+            f"{company.folded_name}. Imports take every spelling of it for this company. To split one off, add a company with "
+            "exactly that spelling."
+        )
+
+    @admin.display(description="Companies that are spelled alike")
+    def spellings(self, company: Company) -> str:
+        """Return the names of the companies that a person split off this one."""
+        alike = Company.objects.filter(folded_name=company.folded_name).exclude(pk=company.pk)
+        return ", ".join(alike.order_by("name").values_list("name", flat=True)[:50]) or "-"
 
     @admin.display(description="Postings")
     def posting_count(self, company: Any) -> int:

@@ -11,6 +11,7 @@ from apps.postings.company_lookup import company_ids
 from apps.postings.inputs import PostingInput
 from apps.postings.models import Posting, PostingSkill
 from apps.records.hand_edits import mark
+from apps.records.normalizing.company_names import folded_company
 from apps.records.services import MANUAL, RecordWriter, WriteResult, stated_names, sync_found_skills
 from apps.records.upsert import RecordTable
 from apps.skills.finder import SkillFinder
@@ -44,7 +45,13 @@ def _current(record: Any, name: str) -> Any:
     return stated_names(record) if name == "skills" else getattr(record, name)
 
 
-WRITER = RecordWriter(TABLE, PostingInput, _columns_of, _current, {"company": "company_id"})
+def _is_same(name: str, one: Any, other: Any) -> bool:
+    return bool(one == other) or (
+        name == "company" and folded_company(one or "") == folded_company(other or "")
+    )
+
+
+WRITER = RecordWriter(TABLE, PostingInput, _columns_of, _current, {"company": "company_id"}, _is_same)
 
 
 def upsert_postings(
@@ -88,13 +95,15 @@ def after_edit(posting: Posting) -> None:
 def set_status(ids: Sequence[int], *, status: Posting.Status, by: str) -> list[int]:
     """Open or close postings by hand; return the ids of those that changed. Idempotent.
 
-    The status is kept against later imports. The caches are invalidated after the commit.
+    The status is kept against later imports, also that of a posting that was closed because its source lacked it. The caches
+    are invalidated after the commit.
     """
-    changing = Posting.objects.filter(pk__in=ids).exclude(status=status)
+    changing = Posting.objects.filter(pk__in=ids).exclude(status=status, missing_since=None)
     changed = list(changing.order_by("pk").select_for_update(no_key=True))
     for posting in changed:
         if posting.source != MANUAL:
-            posting.hand_edits = mark(posting.hand_edits, {"status": posting.status}, by=by)
+            before = posting.status if posting.missing_since is None else Posting.Status.OPEN
+            posting.hand_edits = mark(posting.hand_edits, {"status": before}, by=by)
         posting.status, posting.missing_since, posting.updated_at = status, None, timezone.now()
     Posting.objects.bulk_update(
         changed, ["hand_edits", "status", "missing_since", "updated_at"], batch_size=500

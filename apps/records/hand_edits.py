@@ -5,7 +5,7 @@ in it belongs to the source.
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -68,14 +68,30 @@ def mark(edits: Mapping[str, Any], before: Mapping[str, Any], *, by: str) -> dic
     }
 
 
+def release(edits: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return `edits` without those fields and the ones that belong together with them: the source writes them again."""
+    released = set(names).union(*(group for group in GROUPS if not group.isdisjoint(names)))
+    return {name: edit for name, edit in edits.items() if name not in released}
+
+
+def _is_equal(_name: str, one: Any, other: Any) -> bool:
+    return bool(one == other)
+
+
 def settle(
-    record: Record, given: Mapping[str, Any], *, current: Mapping[str, Any], source_wins: Collection[str]
+    record: Record,
+    given: Mapping[str, Any],
+    *,
+    current: Mapping[str, Any],
+    source_wins: Collection[str],
+    is_same: Callable[[str, Any, Any], bool] = _is_equal,
 ) -> Settled:
     """Decide which of the `given` values of the source may be written to a row that a person edited.
 
     `current` are the row's own values of the edited fields. Where the source says what it said before, the person's value
     stays. Where it says something new, that is a conflict: the person's value stays and the new one is noted, unless
-    `source_wins` names the field (or "*"). Where both agree by now, the edit is over.
+    `source_wins` names the field (or "*"). Where both agree by now, the edit is over. `is_same` compares two values of a
+    field, as `comparable` gives them.
     """
     edits: dict[str, Any] = dict(record.hand_edits)
     held: set[str] = set()
@@ -85,9 +101,9 @@ def settle(
             held.add(name)
             continue
         value = comparable(given[name])
-        if value == comparable(current.get(name)):
+        if is_same(name, value, comparable(current.get(name))):
             del edits[name]
-        elif value == edit["source"]:
+        elif is_same(name, value, edit["source"]):
             held.add(name)
         else:
             wins = name in source_wins or "*" in source_wins

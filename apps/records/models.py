@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
@@ -141,7 +142,7 @@ class Import(models.Model):
     """One reading of one file of one source: what was read, by whom, and what became of its rows.
 
     `digest` is the SHA-256 of the file's bytes and `mapping` the mapping file's text; together they tell a repeated import
-    from a new one. `reasons` counts what was not understood: field → reason → {"count": …, "example": …}.
+    from a new one. `reasons` lists what was not understood, the most frequent first; see `Tally.report`.
     """
 
     class State(models.TextChoices):
@@ -184,6 +185,12 @@ class Import(models.Model):
     def __str__(self) -> str:
         return f"{self.file} ({self.source})"
 
+    def counted(self) -> str:
+        """Return the counts in words."""
+        names = ("inserted", "updated", "unchanged", "repeated", "rejected", "conflicts", "closed")
+        counts = [f"{getattr(self, name):,} {name}" for name in names if getattr(self, name)]
+        return f"{self.rows:,} rows" + (f": {', '.join(counts)}" if counts else "")
+
 
 class ImportNote(models.Model):
     """One row of an import that a person should see: a rejected one, or a conflict with an edit by hand."""
@@ -205,7 +212,20 @@ class ImportNote(models.Model):
         ordering = ["id"]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}: line {self.line}"
+        return f"{self.get_kind_display()}: line {self.line}" if self.line else self.get_kind_display()
+
+    def in_words(self) -> str:
+        """Return the reasons in one line."""
+        return "; ".join(
+            f"{each['field']}: {each['reason']}" if each["field"] else each["reason"] for each in self.reasons
+        )
+
+    def as_rejected_line(self, file: str) -> bytes:
+        """Return the note as a line of a rejects file."""
+        content = {"file": file, "line": self.line, "reasons": self.reasons, "row": self.row or {}}
+        if self.external_id:
+            content["external_id"] = self.external_id
+        return orjson.dumps(content) + b"\n"
 
 
 class Sighting(models.Model):

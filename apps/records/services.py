@@ -12,7 +12,7 @@ from apps.records.inputs import RecordInput
 from apps.records.models import Record
 from apps.records.upsert import Key, RecordRow, RecordTable, UpsertResult
 from apps.skills.finder import SkillFinder
-from apps.skills.models import SkillUse
+from apps.skills.models import Skill, SkillUse
 from apps.skills.services import add_unlisted, current_finder, find_skills, resolve_stated
 
 MANUAL = "manual"  # source of rows that people or programs write one by one
@@ -62,7 +62,7 @@ class RecordWriter:
     """Writes one kind of record.
 
     `columns_of` turns values by form field into values by column, for many rows at once (companies become keys);
-    `current` reads a stored row's value of a form field.
+    `current` reads a stored row's value of a form field; `is_same` says whether a source means the same with two values.
     """
 
     table: RecordTable
@@ -70,6 +70,7 @@ class RecordWriter:
     columns_of: Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
     current: Callable[[Record, str], Any]
     column_names: Mapping[str, str] = field(default_factory=dict)
+    is_same: Callable[[str, Any, Any], bool] = lambda _, one, other: bool(one == other)
 
     def write(
         self,
@@ -161,11 +162,11 @@ class RecordWriter:
         known: dict[str, Any] = record.hand_edits if record is not None else {}
         edits, conflicts = known, []
         if record is not None and by:
-            edits = self._marked(form, record, given, by)
+            edits = self._marked(form, record, given, finder, by)
         elif record is not None and known:
-            values = {name: form.value(name) for name in given}
+            values = {name: self._given(form, name, finder) for name in given & known.keys()}
             current = {name: self.current(record, name) for name in known}
-            settled = settle(record, values, current=current, source_wins=source_wins)
+            settled = settle(record, values, current=current, source_wins=source_wins, is_same=self.is_same)
             given -= settled.held
             edits, conflicts = settled.edits, settled.conflicts
         if record is not None and not given >= set(form.text_fields):
@@ -179,16 +180,29 @@ class RecordWriter:
         columns = frozenset(self.column_names.get(name, name) for name in given) | {"missing_since"}
         return RecordRow(form.columns(), stated, ids, columns, known, edits), conflicts
 
-    def _marked(self, form: RecordInput, record: Record, given: set[str], by: str) -> dict[str, Any]:
+    def _marked(
+        self, form: RecordInput, record: Record, given: set[str], finder: SkillFinder, by: str
+    ) -> dict[str, Any]:
         """The edits by hand after a person set the given fields; a row that no import wrote has none."""
         if record.source == MANUAL:
             return dict(record.hand_edits)
         before = {
             name: current
             for name in given - {"source", "external_id"}
-            if comparable(current := self.current(record, name)) != comparable(form.value(name))
+            if not self.is_same(
+                name,
+                comparable(current := self.current(record, name)),
+                comparable(self._given(form, name, finder)),
+            )
         }
         return mark(record.hand_edits, before, by=by) if before else dict(record.hand_edits)
+
+    def _given(self, form: RecordInput, name: str, finder: SkillFinder) -> Any:
+        """The value that the input gives, skills by the names that the dictionary has for them."""
+        if name != "skills" or not form.skills:
+            return form.value(name)
+        ids = resolve_stated(form.skills, finder=finder)[0]
+        return list(Skill.objects.filter(pk__in=ids).values_list("name", flat=True))
 
     def _merged_text(self, form: RecordInput, record: Record, given: set[str]) -> str:
         return "\n".join(str(getattr(form if name in given else record, name)) for name in form.text_fields)

@@ -33,7 +33,7 @@ from apps.records.input_errors import expected_values as needed
 from apps.records.inputs import RecordInput, field_names
 from apps.records.models import Import
 from apps.records.reading.fetching import Validators, fetch, is_address
-from apps.records.reading.opening import FORMATS
+from apps.records.reading.opening import FORMATS, Open, open_rows
 from apps.records.reading.rows import ImportFileError, ReadingOptions
 
 MAX_SOURCE = 64  # characters
@@ -54,6 +54,28 @@ class ImportCommand(BaseCommand):
     def open_rows_of(self, source: str) -> QuerySet[Any]:
         """Return the rows of a source that a complete file should hold."""
         raise NotImplementedError
+
+    def open_of(self, path: Path | str, options: dict[str, Any]) -> Open:
+        """Return what reads the rows of a file; a subclass may read other kinds of file."""
+        return open_rows
+
+    def choice_of(
+        self, path: Path | str, named: Mapping | None, options: dict[str, Any], reading: ReadingOptions
+    ) -> Choice:
+        """Return the mapping of a file."""
+        return choose(
+            path,
+            kind=self.kind,
+            names=field_names(self.form),
+            named=named,
+            presets=self.presets,
+            overrides=self._overrides(options),
+            options=reading,
+        )
+
+    def source_of(self, name: str) -> str:
+        """Return the source of a file that names none."""
+        return source_of(name)
 
     def close(self, row_ids: list[int]) -> int | None:
         """Close rows that a complete file does not hold; return how many, None where such rows are only reported."""
@@ -212,17 +234,8 @@ class ImportCommand(BaseCommand):
             options["rows_at"],
             options["sheet"],
         )
-        names = field_names(self.form)
         try:
-            choice = choose(
-                path,
-                kind=self.kind,
-                names=names,
-                named=named,
-                presets=self.presets,
-                overrides=self._overrides(options),
-                options=reading,
-            )
+            choice = self.choice_of(path, named, options, reading)
         except MappingError as error:
             raise CommandError(str(error), returncode=2) from error
         choice = replace(choice, mapping=self._with_options(choice, name, options))
@@ -240,6 +253,7 @@ class ImportCommand(BaseCommand):
             complete=options["complete"],
             max_closed=options["max_closed"],
             validators=getattr(self, "_validators", Validators()),
+            open=self.open_of(path, options),
             open_rows_of=self.open_rows_of,
             close=self.close,
         )
@@ -268,7 +282,9 @@ class ImportCommand(BaseCommand):
         has_column = "source" in mapping.fields and any(
             mapping.fields["source"].is_present(row) for row in sample
         )
-        return mapping if "source" in mapping.defaults or has_column else mapping.with_source(source_of(name))
+        if "source" in mapping.defaults or has_column:
+            return mapping
+        return mapping.with_source(self.source_of(name))
 
     def _confirm(self, choice: Choice, name: str, options: dict[str, Any]) -> None:
         """Ask where a guess is unsure; without a terminal it takes --yes."""
@@ -324,8 +340,12 @@ def source_of(name: str) -> str:
         text = f"{parts.hostname}{parts.path}"
     else:
         text = "standard-input" if name == "-" else Path(name).name
-    stem = re.sub(r"(\.[A-Za-z0-9]{1,8})+$", "", text) or text
-    return re.sub(r"[^\w.-]+", "-", stem).strip("-")[:MAX_SOURCE] or "import"
+    return as_source(re.sub(r"(\.[A-Za-z0-9]{1,8})+$", "", text) or text)
+
+
+def as_source(text: str) -> str:
+    """Return `text` as the name of a source: no blanks or punctuation but dots and hyphens."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")[:MAX_SOURCE] or "import"
 
 
 class _Rejects:
@@ -368,7 +388,7 @@ def _beside(name: str) -> Path:
     """The rejects file of `name`, in the current folder where that of the file cannot be written."""
     if name == "-" or is_address(name):
         return Path(f"{source_of(name)}.rejects.jsonl")
-    path = Path(name)
+    path = Path(name) if Path(name).name else Path(name).resolve()
     folder = path.parent if os.access(path.parent, os.W_OK) else Path()
     return folder / f"{path.name}.rejects.jsonl"
 

@@ -114,7 +114,7 @@ class Loader:
     def read(self, row: SourceRow | UnreadableRow) -> tuple[RecordInput, tuple[Reason, ...]] | None:
         """Return the row as it would be stored and what was left out, None where it is rejected; count the reasons."""
         if isinstance(row, UnreadableRow):
-            self._reject(Rejected(row.line, (Reason("", row.reason),), row=row.raw or None))
+            self._reject(Rejected(row.line, (Reason("", row.reason),), row.external_id, row.raw or None))
             return None
         self.tally.columns_seen.update(row.values)
         values, unread = read_cells(self.mapping.apply(row.values), self.cells)

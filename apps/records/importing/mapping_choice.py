@@ -24,13 +24,17 @@ from apps.records.reading.rows import ImportFileError, Reading, ReadingOptions, 
 
 @dataclass(frozen=True)
 class Choice:
-    """A mapping, where it comes from in words, and what a person should check in it, by field."""
+    """A mapping, where it comes from in words, and what a person should check in it, by field.
+
+    `is_fixed` says that no mapping file would change how the file is read.
+    """
 
     mapping: Mapping
     origin: str
     unsure: dict[str, str] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
     sample: Sequence[AnyMapping[str, Any]] = ()
+    is_fixed: bool = False
 
 
 def choose(

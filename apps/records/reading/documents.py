@@ -24,7 +24,21 @@ def documents_in(path: Path) -> list[Path]:
     """Return the documents in a folder and its subfolders, sorted by name; a file is itself."""
     if path.is_file():
         return [path]
-    found = (each for each in path.rglob("*") if each.is_file() and each.suffix.lower() in SUFFIXES)
+    return [each for each in _files_in(path) if each.suffix.lower() in SUFFIXES]
+
+
+def other_files(path: Path) -> list[str]:
+    """Return the names of the files in a folder that are no documents."""
+    if path.is_file():
+        return []
+    return [
+        each.relative_to(path).as_posix() for each in _files_in(path) if each.suffix.lower() not in SUFFIXES
+    ]
+
+
+def _files_in(path: Path) -> list[Path]:
+    """The files of a folder, without hidden ones, sorted by name."""
+    found = (each for each in path.rglob("*") if each.is_file())
     return sorted(
         each for each in found if not any(part.startswith(".") for part in each.relative_to(path).parts)
     )
@@ -40,7 +54,16 @@ def read_document(path: Path) -> str:
         raise UnreadableDocument(
             f"no document that can be read; save it as one of {', '.join(sorted(SUFFIXES))}"
         )
-    text = {".pdf": _pdf, ".docx": _docx}.get(suffix, _plain)(path)
+    try:
+        text = {".pdf": _pdf, ".docx": _docx}.get(suffix, _plain)(path)
+    except (UnreadableDocument, OSError):
+        raise
+    except (
+        Exception
+    ) as error:  # the parsers raise anything where a file is damaged, and it must cost this file alone
+        raise UnreadableDocument(
+            f"damaged, or not what its name says: {str(error)[:100] or type(error).__name__}"
+        ) from error
     text = re.sub(
         r"\n{3,}", "\n\n", re.sub(r"[ \t\u00a0]+", " ", text.replace("\r\n", "\n").replace("\x00", ""))
     ).strip()
@@ -65,15 +88,7 @@ def _pdf(path: Path) -> str:
         return str(extract_text(path, maxpages=MAX_PAGES, laparams=LAParams()))
     except PDFPasswordIncorrect as error:
         raise UnreadableDocument("protected by a password; save it without one") from error
-    except (
-        PDFSyntaxError,
-        PSException,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except (PDFSyntaxError, PSException) as error:
         raise UnreadableDocument(
             f"no PDF that can be read: {str(error)[:100] or type(error).__name__}"
         ) from error

@@ -7,10 +7,10 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 from apps.records.normalizing.encodings import SAMPLE, detect_encoding
 from apps.records.normalizing.errors import UnreadableCell
@@ -42,6 +42,14 @@ class _Member:
 
     name: str
     binary: IO[bytes]
+
+
+class Open(Protocol):
+    """What gives the rows of a file, such as `open_rows`."""
+
+    def __call__(
+        self, path: Path | str, options: ReadingOptions, /, *, progress: Callable[[int], object] = ...
+    ) -> AbstractContextManager[tuple[Rows, Reading]]: ...
 
 
 @contextmanager

@@ -19,11 +19,15 @@ class SourceRow:
 
 @dataclass(frozen=True)
 class UnreadableRow:
-    """A row that cannot be read at all, with the reason. `raw` is what stands there, as far as it is text."""
+    """A row that cannot be read at all, with the reason. `raw` is what stands there, as far as it is text.
+
+    `external_id` is what the row is recognised by, where that is known nevertheless.
+    """
 
     line: int
     reason: str
     raw: str = ""
+    external_id: str = ""
 
 
 Rows = Iterator[SourceRow | UnreadableRow]

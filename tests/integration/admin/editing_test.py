@@ -34,7 +34,7 @@ def form_of(client: Client, row: Posting | Candidate) -> dict[str, Any]:
             if bound.field.widget.__class__.__name__.endswith("SplitDateTime"):
                 date, _, time = str(value or "").partition(" ")
                 values |= {f"{bound.html_name}_0": date, f"{bound.html_name}_1": time[:8]}
-            elif value not in (None, False):
+            elif value is not None and value is not False:
                 values[bound.html_name] = value
     return values
 
