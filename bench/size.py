@@ -108,7 +108,6 @@ class Tracer:
 
 def print_traced() -> None:
     """Print the files that run for one search and for one invalidation."""
-    tracer = Tracer()
     with (
         scratch.servers(None, **scratch.free_addresses()) as data,
         scratch.processes(data, "embedding-server"),
