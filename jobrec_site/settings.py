@@ -58,6 +58,8 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/graphql$"
 WEB_PORT = env.number("WEB_PORT", default=8080, minimum=1, maximum=MAX_PORT)
 WEB_WORKERS = env.number("WEB_WORKERS", default=2, minimum=1)
+# Bearer token for /metrics and /readyz; empty: only from this machine
+METRICS_TOKEN = env("METRICS_TOKEN", default="")
 FLOWER_PORT = env.number("FLOWER_PORT", default=5555, minimum=1, maximum=MAX_PORT)
 # Link to Flower in the admin; empty: no link
 FLOWER_URL = env("FLOWER_URL", default=f"http://localhost:{FLOWER_PORT}")
@@ -94,6 +96,7 @@ INSTALLED_APPS = [
     "jobrec_site.apps.JobrecSiteConfig",
 ]
 MIDDLEWARE = [
+    "jobrec_site.headers.PageHeaders",
     "django.middleware.security.SecurityMiddleware",
     # Above the response cache, so it slows every hit: only if it is needed
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
@@ -291,6 +294,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = max(GRAPHQL_MAX_BODY, 2_621_440)  # also bounds th
 # Requests per address and per user; empty: no limit. Responses from the response cache are not counted.
 RATE_LIMIT_ANONYMOUS = env("RATE_LIMIT_ANONYMOUS", default="600/minute")
 RATE_LIMIT_SIGNED_IN = env("RATE_LIMIT_SIGNED_IN", default="3000/minute")
+# GraphQL cost that counts as one request: a request counts once, and once more for each further such cost
+RATE_LIMIT_COST = env.number("RATE_LIMIT_COST", default=1_000, minimum=1)
 RATE_LIMIT_LOGIN = env("RATE_LIMIT_LOGIN", default="10/minute")  # attempts per address, in the admin
 
 LOG_LEVEL = env.choice("LOG_LEVEL", default="INFO", among=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))

@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 from apps.api.view import graphql_view
 from jobrec_site.health import ReadyView
 from jobrec_site.metrics import metrics
+from jobrec_site.operators import for_operators
 
 
 def alive(_request: HttpRequest) -> HttpResponse:
@@ -23,6 +24,6 @@ urlpatterns = [
     path("graphql", graphql_view, name="graphql"),
     path("favicon.ico", RedirectView.as_view(url=static("jobrec_site/favicon.svg"))),
     path("healthz", alive),
-    path("readyz", ReadyView.as_view()),
-    path("metrics", metrics),
+    path("readyz", for_operators(ReadyView.as_view())),
+    path("metrics", for_operators(metrics)),
 ]

@@ -16,8 +16,8 @@ from apps.caching.shared import CacheUnavailableError
 logger = logging.getLogger(__name__)
 
 
-def seconds_to_wait(rate: str, who: str) -> int | None:
-    """Count one request of `who` against `rate`, such as 60/minute. An empty rate is no limit.
+def seconds_to_wait(rate: str, who: str, *, requests: int = 1) -> int | None:
+    """Count `requests` of `who` against `rate`, such as 60/minute. An empty rate is no limit.
 
     Returns None if the request is allowed, otherwise the seconds to wait. Everything is allowed while Redis
     is unavailable. Raises ValueError if `rate` cannot be parsed.
@@ -26,13 +26,18 @@ def seconds_to_wait(rate: str, who: str) -> int | None:
         return None
     item = _item(rate)
     try:
-        if shared.write(lambda _: _limiter().hit(item, who)):
+        if shared.write(lambda _: _limiter().hit(item, who, cost=requests)):
             return None
         resets_at = shared.read(lambda _: _limiter().get_window_stats(item, who).reset_time)
     except CacheUnavailableError as error:
         logger.debug("Cannot count requests: %s", error)
         return None
     return max(1, math.ceil(resets_at - time.time()))
+
+
+def amount_of(rate: str) -> int:
+    """Return how many requests a rate allows. Raises ValueError if it cannot be parsed."""
+    return _item(rate).amount
 
 
 def check_rate(setting: str, rate: str) -> None:

@@ -3,6 +3,7 @@
 A response from the response cache costs next to nothing and is not counted.
 """
 
+import math
 from ipaddress import IPv6Address, ip_network
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from apps.access.rates import check_rate, seconds_to_wait
+from apps.access.rates import amount_of, check_rate, seconds_to_wait
 from apps.access.services import user_of_token
 from apps.api.errors import ForbiddenError, LimitError, UnauthenticatedError
 
@@ -73,12 +74,26 @@ class Reader:
         if self._is_admitted:
             return
         self._is_admitted = True
+        self._count(1)
+
+    def charge(self, cost: int) -> None:
+        """Count what a request of this GraphQL cost is worth beyond the one that `admit` counted.
+
+        One request never counts more than the whole rate, or it could never be answered. Raises LimitError.
+        """
+        requests = math.ceil(cost / settings.RATE_LIMIT_COST)
+        if requests > 1 and self._address is not None:
+            self._count(requests, is_admitted=True)
+
+    def _count(self, requests: int, *, is_admitted: bool = False) -> None:
         if self.user.is_authenticated:
             setting, who = "RATE_LIMIT_SIGNED_IN", f"user-{self.user.pk}"
         else:
             setting, who = "RATE_LIMIT_ANONYMOUS", f"address-{_network_of(self._address or '')}"
         rate = getattr(settings, setting)
-        seconds = seconds_to_wait(rate, who)
+        if is_admitted:
+            requests = (min(requests, amount_of(rate)) if rate else requests) - 1
+        seconds = seconds_to_wait(rate, who, requests=requests) if requests else None
         if seconds is not None:
             error = LimitError(
                 "RATE_LIMITED",

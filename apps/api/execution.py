@@ -34,14 +34,16 @@ def respond(request: GraphQLRequest, http: HttpRequest) -> ApiResponse:
 
 
 def execute(request: GraphQLRequest) -> ApiResponse:
-    """The response for the reader. Raises InvalidDocumentError where it would cost too much."""
+    """The response for the reader. Raises LimitError where its cost exceeds the reader's rate."""
     operation = request.operation
     variables = get_variable_values(
         schema(), operation.node.variable_definitions, dict(request.variables), max_errors=MAX_ERRORS
     )
     if isinstance(variables, list):
         return response_of(None, variables)
-    errors = validate(schema(), operation.document, [cost_rule(operation.node, variables)])
+    errors = validate(
+        schema(), operation.document, [cost_rule(operation.node, variables, request.reader.charge)]
+    )
     if errors:
         return response_of(None, errors)
     context = Context(request.reader.user)

@@ -1,6 +1,6 @@
 """What an operation costs: about one unit for each value of the response, and more for a list or a search."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -27,8 +27,15 @@ from apps.api.paging import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 INTROSPECTION_COST = {"__schema": 5_000, "__type": SEARCH_COST}  # with everything that may be selected inside
 
 
-def cost_rule(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> type[ValidationRule]:
-    """The rule that a valid operation costs at most GRAPHQL_MAX_COST. `variables` are coerced."""
+def cost_rule(
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    report: Callable[[int], None] = lambda _: None,
+) -> type[ValidationRule]:
+    """The rule that a valid operation costs at most GRAPHQL_MAX_COST. `variables` are coerced.
+
+    Calls `report` with the cost of an operation within the bound.
+    """
 
     class CostRule(ValidationRule):
         def enter_operation_definition(self, node: OperationDefinitionNode, *_: Any) -> VisitorAction:
@@ -36,6 +43,8 @@ def cost_rule(operation: OperationDefinitionNode, variables: Mapping[str, Any]) 
                 cost = _Cost(self.context, variables).of_operation(node)
                 if cost > settings.GRAPHQL_MAX_COST:
                     self.report_error(_too_costly(cost))
+                else:
+                    report(cost)
             return SKIP
 
     return CostRule

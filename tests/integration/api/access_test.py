@@ -133,6 +133,21 @@ def test_rates_are_counted_by_address_and_by_user_and_cached_responses_are_free(
     assert [api.client.post("/graphql", TYPENAME, **POST).status_code for _ in range(6)] == [200] * 5 + [429]
 
 
+def test_rates_count_the_cost_of_a_request(anonymous: Api, settings: Any) -> None:
+    settings.RATE_LIMIT_ANONYMOUS, settings.RATE_LIMIT_COST = "5/hour", 500
+
+    def status(number: int, size: int) -> int:
+        content = {
+            "query": f"{{ postings(first: {size}) {{ edges {{ node {{ n{number}: id title city }} }} }} }}"
+        }
+        return int(anonymous.client.post("/graphql", content, **POST).status_code)
+
+    # The small ones count as one request each, the large ones for what they cost: the rate is used up.
+    assert [status(1, 10), status(2, 10), status(3, 100), status(4, 100)] == [200, 200, 200, 429]
+    settings.RATE_LIMIT_ANONYMOUS = "1/minute"  # even a rate of one lets every request through once
+    assert [status(5, 100), status(6, 10)] == [200, 429]
+
+
 def test_the_address_of_a_client_comes_from_trusted_proxies_only(anonymous: Api, settings: Any) -> None:
     settings.RATE_LIMIT_ANONYMOUS = "1/hour"
 

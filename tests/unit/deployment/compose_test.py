@@ -77,7 +77,7 @@ def test_compose_uses_only_management_commands_that_exist(compose: dict[str, Any
 
 
 def test_compose_sets_only_variables_that_the_settings_read(compose: dict[str, Any]) -> None:
-    read = set(settings_variables())
+    read = set(settings_variables()) | {"FLOWER_BASIC_AUTH"}  # Flower itself reads it
     for name, service in compose["services"].items():
         if name not in SERVERS - {"migrate"}:
             assert set(service["environment"]) <= read, name
@@ -123,6 +123,9 @@ def test_compose_publishes_only_the_proxy_to_other_machines(compose: dict[str, A
     }
     assert set(published) == {"proxy", "flower"}
     assert published["flower"][0].startswith("127.0.0.1:")
+    assert compose["services"]["flower"]["environment"]["FLOWER_BASIC_AUTH"].startswith(
+        "${FLOWER_BASIC_AUTH:?"
+    )
     configuration = compose["configs"]["proxy"]["content"]
     assert "server web:8080;" in configuration
     assert "proxy_request_buffering off" not in configuration
