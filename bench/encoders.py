@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,14 @@ def torch(threads: int, **options: Any) -> Encode:
 
     from workers.encoding.encoder import location_of
 
-    set_num_threads(threads)
     options = options or {"model_kwargs": {"attn_implementation": "sdpa"}}
     model = SentenceTransformer(location_of(MODEL), device="cpu", **options)
-    return lambda call: np.asarray(model.encode(call, show_progress_bar=False))
+
+    def encode(call: list[str]) -> np.ndarray:
+        set_num_threads(threads)
+        return np.asarray(model.encode(call, show_progress_bar=False))
+
+    return encode
 
 
 def onnx(threads: int) -> Encode:
@@ -103,14 +108,26 @@ def openvino(threads: int) -> Encode:
 
 
 def jobrec(threads: int) -> Encode:
-    """Return jobrec's encoder with one slot."""
-    from torch import float32
+    """Return jobrec's encoder with a slot of one thread for each thread, as its processes run on a CPU."""
+    from torch import float32, set_num_threads
 
     from workers.encoding.encoder import Encoder, ModelVersion
     from workers.encoding.hardware import Hardware
 
-    hardware = Hardware("cpu", float32, slots=1, threads=threads, batch_tokens=4_096)
-    return Encoder(ModelVersion(MODEL, "main", windows=1, dimensions=384), hardware).encode
+    hardware = Hardware("cpu", float32, slots=threads, threads=1, batch_tokens=4_096)
+    encoder = Encoder(ModelVersion(MODEL, "main", windows=1, dimensions=384), hardware)
+    pool = ThreadPoolExecutor(threads, initializer=set_num_threads, initargs=(1,))
+
+    def encode(call: list[str]) -> np.ndarray:
+        set_num_threads(1)
+        vectors = np.empty((len(call), 384), np.float32)
+        for slot, part in enumerate(
+            pool.map(encoder.encode, [call[slot::threads] for slot in range(threads)])
+        ):
+            vectors[slot::threads] = part
+        return vectors
+
+    return encode
 
 
 def measure(encoders: dict[str, Encode], calls: Calls, *, rounds: int) -> dict[str, tuple[float, float]]:
