@@ -14,23 +14,57 @@ WORD_PUNCTUATION = "+#._"
 # Punctuation that ends a phrase: "management, systems engineering" does not name management systems. Any
 # other character that is neither letter nor digit separates words: "wound-care" is "wound care", "CI/CD" is
 # "ci cd".
-PHRASE_ENDS = ',;:!?()[]{}|•·…"“”„«»'
+PHRASE_ENDS = ',;:!?()[]{}|•·…"“”„«»、。・「」『』【】《》〈〉'
+# Invisible characters inside a word: soft hyphen, joiners, byte order mark.
+JOINERS = "\u00ad\u200c\u200d\u2060\ufeff"
+# Letters outside these ranges belong to other scripts, whose words end where a Latin name begins. An accent
+# belongs to the letter before it.
+ACCENTS = "\u0300-\u036f"
+LATIN = "\x00-\u02ff\u1ab0-\u1aff\u1d00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f"
 
 
-def _separators() -> dict[int, str]:
-    symbols = (chr(code) for code in range(0x3100) if unicodedata.category(chr(code))[0] in "PSZC")
-    return {
-        ord(char): "|" if char in PHRASE_ENDS else " " for char in symbols if char not in WORD_PUNCTUATION
-    }
+def _ascii_separators() -> bytes:
+    table = bytearray(range(256))
+    for code in range(128):
+        char = chr(code)
+        if unicodedata.category(char)[0] in "PSZC" and char not in WORD_PUNCTUATION:
+            table[code] = ord("|" if char in PHRASE_ENDS else " ")
+    return bytes(table)
 
 
-SEPARATORS = _separators()
-ASCII_SEPARATORS = bytes(ord(SEPARATORS.get(code, chr(code))) for code in range(128)) + bytes(range(128, 256))
-OTHER_SEPARATORS = {chr(code): separator for code, separator in SEPARATORS.items() if code > 127}
-OTHER_SEPARATOR = re.compile(f"[{re.escape(''.join(OTHER_SEPARATORS))}]")
+def _other_separators() -> dict[str, str]:
+    separators = dict.fromkeys(JOINERS, "")
+    for char in map(chr, range(0x80, 0x10000)):
+        category = unicodedata.category(char)
+        # Numbers in circles, exponents ("①Java", "Java¹") and the frame of a keycap stand next to a word.
+        if (category[0] not in "PSZC" and category not in ("No", "Me")) or char in separators:
+            continue
+        plain = unicodedata.normalize("NFKC", char)
+        if plain not in tuple(WORD_PUNCTUATION):  # "Ｃ＋＋" is C++
+            separators[char] = "|" if char in PHRASE_ENDS or plain in tuple(PHRASE_ENDS) else " "
+    return separators
+
+
+ASCII_SEPARATORS = _ascii_separators()
+OTHER_SEPARATORS = _other_separators()
+PICTURES = "\U0001f000-\U0001ffff\U000e0000-\U000e0fff"  # emoji and their modifiers
+OTHER_SEPARATOR = re.compile(f"[{re.escape(''.join(OTHER_SEPARATORS))}{PICTURES}]")
+OTHER_SCRIPT = re.compile(f"[^{LATIN}{ACCENTS}][^{LATIN}]*")
 SPACES = re.compile(b"  +")
-# A match followed by one of these is only the beginning of a word: "C++" does not name C, nor "ASP.NET" ASP.
-WORD_CONTINUATION = frozenset("+#_.")
+ELLIPSIS = re.compile(rb"\.\.+")
+MARKS = re.compile(rb"[#_+]+")
+MARK_INSIDE = re.compile(rb"\+[A-Za-z]")
+# What may follow a name without a space: "Java17", "Python3.11", "Python3.x", "Java8+".
+VERSION = re.compile(r"[0-9]{1,4}(?:\.(?:[0-9]{1,4}|x))*\+?(?![^\W_]|[+#_.])")
+# Web and mail addresses, whose parts name no skill. A match begins only at the start of a run of the
+# characters that it repeats, so that the search takes linear time.
+ADDRESS = re.compile(
+    r"""(?<![a-z0-9._%+-])(?:
+        (?:[a-z0-9._%+-]+://|www\.|[a-z0-9._%+-]+\.(?:com|edu|gov|org)/)
+        (?:[^\s()<>"|\u0250-\U0010ffff]|\([^\s()<>"|]*\))*
+      | [a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+)""",
+    re.IGNORECASE | re.ASCII | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +83,9 @@ class Term:
 class SkillFinder:
     """Finds names and aliases as whole words, and the longest one where several overlap.
 
+    A word also ends where another script begins ("Python을") and before a version ("Java17"). Addresses name
+    no skill.
+
     It reads a text once, whatever the size of the dictionary (Aho-Corasick). Thread-safe.
     """
 
@@ -65,12 +102,12 @@ class SkillFinder:
 
     def find(self, text: str) -> list[int]:
         """Return the ids of the skills in `text`, each once, in the order of their first occurrence."""
-        words = _words(text)
+        words = _words(_without_addresses(text))
         folded = _fold(words)
         matches = [
             (start, -end, number)
             for number, start, end in self._automaton.find_matches_as_indexes(folded, overlapping=True)
-            if not (folded[end].isalnum() or folded[end] in WORD_CONTINUATION)
+            if (folded[end] in " |" or _has_version(folded, end, cased=self._cased[number]))
             and not (self._cased[number] and not words[start:end].isupper())
         ]
         matches.sort()
@@ -97,15 +134,54 @@ def folded_name(term: str) -> str:
     return name if any(map(str.isalnum, name)) else ""
 
 
+def _without_addresses(text: str) -> str:
+    has_address = "@" in text or "www." in text or "WWW." in text
+    if not has_address and "/" in text:
+        has_address = any(sign in text for sign in ("://", ".com/", ".edu/", ".gov/", ".org/"))
+    return ADDRESS.sub("|", text) if has_address else text
+
+
 def _words(text: str) -> str:
     """Return the words of `text`, each between spaces, with `|` after the last word of a phrase."""
     # Several passes over bytes in C are faster than one regular expression.
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)  # "é" may be one character or two
-        text = OTHER_SEPARATOR.sub(lambda found: OTHER_SEPARATORS[found[0]], text)
+        text = OTHER_SEPARATOR.sub(lambda found: OTHER_SEPARATORS.get(found[0], " "), text)
+        if not text.isascii():
+            # "é" may be one character or two, and letters may have full width.
+            text = OTHER_SCRIPT.sub(_apart, unicodedata.normalize("NFKC", text))
     spaced = f" {text} ".encode("utf-8", "surrogatepass").translate(ASCII_SEPARATORS)
+    if b".." in spaced:
+        spaced = ELLIPSIS.sub(b"|", spaced)
     spaced = spaced.replace(b". ", b"| ").replace(b".|", b"|").replace(b"|", b"| ")
+    if b"#" in spaced:
+        spaced = spaced.replace(b"##", b"").replace(b" # ", b"  ")  # headings of Markdown
+    if (
+        b"_" in spaced
+        or b"#" in spaced
+        or (b"+" in spaced and (b" +" in spaced or MARK_INSIDE.search(spaced)))
+    ):
+        spaced = MARKS.sub(_inside_word, spaced)
     return SPACES.sub(b" ", spaced).replace(b" |", b"|").decode("utf-8", "surrogatepass")
+
+
+def _apart(found: re.Match[str]) -> str:
+    return f" {found[0]} "
+
+
+def _inside_word(found: re.Match[bytes]) -> bytes:
+    """Keep the marks of "C++", "C#" and "snake_case"; drop those of "#Java" and "_Java_"; part "HTML+CSS"."""
+    marks, text = found[0], found.string
+    before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
+    if before in b" |":
+        return b""
+    if after in b" |":
+        return marks.rstrip(b"_")
+    return b" " if marks == b"+" and after.isalpha() else marks
+
+
+def _has_version(folded: str, end: int, *, cased: bool) -> bool:
+    """Return whether a version follows the name that ends at `end`. A short acronym has none."""
+    return not cased and folded[end].isdecimal() and VERSION.match(folded, end) is not None
 
 
 def _fold(text: str) -> str:

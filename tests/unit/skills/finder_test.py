@@ -1,6 +1,13 @@
 """Finding and resolving skills, and the shipped dictionary."""
 
+# ruff: noqa: RUF001  letters of other scripts that look like Latin ones are what is tested
+
+import time
+import unicodedata
+
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from apps.skills.dictionary import SHIPPED, DictionaryError, read_dictionary
 from apps.skills.finder import SkillFinder, Term
@@ -23,7 +30,8 @@ NAMES = {
     15: ["Pâtisserie"],
     16: ["---", "+++"],
 }
-FINDER = SkillFinder(Term(name, key, key != 3) for key, names in NAMES.items() for name in names)
+ALSO = {17: ["Python", "python3"], 18: ["AWS"], 19: ["C#"], 20: ["Node.js"], 21: ["HTML"], 22: ["C언어"]}
+FINDER = SkillFinder(Term(name, key, key != 3) for key, names in (NAMES | ALSO).items() for name in names)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +61,115 @@ FINDER = SkillFinder(Term(name, key, key != 3) for key, names in NAMES.items() f
 )
 def test_find_returns_whole_words_and_the_longest_match(text: str, found: list[int]) -> None:
     assert FINDER.find(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Python을 사용", [17]),
+        ("Java와", [1]),
+        ("熟悉Java和Python", [1, 17]),
+        ("Pythonの", [17]),
+        ("AWS에서", [18]),
+        ("（Python）", [17]),
+        ("🐍Python", [17]),
+        ("Ｐｙｔｈｏｎ", [17]),
+        ("_Java_", [1]),
+        ("#Java", [1]),
+        ("Java17", [1]),
+        ("Python3.11", [17]),
+        ("Java，Python", [1, 17]),
+        ("JavaScript", [2]),
+        ("Ｃ＃・Ｃ＋＋。①Java②Python", [19, 4, 1, 17]),
+        ("⚙️Python, 👩🏽\u200d💻Java, 1\ufe0f\u20e3AWS", [17, 1, 18]),
+        ("Java\u00adScript", [2]),
+        ("Java™, Python® und AWS¹", [1, 17, 18]),
+        ("𝐏𝐲𝐭𝐡𝐨𝐧", [17]),
+        ("на Java-разработчик и Python'е", [1, 17]),
+        ("Ја\u0301Java", [1]),
+        ("__Java__ **Python** `AWS` ### HTML", [1, 17, 18, 21]),
+        ("HTML+Java", [21, 1]),
+        ("Java…Python...AWS", [1, 17, 18]),
+        ("Node.js18 C++17 C#12 Java8+ Python3.x.", [20, 4, 19, 1, 17]),
+        ("Java2D my_java_var java.util Java17u Java123456 ML2 JavaÉ éJava", []),
+        ("C언어를 C언어", [22]),
+    ],
+)
+def test_find_takes_scripts_and_versions_as_borders_and_folds_compatibility_forms(
+    text: str, found: list[int]
+) -> None:
+    assert FINDER.find(text) == found
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.org/java",
+        "HTTPS://example.org/jobs/java?q=python#java",
+        "www.java.example",
+        "https://example.org/Java_(python)/java",
+        "example.com/java",
+        "java@python.example",
+        "mailto:java@example.org",
+        "ftp://example.org/java",
+        "https://mü.example/java",
+    ],
+)
+def test_find_reads_no_skill_in_an_address(address: str) -> None:
+    assert FINDER.find(address) == []
+    assert FINDER.find(f"AWS ({address}) and Python") == [18, 17]
+    assert FINDER.find(f"AWS는 {address} Python을") == [18, 17]
+
+
+PLAIN_NAMES = st.sampled_from(
+    ["Java", "JavaScript", "C++", "SQL Server", "Wound care", "Pâtisserie", "ML", "C#", "AWS"]
+)
+LATIN_LETTERS = st.text(
+    st.sampled_from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüßéñøłđşžåÆœ"),
+    min_size=1,
+    max_size=8,
+)
+OTHER_LETTERS = st.text(
+    st.characters(categories=["Lu", "Ll", "Lo"], min_codepoint=0x370).filter(
+        lambda char: (
+            "LATIN" not in unicodedata.name(char, "LATIN") and unicodedata.normalize("NFKC", char) == char
+        )
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(PLAIN_NAMES, LATIN_LETTERS, LATIN_LETTERS)
+def test_find_never_finds_a_name_between_letters_of_a_latin_word(name: str, before: str, after: str) -> None:
+    key = FINDER.resolve(name)
+    assume(FINDER.resolve(f"{before}{name}{after}") is None)
+    assert key not in FINDER.find(f"{before}{name}{after}")
+
+
+@given(PLAIN_NAMES, OTHER_LETTERS, OTHER_LETTERS)
+def test_find_always_finds_a_name_between_letters_of_other_scripts(
+    name: str, before: str, after: str
+) -> None:
+    assert FINDER.resolve(name) in FINDER.find(f"{before}{name}{after}")
+
+
+@given(st.text(max_size=200))
+def test_find_reads_any_text(text: str) -> None:
+    FINDER.find(text)
+
+
+@pytest.mark.parametrize(
+    "piece", ["_", "#", "+", ".", "a", "1", "a.", "www.(", "a@", "http://", "한", "。", "Java", "\u0301"]
+)
+def test_find_takes_linear_time(piece: str) -> None:
+    def seconds(length: int) -> float:
+        text = piece * (length // len(piece))
+        started = time.process_time()
+        FINDER.find(text)
+        return time.process_time() - started
+
+    assert seconds(400_000) < 20 * seconds(40_000) + 0.1
 
 
 def test_resolve_ignores_case_and_hyphens() -> None:
