@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import InterfaceError, OperationalError
 
@@ -16,7 +16,12 @@ from apps.embeddings.leases import Heartbeat, Lease
 from apps.embeddings.models import EmbeddingModel
 from apps.embeddings.reading import Text
 from workers.encoding.encoder import ModelVersion, Vectors
-from workers.encoding.errors import EncoderBrokenError, ModelLoadError, TransientEncoderError
+from workers.encoding.errors import (
+    EncoderBrokenError,
+    InterruptedEncodingError,
+    ModelLoadError,
+    TransientEncoderError,
+)
 from workers.encoding.isolation import BadText, encode_isolating
 from workers.encoding.loaded import encoder_of, hardware
 from workers.encoding.subprocess_encoder import SubprocessEncoder
@@ -99,12 +104,31 @@ def _embed(lease: Lease) -> None:
 
 
 def _encode(lease: Lease, texts: Sequence[Text]) -> tuple[dict[int, Vectors], list[BadText]]:
-    """(vectors by index, failed texts): encoded in this process, or in a subprocess for an isolated chunk."""
+    """(vectors by index, failed texts): encoded in this process, or in a subprocess for an isolated chunk.
+
+    Raises what the heartbeat raises, such as LeaseLostError, and blames no text for it.
+    """
     heartbeat = Heartbeat(lease)
-    version, plain = version_of(lease.model), [each.text for each in texts]
+
+    def beat() -> None:
+        try:
+            heartbeat.beat()
+        except Exception as error:
+            raise InterruptedEncodingError(error) from error
+
+    try:
+        return _encode_isolating(lease, [each.text for each in texts], beat)
+    except InterruptedEncodingError as interruption:
+        raise interruption.error from None
+
+
+def _encode_isolating(
+    lease: Lease, texts: Sequence[str], beat: Callable[[], None]
+) -> tuple[dict[int, Vectors], list[BadText]]:
+    version = version_of(lease.model)
     if lease.isolated:
         logger.warning("Encoding chunk %d in a subprocess, attempt %d", lease.chunk_id, lease.attempts)
-        with SubprocessEncoder(version, hardware(), on_wait=heartbeat.beat) as subprocess_encoder:
-            return encode_isolating(subprocess_encoder.encode, plain, suspect=True)
+        with SubprocessEncoder(version, hardware(), on_wait=beat) as subprocess_encoder:
+            return encode_isolating(subprocess_encoder.encode, texts, suspect=True)
     encoder = encoder_of(version)
-    return encode_isolating(lambda some: encoder.encode(some, on_batch=heartbeat.beat), plain)
+    return encode_isolating(lambda some: encoder.encode(some, on_batch=beat), texts)

@@ -15,3 +15,11 @@ class ModelLoadError(EncoderError):
 
 class EncoderBrokenError(EncoderError):
     """This process cannot encode even a plain word any more; a new process may."""
+
+
+class InterruptedEncodingError(EncoderError):
+    """A callback between two batches raised `error`: neither the encoder nor a text is at fault."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
