@@ -128,8 +128,9 @@ def _identity(name: str) -> str:
 def fields_of(text: str, *, today: dt.date) -> dict[str, Any]:
     """Return the fields that the text of a résumé states; skills are found in the text when it is stored.
 
-    `headline` is a labelled title or the line under the name; `experience_years` what the text says, else the time covered by
-    the periods under its heading of experience; `location` a labelled or a known place at its beginning.
+    `headline` is a labelled title or the line under the name; `experience_years` what the text says, else the
+    time covered by the periods under its heading of experience; `location` a labelled or a known place at its
+    beginning.
     """
     lines = [line.strip(" \t|•·") for line in text.splitlines()]
     head = [line for line in lines if line][:HEAD_LINES]

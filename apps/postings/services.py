@@ -64,7 +64,8 @@ def upsert_postings(
 ) -> WriteResult:
     """Write postings by source and external id, in one transaction: see `RecordWriter.write`.
 
-    Companies and unlisted skills are created as needed. The caches that show postings are invalidated after the commit.
+    Companies and unlisted skills are created as needed. The caches that show postings are invalidated after
+    the commit.
     """
     with transaction.atomic():
         result = WRITER.write(inputs, found=found, finder=finder, source_wins=source_wins, by=by)
@@ -76,7 +77,8 @@ def upsert_postings(
 def close_posting(posting_id: int, *, by: str) -> bool:
     """Take no more applications for the posting from now on; False where there is no such posting. Idempotent.
 
-    It stays closed whatever its source says later. The caches that show postings are invalidated after the commit.
+    It stays closed whatever its source says later. The caches that show postings are invalidated after the
+    commit.
     """
     return (
         bool(set_status([posting_id], status=Posting.Status.CLOSED, by=by))
@@ -95,8 +97,8 @@ def after_edit(posting: Posting) -> None:
 def set_status(ids: Sequence[int], *, status: Posting.Status, by: str) -> list[int]:
     """Open or close postings by hand; return the ids of those that changed. Idempotent.
 
-    The status is kept against later imports, also that of a posting that was closed because its source lacked it. The caches
-    are invalidated after the commit.
+    The status is kept against later imports, also that of a posting that was closed because its source lacked
+    it. The caches are invalidated after the commit.
     """
     changing = Posting.objects.filter(pk__in=ids).exclude(status=status, missing_since=None)
     changed = list(changing.order_by("pk").select_for_update(no_key=True))

@@ -1,7 +1,7 @@
 """Edits by hand are kept against imports: which fields a person changed, and what the source said of them.
 
-`Record.hand_edits` maps a field to {"source": the value that the source gave last, "by": who, "at": when}. A field that is not
-in it belongs to the source.
+`Record.hand_edits` maps a field to {"source": the value that the source gave last, "by": who, "at": when}. A
+field that is not in it belongs to the source.
 """
 
 import datetime as dt
@@ -88,10 +88,10 @@ def settle(
 ) -> Settled:
     """Decide which of the `given` values of the source may be written to a row that a person edited.
 
-    `current` are the row's own values of the edited fields. Where the source says what it said before, the person's value
-    stays. Where it says something new, that is a conflict: the person's value stays and the new one is noted, unless
-    `source_wins` names the field (or "*"). Where both agree by now, the edit is over. `is_same` compares two values of a
-    field, as `comparable` gives them.
+    `current` are the row's own values of the edited fields. Where the source says what it said before, the
+    person's value stays. Where it says something new, that is a conflict: the person's value stays and the
+    new one is noted, unless `source_wins` names the field (or "*"). Where both agree by now, the edit is
+    over. `is_same` compares two values of a field, as `comparable` gives them.
     """
     edits: dict[str, Any] = dict(record.hand_edits)
     held: set[str] = set()

@@ -141,8 +141,9 @@ def import_indexes(prefix: str) -> list[models.Index]:
 class Import(models.Model):
     """One reading of one file of one source: what was read, by whom, and what became of its rows.
 
-    `digest` is the SHA-256 of the file's bytes and `mapping` the mapping file's text; together they tell a repeated import
-    from a new one. `reasons` lists what was not understood, the most frequent first; see `Tally.report`.
+    `digest` is the SHA-256 of the file's bytes and `mapping` the mapping file's text; together they tell a
+    repeated import from a new one. `reasons` lists what was not understood, the most frequent first; see
+    `Tally.report`.
     """
 
     class State(models.TextChoices):

@@ -61,8 +61,9 @@ class WriteResult:
 class RecordWriter:
     """Writes one kind of record.
 
-    `columns_of` turns values by form field into values by column, for many rows at once (companies become keys);
-    `current` reads a stored row's value of a form field; `is_same` says whether a source means the same with two values.
+    `columns_of` turns values by form field into values by column, for many rows at once (companies become
+    keys); `current` reads a stored row's value of a form field; `is_same` says whether a source means the
+    same with two values.
     """
 
     table: RecordTable
@@ -83,10 +84,10 @@ class RecordWriter:
     ) -> WriteResult:
         """Write rows by source and external id, in one transaction; equal rows are not touched.
 
-        A field that an input does not set stays as it is. With `by`, a person or program edits the rows: each field that
-        changes is kept against later imports. Without, a source writes them: what people edited stays, unless
-        `source_wins` names the field. No key may occur twice in `inputs`. `found` holds the result of `find_skills` for
-        each input's text; without it the texts are searched here.
+        A field that an input does not set stays as it is. With `by`, a person or program edits the rows: each
+        field that changes is kept against later imports. Without, a source writes them: what people edited
+        stays, unless `source_wins` names the field. No key may occur twice in `inputs`. `found` holds the
+        result of `find_skills` for each input's text; without it the texts are searched here.
         """
         total = WriteResult()
         finder = finder or current_finder()

@@ -51,7 +51,8 @@ def list_sources() -> list[Source]:
 def rename_source(old: str, new: str) -> int:
     """Give all rows and imports of a source another name; return the number of rows. Idempotent.
 
-    The caches are invalidated after the commit. Raises SourceError where a row of the new name has the same external id.
+    The caches are invalidated after the commit. Raises SourceError where a row of the new name has the same
+    external id.
     """
     if not new.strip() or len(new) > MAX_SOURCE_CHARACTERS or not new.isprintable():
         raise SourceError(
@@ -88,7 +89,8 @@ def _clash(kind: str, new: str, ids: list[str]) -> str:
 def delete_source(name: str) -> int:
     """Delete all rows of a source, where they were seen, and its imports; return the number of rows.
 
-    Rows go in batches, each in a transaction of its own; interrupted, it can be run again. The caches are invalidated.
+    Rows go in batches, each in a transaction of its own; interrupted, it can be run again. The caches are
+    invalidated.
     """
     _refuse_running(name)
     total = 0

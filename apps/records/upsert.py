@@ -1,7 +1,8 @@
 """Write many records at once: COPY into a temporary table, then set-based statements that touch only what differs.
 
-A row says which of its columns it gives; the others stay as they are. A column that a person edited by hand is given only
-where the caller decided so (see hand_edits.py), and an edit that is saved meanwhile is never overwritten.
+A row says which of its columns it gives; the others stay as they are. A column that a person edited by hand
+is given only where the caller decided so (see hand_edits.py), and an edit that is saved meanwhile is never
+overwritten.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +24,9 @@ Key = tuple[str, str]  # source, external id
 class RecordRow:
     """One row to write: its columns by name, and the ids of its skills.
 
-    `values` holds every column; those that are not in `given` count for a new row only. `stated` is None where the source
-    names no skills, which leaves those of the row as they are. `known_edits` are the edits by hand that the caller saw,
-    `new_edits` what they become.
+    `values` holds every column; those that are not in `given` count for a new row only. `stated` is None
+    where the source names no skills, which leaves those of the row as they are. `known_edits` are the edits
+    by hand that the caller saw, `new_edits` what they become.
     """
 
     values: dict[str, Any]
@@ -80,8 +81,8 @@ def _array(ids: Sequence[int]) -> str:
 class RecordTable:
     """The statements for one kind of record, built once from its model.
 
-    `merged` are SQL expressions over `record` and `incoming` for columns whose value follows from others where the source
-    does not give them.
+    `merged` are SQL expressions over `record` and `incoming` for columns whose value follows from others
+    where the source does not give them.
     """
 
     def __init__(
@@ -235,9 +236,10 @@ _INSERT = f"""
     RETURNING id
 """
 
-# The rows that differ are locked in the order of their keys, so that two imports cannot block each other for good. What is
-# written is computed from the row as it is after that, and a row that a person edited since the caller looked is left out.
-# OFFSET 0 makes it one look into the index for each row: the planner would at times read the whole table.
+# The rows that differ are locked in the order of their keys, so that two imports cannot block each other for
+# good. What is written is computed from the row as it is after that, and a row that a person edited since the
+# caller looked is left out. OFFSET 0 makes it one look into the index for each row: the planner would at
+# times read the whole table.
 _UPDATE = f"""
     WITH differing AS (
         SELECT record.id

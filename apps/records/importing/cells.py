@@ -63,8 +63,8 @@ _ONE = ""  # key of the value where a reader fills just the field that it reads
 def read_cells(mapped: Mapping[str, Any], options: CellOptions) -> tuple[Values, list[UnreadCell]]:
     """Return the row's values by field of the form, and what could not be read.
 
-    A field that has no cell, or one that says "unknown", is not among the values: nothing is known of it, which is not the
-    same as empty. `mapped` may hold `location` and `salary`, which become several fields.
+    A field that has no cell, or one that says "unknown", is not among the values: nothing is known of it,
+    which is not the same as empty. `mapped` may hold `location` and `salary`, which become several fields.
     """
     values: Values = {}
     unread: list[UnreadCell] = []

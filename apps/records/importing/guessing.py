@@ -43,8 +43,8 @@ def guess_columns(rows: Sequence[Mapping[str, Any]], *, kind: str, names: Iterab
     found: dict[str, list[str]] = {}
     taken: dict[str, str] = {}
     unsure: dict[str, str] = {}
-    # A rank says how usual a name is for a field: the most usual pairs are made first, so that "url" is an id only where
-    # nothing better is there.
+    # A rank says how usual a name is for a field: the most usual pairs are made first, so that "url" is an id
+    # only where nothing better is there.
     pairs = sorted(
         (known.index(_bare(column)), field_name, column)
         for column in columns

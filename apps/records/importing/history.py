@@ -161,8 +161,9 @@ class Missing:
 def missing_rows(history: History, rows: Any, *, max_share: float) -> Missing:
     """Find the rows of `rows` (a queryset of the source's open rows) that the file does not hold.
 
-    Rows that the file holds but that were rejected are not missing. Refuses where rows without an id could not be read,
-    since any of them may be one that seems missing, and where more than `max_share` of the rows would be closed.
+    Rows that the file holds but that were rejected are not missing. Refuses where rows without an id could
+    not be read, since any of them may be one that seems missing, and where more than `max_share` of the rows
+    would be closed.
     """
     with connection.cursor() as cursor:
         cursor.execute(

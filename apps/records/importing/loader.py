@@ -28,7 +28,8 @@ from apps.skills.services import current_finder, find_skills
 MAX_BATCH_ROWS = 1_000  # in one transaction
 WRITERS = 2  # batches at a time: while one is copied, PostgreSQL works on the other
 MAX_BATCH_CHARACTERS = 8_000_000  # fewer rows where they are long, which bounds memory
-# Without these a row is not a row of jobrec; a cell of another field that cannot be used costs the cell alone.
+# Without these a row is not a row of jobrec; a cell of another field that cannot be used costs the cell
+# alone.
 REQUIRED = frozenset({"source", "external_id"})
 
 
@@ -65,7 +66,8 @@ class Line:
 class Listener:
     """What the caller wants to hear of: rejected rows, conflicts with edits by hand, keys of rows that are stored, batches.
 
-    `on_batch` is called in the caller's thread, `on_written` in the transaction that wrote the rows, the others in any thread.
+    `on_batch` is called in the caller's thread, `on_written` in the transaction that wrote the rows, the
+    others in any thread.
     """
 
     on_reject: Callable[[Rejected], None] = lambda _: None
@@ -78,8 +80,8 @@ class Listener:
 class Loader:
     """Imports one stream of rows. `form` is the record's form of an imported row, `write` its upsert service.
 
-    With `is_dry_run` every batch is written and taken back, so that the counts are true and nothing changes. With
-    `gives_all` a row gives every field: what it does not hold is emptied.
+    With `is_dry_run` every batch is written and taken back, so that the counts are true and nothing changes.
+    With `gives_all` a row gives every field: what it does not hold is emptied.
     """
 
     form: type[RecordInput]

@@ -59,8 +59,9 @@ class Section:
 class FieldSource:
     """Where one field comes from. `values` replaces whole values (compared without case), `pattern` takes group 1.
 
-    The first of `columns` with a value counts; all of `together` count; `hash` makes a stable id of several columns, where
-    no column has one. `named_in` is where a person named the columns, which must then be there; empty where nobody did.
+    The first of `columns` with a value counts; all of `together` count; `hash` makes a stable id of several
+    columns, where no column has one. `named_in` is where a person named the columns, which must then be
+    there; empty where nobody did.
     """
 
     columns: tuple[str, ...] = ()

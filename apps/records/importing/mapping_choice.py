@@ -49,8 +49,9 @@ def choose(
 ) -> Choice:
     """Choose the mapping of the file at `path` for a `kind` of record with fields `names`.
 
-    A `named` mapping is taken as it is. Else a file whose columns are jobrec's own fields is taken by their names; then
-    the preset that fits best; then a guess. `overrides` (field → column) go before all. Raises ImportFileError.
+    A `named` mapping is taken as it is. Else a file whose columns are jobrec's own fields is taken by their
+    names; then the preset that fits best; then a guess. `overrides` (field → column) go before all. Raises
+    ImportFileError.
     """
     reading_options = _merged(options, named.reading if named else ReadingOptions())
     sample, reading = _sample(path, reading_options)
@@ -82,8 +83,8 @@ def choose(
 def date_order(path: Path | str, choice: Choice, options: ReadingOptions) -> Order | None:
     """Tell from all dates of the file whether 11/03/2026 is in March or in November; None where nothing tells.
 
-    The whole file is read for that only where the first rows leave it open. Raises UnreadableCell where the file
-    contradicts itself, ImportFileError where it cannot be read.
+    The whole file is read for that only where the first rows leave it open. Raises UnreadableCell where the
+    file contradicts itself, ImportFileError where it cannot be read.
     """
     columns = [
         name for field_name in ("published_at", "closes_at") for name in _columns(choice.mapping, field_name)

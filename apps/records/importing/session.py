@@ -105,8 +105,8 @@ def loader_of(job: Job, listener: Listener | None = None) -> Loader:
 def run_job(job: Job, *, on_reject: Callable[[bytes], object], progress: Callable[[int], object]) -> Outcome:
     """Import one file; return what became of it. Rejected rows go to `on_reject` as lines of a rejects file.
 
-    Raises ImportFileError where the file cannot be read as a whole; what was read before that is stored, and its record
-    says so.
+    Raises ImportFileError where the file cannot be read as a whole; what was read before that is stored, and
+    its record says so.
     """
     outcome = Outcome(Tally(), Reading(), 0.0)
     started = timezone.now()

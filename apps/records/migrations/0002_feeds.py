@@ -5,8 +5,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Create the record of imports, and the functions by which places are folded and found.
 
-    They are IMMUTABLE: normalize() and lower() depend on nothing but the text and the database's collation, which does not
-    change. The Python twin of `jobrec_fold` is `apps.records.normalizing.folding.fold`; a test compares the two.
+    They are IMMUTABLE: normalize() and lower() depend on nothing but the text and the database's collation,
+    which does not change. The Python twin of `jobrec_fold` is `apps.records.normalizing.folding.fold`; a test
+    compares the two.
     """
 
     dependencies = [

@@ -87,8 +87,8 @@ _EMPLOYMENT = tuple(
 def parse_employment_type(value: object) -> str:
     """Return full_time, part_time, contract, temporary or internship. Raises UnreadableCell.
 
-    Of several ("fulltime, parttime") full time counts, where it is among them, since the job can be had so; a type that
-    limits the job (internship, temporary, contract) goes before it.
+    Of several ("fulltime, parttime") full time counts, where it is among them, since the job can be had so; a
+    type that limits the job (internship, temporary, contract) goes before it.
     """
     if isinstance(value, list | tuple):
         value = ", ".join(map(str, value))

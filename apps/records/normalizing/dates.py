@@ -13,7 +13,8 @@ from babel import Locale
 from apps.records.normalizing.errors import UnreadableCell
 from apps.records.normalizing.folding import fold
 
-# Postings appear and close in these years; a value outside of them is a misread number, such as an epoch of 0.
+# Postings appear and close in these years; a value outside of them is a misread number, such as an epoch of
+# 0.
 MIN_YEAR, MAX_YEAR = 1990, 2100
 MAX_TEXT = 64  # characters
 Order = Literal["dmy", "mdy"]
@@ -62,8 +63,9 @@ class Moment:
 def parse_moment(value: object, *, now: dt.datetime, order: Order | None = None) -> Moment | None:
     """Read a date or time. `order` decides dates such as 11/03/2026; `now` is what "2 days ago" counts from.
 
-    Returns None where the value says that there is no date (0, 0000-00-00, 1970-01-01, 9999-12-31). Raises UnreadableCell
-    where it is none, where its year is not between MIN_YEAR and MAX_YEAR, or where day and month cannot be told apart.
+    Returns None where the value says that there is no date (0, 0000-00-00, 1970-01-01, 9999-12-31). Raises
+    UnreadableCell where it is none, where its year is not between MIN_YEAR and MAX_YEAR, or where day and
+    month cannot be told apart.
     """
     if isinstance(value, dt.datetime):
         return _plausible(Moment(value if value.tzinfo else value.replace(tzinfo=dt.UTC), has_time=True))

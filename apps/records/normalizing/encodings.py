@@ -35,8 +35,9 @@ _SIGN_IN_WORD = re.compile(r"(?<=[^\W\d_])[^\w\s.,;:'’\-–/&+()\"!?@#*|\\`´]
 def detect_encoding(sample: bytes) -> str:
     """Return the name of the encoding of a file that begins with `sample`, for `bytes.decode`.
 
-    A byte order mark decides; then UTF-8, which other encodings hardly ever pass for; then what charset-normalizer finds
-    among CANDIDATES. Raises UnreadableCell where nothing fits: the encoding must be named then.
+    A byte order mark decides; then UTF-8, which other encodings hardly ever pass for; then what
+    charset-normalizer finds among CANDIDATES. Raises UnreadableCell where nothing fits: the encoding must be
+    named then.
     """
     for mark, name in _BOMS:
         if sample.startswith(mark):
@@ -61,7 +62,8 @@ def detect_encoding(sample: bytes) -> str:
 def _has_lone_bytes(sample: bytes) -> bool:
     """Accented letters of Latin text stand alone between ASCII; letters of other scripts stand in groups of bytes.
 
-    Below 0xB3 lie hardly any letters of Latin text, and the first bytes of Shift-JIS, whose second may be ASCII.
+    Below 0xB3 lie hardly any letters of Latin text, and the first bytes of Shift-JIS, whose second may be
+    ASCII.
     """
     lone = len(re.findall(rb"(?<![\x80-\xff])[\xb3-\xff](?![\x80-\xff])", sample))
     others = len(re.findall(rb"[\x80-\xff]{2,}|(?<![\x80-\xff])[\x81-\x9f](?![\x80-\xff])", sample))

@@ -37,7 +37,8 @@ _ALSO = {
     "brd": "DE", "deutschland": "DE", "nederland": "NL", "turkey": "TR", "turkiye": "TR", "russia": "RU", "vietnam": "VN",
     "hong kong": "HK", "macau": "MO", "taiwan": "TW", "ivory coast": "CI",
 }  # fmt: skip
-# Groups of countries that remote jobs name. They are kept as a region: what they hold differs from one speaker to the next.
+# Groups of countries that remote jobs name. They are kept as a region: what they hold differs from one
+# speaker to the next.
 GROUPS = {
     "emea": "EMEA", "apac": "APAC", "latam": "LATAM", "americas": "Americas", "eu": "EU", "european union": "EU", "dach": "DACH",
     "europe": "Europe", "asia": "Asia", "africa": "Africa", "north america": "North America", "nordics": "Nordics",
@@ -123,7 +124,8 @@ def _cities() -> dict[str, tuple[City, ...]]:
             row["latitude"],
             row["longitude"],
         )
-        # Alternate names hold airports' codes in capitals and other noise: only names of three letters and more count.
+        # Alternate names hold airports' codes in capitals and other noise: only names of three letters and
+        # more count.
         names = {fold(row["name"])} | {fold(each) for each in _alternates(row) if len(each) > 3}
         names |= {fold(each) for each in row["alternatenames"] if not each.isascii() and _is_east_asian(each)}
         for name in names:

@@ -22,8 +22,9 @@ _SENTENCE_END = re.compile(r"(?<=[^\W_])\.$|(?<=[+#)])\.$")
 def split_skills(value: object) -> list[str]:
     """Return the names in a cell, in their order, without repetitions.
 
-    Understands lists, JSON and Python lists in a string, commas, semicolons, bars, bullets, line breaks, and a slash
-    between spaces ("Excel / SAP"). Names that hold such signs themselves stay whole: C++, C#, .NET, AI/ML, CI/CD, TCP/IP.
+    Understands lists, JSON and Python lists in a string, commas, semicolons, bars, bullets, line breaks, and
+    a slash between spaces ("Excel / SAP"). Names that hold such signs themselves stay whole: C++, C#, .NET,
+    AI/ML, CI/CD, TCP/IP.
     """
     names: dict[str, str] = {}
     for cell in _cells(value):

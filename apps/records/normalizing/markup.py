@@ -33,9 +33,9 @@ def is_html(text: str) -> bool:
 def to_markdown(text: str) -> str:
     """Convert HTML to Markdown with headings, lists, tables and paragraphs; text without HTML is returned as it is.
 
-    Scripts, styles, comments and handlers go with their content. Emphasis and the addresses of links go, their text stays:
-    what is embedded and searched holds neither markup nor words of an address. HTML that was escaped twice is read as if it
-    were escaped once. Raises UnreadableCell beyond MAX_HTML characters.
+    Scripts, styles, comments and handlers go with their content. Emphasis and the addresses of links go,
+    their text stays: what is embedded and searched holds neither markup nor words of an address. HTML that
+    was escaped twice is read as if it were escaped once. Raises UnreadableCell beyond MAX_HTML characters.
     """
     if not is_html(text):
         return text

@@ -16,7 +16,8 @@ _SYMBOLS = {
     "₺": "TRY", "₫": "VND", "₦": "NGN", "₪": "ILS", "₱": "PHP", "฿": "THB", "zł": "PLN", "kč": "CZK", "chf": "CHF",
     "円": "JPY", "원": "KRW", "元": "CNY", "rs.": "INR", "rs": "INR",
 }  # fmt: skip
-# Signs that several currencies share: the country of the posting decides, and without one the most frequent use.
+# Signs that several currencies share: the country of the posting decides, and without one the most frequent
+# use.
 _SHARED = {
     "$": {"US": "USD", "CA": "CAD", "AU": "AUD", "NZ": "NZD", "SG": "SGD", "HK": "HKD", "MX": "MXN", "CL": "CLP", "CO": "COP"},
     "¥": {"JP": "JPY", "CN": "CNY"},
@@ -24,7 +25,8 @@ _SHARED = {
     "rs": {"IN": "INR", "PK": "PKR", "LK": "LKR", "NP": "NPR"},
 }  # fmt: skip
 _WORDS = {"euro": "EUR", "euros": "EUR", "dollar": "USD", "dollars": "USD", "pound": "GBP", "pounds": "GBP", "yen": "JPY", "won": "KRW"}  # fmt: skip
-# ISO 4217 codes that salaries are written in. Three capital letters that are none of them are no currency ("FTE", "DOE").
+# ISO 4217 codes that salaries are written in. Three capital letters that are none of them are no currency
+# ("FTE", "DOE").
 _CODES = frozenset(
     [
         "AED",
@@ -140,8 +142,9 @@ class Salary:
 def parse_salary(text: str, *, country: str = "") -> Salary | None:
     """Read a salary such as "€45.000 – 60.000 p.a.", "$80k-$120k/yr" or "연봉 4,000만원".
 
-    `country` (ISO 3166 alpha-2) decides between currencies that share a sign. Returns None where the text says that there
-    is no figure ("competitive", "DOE"). Raises UnreadableCell where it holds no amount or several that form no range.
+    `country` (ISO 3166 alpha-2) decides between currencies that share a sign. Returns None where the text
+    says that there is no figure ("competitive", "DOE"). Raises UnreadableCell where it holds no amount or
+    several that form no range.
     """
     if len(text) > MAX_TEXT:
         raise UnreadableCell(

@@ -8,8 +8,8 @@ from apps.records.normalizing.places import Place, parse_places
 def names_of(text: str) -> tuple[list[str], bool]:
     """Return the names that a row must hold to be in the place `text`, and whether it must hold all of them.
 
-    "Berlin" is any city, region or country of that name; so is "Georgia", which is two of them. "New York, NY" is the city
-    in that state, however the row writes it.
+    "Berlin" is any city, region or country of that name; so is "Georgia", which is two of them. "New York,
+    NY" is the city in that state, however the row writes it.
     """
     places = parse_places(text).places
     place = places[0] if places else Place(city=text)

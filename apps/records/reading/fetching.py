@@ -47,8 +47,8 @@ def fetch(
 ) -> Iterator[Fetched]:
     """Fetch `address` into a temporary file, which is deleted at the end.
 
-    The name is resolved once, and the connection goes to that very address, so that a second look-up cannot lead into the
-    private network; each redirect is checked alike. Raises ImportFileError.
+    The name is resolved once, and the connection goes to that very address, so that a second look-up cannot
+    lead into the private network; each redirect is checked alike. Raises ImportFileError.
     """
     for _ in range(MAX_REDIRECTS + 1):
         with _answer(address, known or Validators(), allow_private=allow_private) as answer:

@@ -58,9 +58,10 @@ def open_rows(
 ) -> Iterator[tuple[Rows, Reading]]:
     """Yield the rows of `path` ("-" is standard input) and what was found out about it, which is complete at the end.
 
-    The format is told from the content and the name, the encoding from the content; gzip, zstd and zip are unpacked. Of a
-    zip all files are read, one after the other. `progress` is given the bytes of the file that were read since its last
-    call. Memory does not grow with the file, except for a spreadsheet. Raises ImportFileError, at once or while iterating.
+    The format is told from the content and the name, the encoding from the content; gzip, zstd and zip are
+    unpacked. Of a zip all files are read, one after the other. `progress` is given the bytes of the file that
+    were read since its last call. Memory does not grow with the file, except for a spreadsheet. Raises
+    ImportFileError, at once or while iterating.
     """
     reading = Reading()
     try:

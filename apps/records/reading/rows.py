@@ -37,8 +37,8 @@ Rows = Iterator[SourceRow | UnreadableRow]
 class ReadingOptions:
     """How a file is to be read; what is empty is found out from the file.
 
-    `rows_at` is the dotted path of the list of rows in a JSON document or the tag of a row in XML, `sheet` the name of a
-    sheet of a spreadsheet.
+    `rows_at` is the dotted path of the list of rows in a JSON document or the tag of a row in XML, `sheet`
+    the name of a sheet of a spreadsheet.
     """
 
     file_format: str = ""

@@ -18,7 +18,8 @@ MAX_SNIFFED = 256 * 1024  # characters
 def read_table(binary: IO[bytes], options: ReadingOptions, reading: Reading, sample: str) -> Rows:
     """Yield the rows of a delimited file. The first line names the columns; a name that stands twice gives a list of cells.
 
-    `sample` is the decoded beginning of the file. Raises ImportFileError where the first line names no columns.
+    `sample` is the decoded beginning of the file. Raises ImportFileError where the first line names no
+    columns.
     """
     csv.field_size_limit(MAX_CELL)
     reading.delimiter = options.delimiter or sniff_delimiter(sample)

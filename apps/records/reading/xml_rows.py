@@ -33,8 +33,9 @@ _MARKUP_WITHIN = {
 def read_xml(binary: IO[bytes], options: ReadingOptions, reading: Reading, sample: bytes) -> Rows:
     """Yield one row for each element of the row's tag, with its children as columns.
 
-    A child without children is its text, one with children an object, a repeated one a list; an attribute is "@name".
-    Raises ImportFileError for a document type with entities, and where the document is damaged, after the rows before it.
+    A child without children is its text, one with children an object, a repeated one a list; an attribute is
+    "@name". Raises ImportFileError for a document type with entities, and where the document is damaged,
+    after the rows before it.
     """
     if re.search(rb"<!ENTITY", sample[:LOOKED_AT].replace(b"\x00", b""), re.IGNORECASE):
         raise ImportFileError("the file declares entities, which are not read; remove its <!DOCTYPE … [ … ]>")
