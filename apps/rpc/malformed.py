@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -29,7 +29,7 @@ class MalformedRequestInterceptor(grpc.aio.ServerInterceptor):
         """Grpc's hook for every call."""
         handler: Any = await continuation(handler_call_details)
         if handler is None or handler.request_deserializer is None:
-            return handler
+            return cast("grpc.RpcMethodHandler[Any, Any] | None", handler)
         streams = ("unary", "stream")
         kind = f"{streams[handler.request_streaming]}_{streams[handler.response_streaming]}"
         guard = _guarded_stream if handler.request_streaming else _guarded

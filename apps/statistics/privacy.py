@@ -6,7 +6,6 @@ compares two of them sees the changes of that many people together.
 """
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from apps.statistics.facets import Salary, Share, Statistics, percent
 
@@ -52,11 +51,12 @@ def _rounded(shares: list[Share], total: int) -> list[Share]:
 
 
 def _rounded_salary(salary: Salary) -> Salary:
-    quartiles = {
-        name: float(f"{getattr(salary, name):.{SALARY_DIGITS}g}")
-        for name in ("lower_quartile", "median", "upper_quartile")
-    }
-    return replace(salary, count=rounded_count(salary.count), **quartiles)
+    quartiles = (salary.lower_quartile, salary.median, salary.upper_quartile)
+    return Salary(
+        salary.currency,
+        rounded_count(salary.count),
+        *(float(f"{each:.{SALARY_DIGITS}g}") for each in quartiles),
+    )
 
 
 def exact_counts(exact: Statistics, *, skills: Collection[int]) -> Counts:
