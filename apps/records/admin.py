@@ -83,9 +83,9 @@ class RecordForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        for name, value in cleaned.items():
+        for key, value in cleaned.items():
             if isinstance(value, str):  # browsers send the line ends of Windows
-                cleaned[name] = value.replace("\r\n", "\n")
+                cleaned[key] = value.replace("\r\n", "\n")
         names = set(self.input_class.model_fields) & set(cleaned) - {"company"}
         try:
             self.input_class.model_validate({name: cleaned[name] for name in names})
@@ -123,7 +123,7 @@ class RecordAdmin(ModelAdmin):
         released = ["released"] if self.has_change_permission(request, obj) else []
         return [*fieldsets, ("Kept against imports", {"fields": ["kept_fields", *released]})]
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         """Return the row. One that is about to be saved is locked, so that no import writes it meanwhile."""
         record = super().get_object(request, object_id, from_field)
         if record is None or request.method != "POST" or not connection.in_atomic_block:
@@ -135,6 +135,8 @@ class RecordAdmin(ModelAdmin):
         """Save the row, and keep the fields that changed against later imports."""
         if change:
             stored = self.model._default_manager.get(pk=obj.pk)
+            for name in set(form.cleaned_data) - set(form.changed_data) - {"released"}:
+                setattr(obj, name, getattr(stored, name))  # the form has cut microseconds off
             before = {
                 name: _value(stored, name)
                 for name in set(form.input_class.model_fields) & set(form.cleaned_data) - _OF_THE_SOURCE

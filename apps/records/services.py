@@ -165,9 +165,9 @@ class RecordWriter:
         if record is not None and by:
             edits = self._marked(form, record, given, finder, by)
         elif record is not None and known:
-            values = {name: self._given(form, name, finder) for name in given & known.keys()}
+            said = {name: self._given(form, name, finder) for name in given & known.keys()}
             current = {name: self.current(record, name) for name in known}
-            settled = settle(record, values, current=current, source_wins=source_wins, is_same=self.is_same)
+            settled = settle(record, said, current=current, source_wins=source_wins, is_same=self.is_same)
             given -= settled.held
             edits, conflicts = settled.edits, settled.conflicts
         if record is not None and not given >= set(form.text_fields):
@@ -178,8 +178,13 @@ class RecordWriter:
         kept = self._stated_now(record) if stated is None else stated
         if kept:
             ids = [skill_id for skill_id in ids if skill_id not in kept]
+        values = form.columns()
+        if by and record is not None and record.places and given >= {"city", "region", "country"}:
+            # The form of a person has one place, which is the first of several.
+            values["places"] = [_first_place(form), *record.places[1:]]
+            given.add("places")
         columns = frozenset(self.column_names.get(name, name) for name in given) | {"missing_since"}
-        return RecordRow(form.columns(), stated, ids, columns, known, edits), conflicts
+        return RecordRow(values, stated, ids, columns, known, edits), conflicts
 
     def _marked(
         self, form: RecordInput, record: Record, given: set[str], finder: SkillFinder, by: str
@@ -213,6 +218,10 @@ class RecordWriter:
             return []
         uses: Any = record.skill_uses  # type: ignore[attr-defined]  # of every kind of record
         return list(uses.filter(origin=SkillUse.Origin.STATED).values_list("skill_id", flat=True))
+
+
+def _first_place(form: RecordInput) -> dict[str, str]:
+    return {name: getattr(form, name) for name in ("city", "region", "country")}
 
 
 def whole(form: RecordInput) -> RecordInput:

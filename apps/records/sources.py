@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Count
-from django.utils import timezone
 from psycopg import sql
 
 from apps.caching.services import invalidate_on_commit
-from apps.records.importing.history import SILENT
+from apps.records.importing.history import note_interrupted
 from apps.records.models import Import, Record, Sighting
 
 MAX_SOURCE_CHARACTERS = 64
@@ -126,8 +125,7 @@ def _rows(kind: str) -> "models.QuerySet[Record]":
 
 
 def _refuse_running(*names: str) -> None:
-    running = Import.objects.filter(
-        source__in=names, state=Import.State.RUNNING, beat_at__gte=timezone.now() - SILENT
-    ).first()
+    note_interrupted(*names)
+    running = Import.objects.filter(source__in=names, state=Import.State.RUNNING).first()
     if running is not None:
         raise SourceError(f"Import {running.pk} of {running.source} is running. Wait until it has finished.")

@@ -21,6 +21,7 @@ MAX_NOTES = 10_000  # rows of one import that are kept to look at
 MAX_ROW_CHARACTERS = 100_000  # of a rejected row that is kept in the database; the rejects file has all of it
 SILENT = timedelta(minutes=2)  # after which an import that says nothing was interrupted
 BEAT_SECONDS = 5.0
+LOCK_CLASS = 0x6A6F62  # of the advisory locks of running imports
 
 
 @dataclass
@@ -108,6 +109,7 @@ class History:
         self.of.state = Import.State.FAILED if error else Import.State.FINISHED
         self.of.error, self.of.finished_at, self.of.beat_at = error, timezone.now(), timezone.now()
         self.of.save()
+        _unlock(self.of.pk)
 
 
 def begin(
@@ -116,8 +118,7 @@ def begin(
     """Begin the record of an import; return it and what the person who started it should know."""
     notes = []
     earlier = Import.objects.filter(kind=kind, source=source)
-    silent = earlier.filter(state=Import.State.RUNNING, beat_at__lt=timezone.now() - SILENT)
-    silent.update(state=Import.State.INTERRUPTED)
+    note_interrupted(source)
     if earlier.filter(state=Import.State.RUNNING).exists():
         notes.append(f"another import of {source} is running; both go on")
     before = earlier.first()
@@ -141,7 +142,33 @@ def begin(
         complete=complete,
         continues=continues,
     )
+    _lock(started.pk)
     return History(started), notes
+
+
+def note_interrupted(*sources: str) -> None:
+    """Find imports of these sources that ended without saying so, since their process or its host died."""
+    running = Import.objects.filter(source__in=sources, state=Import.State.RUNNING)
+    dead = []
+    for pk, beat_at in running.values_list("pk", "beat_at"):
+        is_free = _lock(pk)
+        if is_free:
+            _unlock(pk)
+        if is_free or beat_at < timezone.now() - SILENT:
+            dead.append(pk)
+    running.filter(pk__in=dead).update(state=Import.State.INTERRUPTED)
+
+
+def _lock(pk: int) -> bool:
+    """Take the advisory lock of an import: PostgreSQL lets go of it when the process ends, however it ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, pk % 2**31])
+        return bool(cursor.fetchone()[0])
+
+
+def _unlock(pk: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, pk % 2**31])
 
 
 def digest_of(path: Path) -> str:

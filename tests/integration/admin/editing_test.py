@@ -31,7 +31,7 @@ def form_of(client: Client, row: Posting | Candidate) -> dict[str, Any]:
     for form in forms:
         for bound in form:
             value = bound.value()
-            if bound.field.widget.__class__.__name__.endswith("SplitDateTime"):
+            if bound.field.widget.__class__.__name__.endswith("SplitDateTimeWidget"):
                 date, _, time = str(value or "").partition(" ")
                 values |= {f"{bound.html_name}_0": date, f"{bound.html_name}_1": time[:8]}
             elif value is not None and value is not False:
