@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from apps.records.normalizing.choices import parse_english_level, parse_experience
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.gazetteer import cities_named
 from apps.records.normalizing.places import parse_places
 from apps.records.reading.documents import (
     SUFFIXES,
-    UnreadableDocument,
+    UnreadableDocumentError,
     documents_in,
     other_files,
     read_document,
@@ -28,12 +28,22 @@ MAX_HEADLINE = 100  # characters
 MAX_ID = 200
 
 _HEADINGS = {
-    "experience": r"(?:work|professional|relevant)?\s*experience|employment(?: history)?|work history|career|berufserfahrung|beruflicher werdegang|berufspraxis|experience professionnelle|experiencia(?: laboral)?|경력(?:사항)?|職歴|職務経歴",
-    "other": r"education|ausbildung|studium|skills|kenntnisse|languages|sprachen|profile|profil|summary|about(?: me)?|contact|kontakt|curriculum vitae|resume|lebenslauf|cv|references|projects|projekte|certifications?|interests|hobbies|personal (?:data|details)|personliche daten|학력|기술|보유기술|언어|자기소개|이력서|学歴|スキル|資格",
+    "experience": (
+        r"(?:work|professional|relevant)?\s*experience|employment(?: history)?|work history|career"
+        r"|berufserfahrung|beruflicher werdegang|berufspraxis|experience professionnelle|experiencia"
+        r"(?: laboral)?|경력(?:사항)?|職歴|職務経歴"
+    ),
+    "other": (
+        r"education|ausbildung|studium|skills|kenntnisse|languages|sprachen|profile|profil|summary|about"
+        r"(?: me)?|contact|kontakt|curriculum vitae|resume|lebenslauf|cv|references|projects|projekte"
+        r"|certifications?|interests|hobbies|personal (?:data|details)|personliche daten|학력|기술|보유기술|언어"
+        r"|자기소개|이력서|学歴|スキル|資格"
+    ),
 }
 _HEADING = {name: re.compile(rf"(?:#+\s*)?(?:{words})\s*:?") for name, words in _HEADINGS.items()}
 _CONTACT = re.compile(
-    r"@|https?:|www\.|linkedin|github|\+?\d[\d\s()/-]{6,}|tel\b|phone|e-?mail|mobil|geboren|born|date of birth|생년월일"
+    r"@|https?:|www\.|linkedin|github|\+?\d[\d\s()/-]{6,}|tel\b|phone|e-?mail|mobil|geboren|born"
+    r"|date of birth|생년월일"
 )
 _LABEL = {
     "headline": re.compile(
@@ -41,7 +51,10 @@ _LABEL = {
         re.IGNORECASE,
     ),
     "location": re.compile(
-        r"(?:location|place|city|address|residence|based in|wohnort|ort|adresse|anschrift|거주지|주소|住所)\s*[:：]\s*(.+)",
+        (
+            r"(?:location|place|city|address|residence|based in|wohnort|ort|adresse|anschrift|거주지|주소"
+            r"|住所)\s*[:：]\s*(.+)"
+        ),
         re.IGNORECASE,
     ),
 }
@@ -49,7 +62,10 @@ _YEARS = re.compile(
     r"(\d{1,2}(?:[.,]\d)?\s*\+?\s*(?:years?|yrs?|jahren?|ans|años|년)(?:\s*차)?)\W{0,3}(?:of\s+|d['’]\s*|de\s+)?(?:\w+\s+){0,4}?(?:experience|erfahrung|berufserfahrung|expérience|experiencia|경력)|(?:경력|experience|erfahrung)\s*[:：]?\s*(\d{1,2}(?:[.,]\d)?\s*\+?\s*(?:years?|jahre?n?|년))",
     re.IGNORECASE,
 )
-_MONTH = r"(?:(?P<m{n}>\d{{1,2}})\s*[./-]\s*|(?P<w{n}>[^\W\d_]{{3,12}})\.?\s+)?(?P<y{n}>(?:19|20)\d{{2}})(?:\s*[.년年]\s*(?P<k{n}>\d{{1,2}})\s*[월月]?)?"
+_MONTH = (
+    r"(?:(?P<m{n}>\d{{1,2}})\s*[./-]\s*|(?P<w{n}>[^\W\d_]{{3,12}})\.?\s+)?(?P<y{n}>(?:19|20)\d{{2}})"
+    r"(?:\s*[.년年]\s*(?P<k{n}>\d{{1,2}})\s*[월月]?)?"
+)
 _PERIOD = re.compile(
     _MONTH.format(n=1) + r"\s*(?:[-–—~〜]|to|bis|until)\s*(?:" + _MONTH.format(n=2)
     + r"|(?P<now>present|now|today|current|heute|aktuell|jetzt|aujourd.hui|actualidad|현재|재직|現在))",
@@ -112,7 +128,7 @@ def read_resumes(
         try:
             text = read_document(document)
             progress(document.stat().st_size)
-        except (UnreadableDocument, OSError) as error:
+        except (UnreadableDocumentError, OSError) as error:
             reason = str(getattr(error, "strerror", None) or error)
             yield UnreadableRow(number, reason, name, _identity(name))
             continue
@@ -219,7 +235,7 @@ def _experience(text: str, lines: list[str], today: dt.date) -> Decimal | None:
     if match := _YEARS.search(text):
         try:
             return parse_experience(match[1] or match[2]).minimum
-        except UnreadableCell:
+        except UnreadableCellError:
             return None
     months: set[int] = set()
     is_inside = False
@@ -253,6 +269,6 @@ def _english(text: str) -> int | None:
     for match in _ENGLISH.finditer(text):
         try:
             return parse_english_level(match[1].strip(" ()-–—:"))
-        except UnreadableCell:
+        except UnreadableCellError:
             continue
     return None

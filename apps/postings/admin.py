@@ -158,7 +158,8 @@ class CompanyAdmin(ModelAdmin):
         if not company.folded_name:
             return "-"
         return (
-            f"{company.folded_name}. Imports take every spelling of it for this company. To split one off, add a company with "
+            f"{company.folded_name}. Imports take every spelling of it for this company. To split one off, "
+            "add a company with "
             "exactly that spelling."
         )
 

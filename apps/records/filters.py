@@ -56,7 +56,9 @@ class RecordFilterSet(filters.FilterSet):
     source = filters.CharFilter("source", help_text="Source the row came from")
     location = filters.CharFilter(
         method="is_in",
-        help_text="City, region or country, or several parts such as `New York, NY`; case and accents do not matter",
+        help_text=(
+            "City, region or country, or several parts such as `New York, NY`; case and accents do not matter"
+        ),
     )
     remote = filters.BooleanFilter("remote", help_text="Remote work")
     salary_currency = filters.CharFilter(

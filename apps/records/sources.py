@@ -82,7 +82,10 @@ def rename_source(old: str, new: str) -> int:
 
 def _clash(kind: str, new: str, ids: list[str]) -> str:
     named = ", ".join(ids[:MAX_NAMED_CLASHES]) + (" and others" if len(ids) > MAX_NAMED_CLASHES else "")
-    return f"{new} already has a {kind} of the same id: {named}. Choose another name, or delete those rows first."
+    return (
+        f"{new} already has a {kind} of the same id: {named}. Choose another name, or delete those rows "
+        "first."
+    )
 
 
 def delete_source(name: str) -> int:
@@ -107,7 +110,8 @@ def delete_source(name: str) -> int:
 def _delete_batch(kind: str, source: str, namespace: str) -> list[int]:
     # Plain SQL: the database itself deletes what belongs to a row, and Django would read all of it before.
     statement = sql.SQL(
-        "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE source = %s ORDER BY external_id LIMIT %s "
+        "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE source = %s ORDER BY external_id "
+        "LIMIT %s "
         "FOR UPDATE) RETURNING id"
     ).format(table=sql.Identifier(_rows(kind).model._meta.db_table))
     with connection.cursor() as cursor:

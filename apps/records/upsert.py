@@ -169,7 +169,8 @@ class RecordTable:
             for name in self.columns
         )
         return sql.SQL(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ({columns}, given bigint, known_edits jsonb, new_edits jsonb, "
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ({columns}, given bigint, known_edits jsonb, "
+            "new_edits jsonb, "
             "stated bigint[], found bigint[])"
         ).format(**self._names | {"columns": columns})
 

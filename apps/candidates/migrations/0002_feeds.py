@@ -42,7 +42,9 @@ class Migration(migrations.Migration):
                 blank=True,
                 db_default=models.Value([], models.JSONField()),
                 default=list,
-                help_text="All places, where there are several; the first one is also in city, region and country",
+                help_text=(
+                    "All places, where there are several; the first one is also in city, region and country"
+                ),
             ),
         ),
         migrations.AddField(

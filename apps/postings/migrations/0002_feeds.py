@@ -54,7 +54,9 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(
                 blank=True,
                 editable=False,
-                help_text="Closed since a complete file of its source did not hold it; open again when one does",
+                help_text=(
+                    "Closed since a complete file of its source did not hold it; open again when one does"
+                ),
                 null=True,
             ),
         ),
@@ -65,7 +67,9 @@ class Migration(migrations.Migration):
                 blank=True,
                 db_default=models.Value([], models.JSONField()),
                 default=list,
-                help_text="All places, where there are several; the first one is also in city, region and country",
+                help_text=(
+                    "All places, where there are several; the first one is also in city, region and country"
+                ),
             ),
         ),
         migrations.AddField(

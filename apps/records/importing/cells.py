@@ -15,7 +15,7 @@ from apps.records.normalizing.choices import (
     parse_experience,
 )
 from apps.records.normalizing.dates import Order, parse_moment
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.gazetteer import country_code, language_codes
 from apps.records.normalizing.language import detect_language
@@ -75,7 +75,7 @@ def read_cells(mapped: Mapping[str, Any], options: CellOptions) -> tuple[Values,
             continue
         try:
             found = READERS.get(name, _line)(raw, values, options)
-        except UnreadableCell as error:
+        except UnreadableCellError as error:
             unread.append(UnreadCell(name, str(error)))
             if name == "salary" and isinstance(raw, str):
                 values["salary_text"] = _short(raw, MAX_SALARY_TEXT)
@@ -132,7 +132,7 @@ def text_of(raw: Any) -> str:
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
-            raise UnreadableCell(f"not UTF-8 at byte {error.start + 1}") from error
+            raise UnreadableCellError(f"not UTF-8 at byte {error.start + 1}") from error
     if isinstance(raw, dt.date | dt.datetime):
         return raw.isoformat()
     if isinstance(raw, Mapping):
@@ -140,12 +140,14 @@ def text_of(raw: Any) -> str:
             if isinstance(raw.get(key), str | int | float):
                 return text_of(raw[key])
         keys = ", ".join(map(str, list(raw)[:4]))
-        raise UnreadableCell(
+        raise UnreadableCellError(
             f"text is needed, not an object with {keys}; name one of them, such as column.name"
         )
     if isinstance(raw, list | tuple):
         if len(raw) > MAX_ITEMS:
-            raise UnreadableCell(f"a list of at most {MAX_ITEMS:,} entries is possible, not {len(raw):,}")
+            raise UnreadableCellError(
+                f"a list of at most {MAX_ITEMS:,} entries is possible, not {len(raw):,}"
+            )
         texts = [text for each in raw if (text := text_of(each).strip())]
         return "\n".join(f"- {text}" for text in texts) if len(texts) > 1 else "".join(texts)
     return str(raw)
@@ -248,7 +250,7 @@ def _salary(raw: Any, values: Values, options: CellOptions) -> Values:
     amount = salary.minimum if salary.minimum is not None else salary.maximum
     is_stated = bool(salary.period or values.get("salary_period"))
     if not is_stated and amount is not None and amount < MIN_YEARLY and salary.currency in YEARLY_CURRENCIES:
-        raise UnreadableCell(
+        raise UnreadableCellError(
             f"{text[:40]!r} says no period; write 20 per hour, or name a column for salary_period"
         )
     return {"salary_text": _short(text, MAX_SALARY_TEXT)} | _salary_values(salary)
@@ -323,7 +325,7 @@ def _currency(raw: Any, values: Values, options: CellOptions) -> Values:
         return {_ONE: text.upper()}
     salary = parse_salary(f"1 {text}", country=values.get("country", ""))
     if salary is None or not salary.currency:
-        raise UnreadableCell(f"a currency such as EUR is needed, not {text[:40]!r}")
+        raise UnreadableCellError(f"a currency such as EUR is needed, not {text[:40]!r}")
     return {_ONE: salary.currency}
 
 
@@ -331,58 +333,23 @@ def _period(raw: Any, values: Values, options: CellOptions) -> Values:
     text = text_of(raw).strip()
     salary = parse_salary(f"1 {re.sub(r'[-_]', ' ', text)}")
     if salary is None or not salary.period:
-        raise UnreadableCell(f"one of hour, day, week, month, year is needed, not {text[:40]!r}")
+        raise UnreadableCellError(f"one of hour, day, week, month, year is needed, not {text[:40]!r}")
     return {_ONE: salary.period}
 
 
 _OPEN = frozenset(
     [
-        "open",
-        "active",
-        "published",
-        "live",
-        "online",
-        "new",
-        "true",
-        "yes",
-        "1",
-        "available",
-        "offen",
-        "aktiv",
-        "모집중",
-        "진행중",
-        "채용중",
-        "募集中",
+        "open", "active", "published", "live", "online", "new", "true", "yes", "1", "available", "offen",
+        "aktiv", "모집중", "진행중", "채용중", "募集中",
     ]
-)
+)  # fmt: skip
 _CLOSED = frozenset(
     [
-        "closed",
-        "inactive",
-        "expired",
-        "archived",
-        "filled",
-        "unpublished",
-        "offline",
-        "draft",
-        "paused",
-        "deleted",
-        "cancelled",
-        "canceled",
-        "on-hold",
-        "hold",
-        "false",
-        "no",
-        "0",
-        "geschlossen",
-        "abgelaufen",
-        "besetzt",
-        "inaktiv",
-        "마감",
-        "종료",
-        "募集終了",
+        "closed", "inactive", "expired", "archived", "filled", "unpublished", "offline", "draft", "paused",
+        "deleted", "cancelled", "canceled", "on-hold", "hold", "false", "no", "0", "geschlossen",
+        "abgelaufen", "besetzt", "inaktiv", "마감", "종료", "募集終了",
     ]
-)
+)  # fmt: skip
 
 
 def _status(raw: Any, values: Values, options: CellOptions) -> Values:
@@ -391,7 +358,7 @@ def _status(raw: Any, values: Values, options: CellOptions) -> Values:
         return {_ONE: "open"}
     if folded in _CLOSED:
         return {_ONE: "closed"}
-    raise UnreadableCell(f"open or closed is needed, not {folded[:40]!r}")
+    raise UnreadableCellError(f"open or closed is needed, not {folded[:40]!r}")
 
 
 def _language(raw: Any, values: Values, options: CellOptions) -> Values:
@@ -400,7 +367,7 @@ def _language(raw: Any, values: Values, options: CellOptions) -> Values:
         return {_ONE: match[1].lower() + (match[2] or "")}
     code = language_codes().get(fold(text))
     if code is None:
-        raise UnreadableCell(f"a language such as en or pt-BR is needed, not {text[:40]!r}")
+        raise UnreadableCellError(f"a language such as en or pt-BR is needed, not {text[:40]!r}")
     return {_ONE: code}
 
 

@@ -91,7 +91,10 @@ class ImportCommand(BaseCommand):
             "files",
             nargs="+",
             metavar="FILE",
-            help="a file, an http(s) address, or - for standard input; tables, JSON, XML, spreadsheets, Parquet, packed or not",
+            help=(
+                "a file, an http(s) address, or - for standard input; tables, JSON, XML, spreadsheets, "
+                "Parquet, packed or not"
+            ),
         )
         how = parser.add_mutually_exclusive_group()
         how.add_argument("--preset", choices=sorted(path.stem for path in self.presets.glob("*.toml")))
@@ -103,7 +106,9 @@ class ImportCommand(BaseCommand):
         )
         parser.add_argument(
             "--source",
-            help="name of the source: rows are recognised by source and external_id (default: the file's name)",
+            help=(
+                "name of the source: rows are recognised by source and external_id (default: the file's name)"
+            ),
         )
         parser.add_argument(
             "--preview",
@@ -294,7 +299,10 @@ class ImportCommand(BaseCommand):
         doubts = "; ".join(f"{field}: {reason}" for field, reason in choice.unsure.items())
         if not sys.stdin.isatty() or name == "-":
             raise CommandError(
-                f"{name}: the mapping above is a guess. {doubts}. Look at it with --preview, and take it with --yes or name columns with --map.",
+                (
+                    f"{name}: the mapping above is a guess. {doubts}. Look at it with --preview, and "
+                    "take it with --yes or name columns with --map."
+                ),
                 returncode=2,
             )
         if input(f"The mapping above is a guess. {doubts}. Import with it? [y/N] ").strip().lower() not in (
@@ -312,10 +320,13 @@ class ImportCommand(BaseCommand):
             f"Fields: {', '.join(sorted(names))}.\n"
             f"Some take certain values only:\n{values}\n"
             f"A mapping file (--mapping) is TOML:\n{example}\n\n"
-            "Without a mapping, columns are recognised by their names and content; --preview prints the guess as a mapping file.\n"
-            "A row is recognised by source and external_id: imported again it is updated, or left alone where equal.\n"
+            "Without a mapping, columns are recognised by their names and content; --preview prints the "
+            "guess as a mapping file.\n"
+            "A row is recognised by source and external_id: imported again it is updated, or left alone "
+            "where equal.\n"
             "A field that the file does not carry stays as it is, and so does one that a person edited.\n"
-            "A cell that cannot be read is left out and counted; a rejected row is written to the rejects file with its reasons,\n"
+            "A cell that cannot be read is left out and counted; a rejected row is written to the rejects "
+            "file with its reasons,\n"
             "where it can be mended and imported again.\n"
             "Exit status: 0 all rows imported, 1 some rejected, 2 a file or an argument cannot be used."
         )
@@ -366,7 +377,10 @@ class _Rejects:
             )
         except OSError as error:
             raise CommandError(
-                f"Cannot write the rejects file {path}: {error.strerror}. Choose another path with --rejects.",
+                (
+                    f"Cannot write the rejects file {path}: {error.strerror}. Choose another path with "
+                    "--rejects."
+                ),
                 returncode=2,
             ) from error
         self._started = True

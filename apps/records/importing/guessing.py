@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.records.normalizing.choices import parse_employment_type
 from apps.records.normalizing.dates import parse_moment
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.money import parse_salary
 from apps.records.normalizing.unknown import is_unknown
@@ -136,7 +136,7 @@ def _fits(field_name: str, cells: Sequence[Any]) -> bool:
 def _is_read(read: Callable[[Any], Any], value: Any) -> bool:
     try:
         read(value)
-    except UnreadableCell:
+    except UnreadableCellError:
         return False
     return True
 

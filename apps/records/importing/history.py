@@ -130,7 +130,8 @@ def begin(
     ):
         continues = before
         notes.append(
-            f"continues import {before.pk}, which ended after {before.rows:,} rows; rows that are in are not touched"
+            f"continues import {before.pk}, which ended after {before.rows:,} rows; rows that are in are "
+            "not touched"
         )
     started = Import.objects.create(
         kind=kind,
@@ -209,12 +210,18 @@ def missing_rows(history: History, rows: Any, *, max_share: float) -> Missing:
     if history.unnamed_rejects:
         return Missing(
             ids,
-            f"{history.unnamed_rejects:,} rows of the file could not be read, and any of them may be one of these; mend them first",
+            (
+                f"{history.unnamed_rejects:,} rows of the file could not be read, and any of them may "
+                "be one of these; mend them first"
+            ),
         )
     if len(ids) > max_share * total:
         return Missing(
             ids,
-            f"{len(ids):,} of {total:,} open rows is more than --max-closed {max_share:g}; repeat it with a larger share if that is right",
+            (
+                f"{len(ids):,} of {total:,} open rows is more than --max-closed {max_share:g}; repeat "
+                "it with a larger share if that is right"
+            ),
         )
     return Missing(ids)
 

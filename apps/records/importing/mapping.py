@@ -12,7 +12,7 @@ from typing import Any
 
 from apps.records.importing.cells import text_of
 from apps.records.normalizing.dates import Order
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.unknown import is_unknown
 from apps.records.reading.rows import ReadingOptions
@@ -450,7 +450,7 @@ def _body(value: Any) -> str:
         return "\n".join(f"- {text_of(each)}" for each in value if not is_unknown(each))
     try:
         return text_of(value)
-    except UnreadableCell:
+    except UnreadableCellError:
         return ""
 
 

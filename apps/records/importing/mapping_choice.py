@@ -83,8 +83,8 @@ def choose(
 def date_order(path: Path | str, choice: Choice, options: ReadingOptions) -> Order | None:
     """Tell from all dates of the file whether 11/03/2026 is in March or in November; None where nothing tells.
 
-    The whole file is read for that only where the first rows leave it open. Raises UnreadableCell where the
-    file contradicts itself, ImportFileError where it cannot be read.
+    The whole file is read for that only where the first rows leave it open. Raises UnreadableCellError where
+    the file contradicts itself, ImportFileError where it cannot be read.
     """
     columns = [
         name for field_name in ("published_at", "closes_at") for name in _columns(choice.mapping, field_name)

@@ -36,7 +36,8 @@ def print_preview(stdout: Any, job: Job) -> None:
         stdout.write(f"The mapping is {choice.origin}.")
     else:
         stdout.write(
-            f"\nThe mapping is {choice.origin}. Keep it as a file and change what is wrong (--mapping FILE.toml):\n"
+            f"\nThe mapping is {choice.origin}. Keep it as a file and change what is wrong (--mapping "
+            "FILE.toml):\n"
         )
         stdout.write(as_toml(choice.mapping, comments=choice.unsure))
     used = choice.mapping.columns()

@@ -17,7 +17,7 @@ from apps.records.importing.mapping import Mapping, as_toml
 from apps.records.importing.mapping_choice import Choice, date_order
 from apps.records.importing.tally import Tally
 from apps.records.inputs import RecordInput
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.unknown import NULL_WORDS
 from apps.records.reading.fetching import Validators
 from apps.records.reading.opening import Open, open_rows
@@ -77,7 +77,7 @@ def cell_options(job: Job) -> CellOptions:
     options = job.choice.mapping.options
     try:
         order = options.dates or date_order(job.path, job.choice, job.merged_reading())
-    except UnreadableCell as error:
+    except UnreadableCellError as error:
         raise ImportFileError(str(error)) from error
     zone = timezone.get_default_timezone()
     return CellOptions(

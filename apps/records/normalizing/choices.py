@@ -6,59 +6,26 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 
 _TRUE = frozenset(
     [
-        "true",
-        "yes",
-        "y",
-        "t",
-        "1",
-        "x",
-        "ja",
-        "oui",
-        "si",
-        "on",
-        "wahr",
-        "vrai",
-        "예",
-        "네",
-        "はい",
-        "remote",
-        "○",
-        "o",
-        "✓",
-        "✔",
+        "true", "yes", "y", "t", "1", "x", "ja", "oui", "si", "on", "wahr", "vrai", "예", "네", "はい",
+        "remote", "○", "o", "✓", "✔",
     ]
-)
+)  # fmt: skip
 _FALSE = frozenset(
     [
-        "false",
-        "no",
-        "n",
-        "f",
-        "0",
-        "nein",
-        "non",
-        "off",
-        "falsch",
-        "faux",
-        "아니오",
-        "아니요",
-        "いいえ",
-        "onsite",
-        "on-site",
-        "×",
-        "✗",
+        "false", "no", "n", "f", "0", "nein", "non", "off", "falsch", "faux", "아니오", "아니요", "いいえ", "onsite",
+        "on-site", "×", "✗",
     ]
-)
+)  # fmt: skip
 MAX_TEXT = 200  # characters of a cell that takes few values
 
 
 def parse_boolean(value: object) -> bool:
-    """Read yes or no in the languages of feeds. Raises UnreadableCell."""
+    """Read yes or no in the languages of feeds. Raises UnreadableCellError."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float) and value in (0, 1):
@@ -68,24 +35,55 @@ def parse_boolean(value: object) -> bool:
         return True
     if folded in _FALSE:
         return False
-    raise UnreadableCell(f"true or false is needed, not {str(value)[:40]!r}")
+    raise UnreadableCellError(f"true or false is needed, not {str(value)[:40]!r}")
 
 
 # The first pattern that matches decides; more special types come before full time, which many texts add.
 _EMPLOYMENT = tuple(
     (name, re.compile(rf"(?<![^\W\d_])(?:{pattern})"))
     for name, pattern in (
-        ("internship", r"intern(?:ship)?(?![^\W\d_])|praktik|werkstudent|stage(?![^\W\d_])|trainee|apprentic|ausbildung|azubi|working student|practicas|인턴|インターン|实习"),
-        ("temporary", r"temp(?:orary)?(?![^\W\d_])|seasonal|befrist|zeitarbeit|aushilfe|casual|per diem|interim|saison|fixed[ -]term|cdd(?![^\W\d_])|term(?![^\W\d_])|기간제|임시|派遣"),
-        ("part_time", r"part[ _-]?time|teilzeit|minijob|geringfugig|temps partiel|tiempo parcial|media jornada|파트|시간제|アルバイト|パート|兼职"),
-        ("contract", r"contract(?:or)?(?![^\W\d_])|freelance|freiberuf|self[ _-]?employed|b2b|c2c|corp[ -]to[ -]corp|1099|independent|계약|프리랜|契約|業務委託|合同"),
-        ("full_time", r"full[ _-]?time|fulltime|vollzeit|festanstellung|unbefristet|permanent|regular|temps plein|cdi(?![^\W\d_])|tiempo completo|jornada completa|fte(?![^\W\d_])|정규|풀타임|正社員|全职|employee(?![^\W\d_])|w2(?![^\W\d_])"),
+        (
+            "internship",
+            (
+                r"intern(?:ship)?(?![^\W\d_])|praktik|werkstudent|stage(?![^\W\d_])|trainee|apprentic"
+                r"|ausbildung|azubi|working student|practicas|인턴|インターン|实习"
+            ),
+        ),
+        (
+            "temporary",
+            (
+                r"temp(?:orary)?(?![^\W\d_])|seasonal|befrist|zeitarbeit|aushilfe|casual|per diem|interim"
+                r"|saison|fixed[ -]term|cdd(?![^\W\d_])|term(?![^\W\d_])|기간제|임시|派遣"
+            ),
+        ),
+        (
+            "part_time",
+            (
+                r"part[ _-]?time|teilzeit|minijob|geringfugig|temps partiel|tiempo parcial|media jornada|파트"
+                r"|시간제|アルバイト|パート|兼职"
+            ),
+        ),
+        (
+            "contract",
+            (
+                r"contract(?:or)?(?![^\W\d_])|freelance|freiberuf|self[ _-]?employed|b2b|c2c"
+                r"|corp[ -]to[ -]corp|1099|independent|계약|프리랜|契約|業務委託|合同"
+            ),
+        ),
+        (
+            "full_time",
+            (
+                r"full[ _-]?time|fulltime|vollzeit|festanstellung|unbefristet|permanent|regular|temps plein"
+                r"|cdi(?![^\W\d_])|tiempo completo|jornada completa|fte(?![^\W\d_])|정규|풀타임|正社員|全职|employee"
+                r"(?![^\W\d_])|w2(?![^\W\d_])"
+            ),
+        ),
     )
-)  # fmt: skip
+)
 
 
 def parse_employment_type(value: object) -> str:
-    """Return full_time, part_time, contract, temporary or internship. Raises UnreadableCell.
+    """Return full_time, part_time, contract, temporary or internship. Raises UnreadableCellError.
 
     Of several ("fulltime, parttime") full time counts, where it is among them, since the job can be had so; a
     type that limits the job (internship, temporary, contract) goes before it.
@@ -93,13 +91,14 @@ def parse_employment_type(value: object) -> str:
     if isinstance(value, list | tuple):
         value = ", ".join(map(str, value))
     if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise UnreadableCell("an employment type such as full_time is needed")
+        raise UnreadableCellError("an employment type such as full_time is needed")
     found = {name for name, pattern in _EMPLOYMENT if pattern.search(fold(value).replace("_", " "))}
     for name in ("internship", "temporary", "contract", "full_time", "part_time"):
         if name in found:
             return name
-    raise UnreadableCell(
-        f"{value[:40]!r} is no employment type; write one of full_time, part_time, contract, temporary, internship"
+    raise UnreadableCellError(
+        f"{value[:40]!r} is no employment type; write one of full_time, part_time, contract, temporary, "
+        "internship"
     )
 
 
@@ -108,11 +107,18 @@ _LEVELS = (
     (0, r"none|no english|keine|없음"),
     (
         5,
-        r"c1|c2|native|mother ?tongue|fluent|bilingual|proficient|advanced(?!.*inter)|full professional|verhandlungssicher|fliessend|flie(?:ss|ß)end|muttersprach|courant|원어민|유창|ネイティブ|流暢|상급",
+        (
+            r"c1|c2|native|mother ?tongue|fluent|bilingual|proficient|advanced(?!.*inter)"
+            r"|full professional|verhandlungssicher|fliessend|flie(?:ss|ß)end|muttersprach|courant|원어민"
+            r"|유창|ネイティブ|流暢|상급"
+        ),
     ),
     (
         4,
-        r"b2|upper[ _-]?inter(?:mediate)?|upper|professional working|business|very good|sehr gut|비즈니스|ビジネス|중상",
+        (
+            r"b2|upper[ _-]?inter(?:mediate)?|upper|professional working|business|very good|sehr gut"
+            r"|비즈니스|ビジネス|중상"
+        ),
     ),
     (2, r"a2|pre[ _-]?inter(?:mediate)?|pre(?![^\W\d_])|elementary"),
     (3, r"b1|intermediate|good|gut|conversational|limited working|working knowledge|일상|日常|중급"),
@@ -122,7 +128,7 @@ _ENGLISH = tuple((level, re.compile(rf"(?<![^\W\d_])(?:{pattern})(?![^\W_])")) f
 
 
 def parse_english_level(value: object) -> int:
-    """Return the level of English, 0 (none) to 5 (fluent), by name, CEFR level or usual wording. Raises UnreadableCell."""
+    """Return the level of English, 0 (none) to 5 (fluent), by name, CEFR level or usual wording. Raises UnreadableCellError."""
     if isinstance(value, list):
         value = _english_of(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 5:
@@ -134,8 +140,9 @@ def parse_english_level(value: object) -> int:
         for level, pattern in _ENGLISH:
             if pattern.search(folded):
                 return level
-    raise UnreadableCell(
-        f"{str(value)[:40]!r} is no level of English; write none, basic, pre_intermediate, intermediate, upper_intermediate, "
+    raise UnreadableCellError(
+        f"{str(value)[:40]!r} is no level of English; write none, basic, pre_intermediate, intermediate, "
+        "upper_intermediate, "
         "fluent, or a CEFR level such as B2"
     )
 
@@ -152,7 +159,7 @@ def _english_of(languages: list[Any]) -> Any:
                 if isinstance(each, Mapping)
                 else name
             )
-    raise UnreadableCell("English is not among the languages")
+    raise UnreadableCellError("English is not among the languages")
 
 
 MAX_YEARS = 80
@@ -171,20 +178,21 @@ _YEARS = re.compile(
     r"(?P<unit>years?|yrs?|yoe|y(?![^\W\d_])|jahre?n?|ans?(?![^\W\d_])|anos?|anni|년차?|年|months?|mos?(?![^\W\d_])|monate?|개월)?"
 )
 _NONE = re.compile(
-    r"entry[ -]?level|no experience|none required|graduate|junior(?! to)|신입|경력 ?무관|무관|未経験|berufseinsteiger|ohne (?:berufs)?erfahrung|debutant|sin experiencia|no[ _]exp"
+    r"entry[ -]?level|no experience|none required|graduate|junior(?! to)|신입|경력 ?무관|무관|未経験|berufseinsteiger"
+    r"|ohne (?:berufs)?erfahrung|debutant|sin experiencia|no[ _]exp"
 )
 _WORDS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10"}  # fmt: skip
 
 
 def parse_experience(value: object) -> Years:
-    """Read "3+ years", "5-7 yrs", "Entry level", "경력 3년", "18 months" or a number. Raises UnreadableCell.
+    """Read "3+ years", "5-7 yrs", "Entry level", "경력 3년", "18 months" or a number. Raises UnreadableCellError.
 
     A level without years ("Senior", "Mid") is no number of years, and is not made one.
     """
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return Years(_years(Decimal(str(value)), value))
     if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise UnreadableCell("years of experience such as 3 are needed")
+        raise UnreadableCellError("years of experience such as 3 are needed")
     folded = re.sub(r"[a-z]+", lambda word: _WORDS.get(word[0], word[0]), fold(value))
     for match in _YEARS.finditer(folded):
         whole = folded.strip() == match[0].strip()
@@ -196,7 +204,7 @@ def parse_experience(value: object) -> Years:
             return Years(low, high if high is not None and high >= low else None)
     if _NONE.search(folded):
         return Years(Decimal(0))
-    raise UnreadableCell(f"{value[:40]!r} says no years of experience; write a number such as 3")
+    raise UnreadableCellError(f"{value[:40]!r} says no years of experience; write a number such as 3")
 
 
 def _part(text: str | None, value: object, *, months: bool) -> Decimal | None:
@@ -208,5 +216,5 @@ def _part(text: str | None, value: object, *, months: bool) -> Decimal | None:
 
 def _years(years: Decimal, value: object) -> Decimal:
     if not years.is_finite() or not 0 <= years <= MAX_YEARS:
-        raise UnreadableCell(f"0 to {MAX_YEARS} years are possible, not {str(value)[:40]!r}")
+        raise UnreadableCellError(f"0 to {MAX_YEARS} years are possible, not {str(value)[:40]!r}")
     return round(years, 1)

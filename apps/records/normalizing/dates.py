@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from babel import Locale
 
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 
 # Postings appear and close in these years; a value outside of them is a misread number, such as an epoch of
@@ -38,7 +38,8 @@ _UNITS = {
     "month": r"months?|mos?|monate?n?|mois|mes(?:es)?|개월|달|か月|ヶ月",
 }
 _AGO = re.compile(
-    r"(?:posted|reposted|active|updated|added|vor|il y a|hace)?:?\s*(?:about|over|more than|uber|mehr als)?\s*"
+    r"(?:posted|reposted|active|updated|added|vor|il y a|hace)?:?\s*"
+    r"(?:about|over|more than|uber|mehr als)?\s*"
     r"(?P<count>\d{1,3}|an?|one|ein(?:em|er)?)\s*(?P<more>\+)?\s*"
     rf"(?:{'|'.join(f'(?P<{name}>{words})' for name, words in _UNITS.items())})\s*\+?\s*(?:ago|전|前)?"
 )
@@ -64,8 +65,8 @@ def parse_moment(value: object, *, now: dt.datetime, order: Order | None = None)
     """Read a date or time. `order` decides dates such as 11/03/2026; `now` is what "2 days ago" counts from.
 
     Returns None where the value says that there is no date (0, 0000-00-00, 1970-01-01, 9999-12-31). Raises
-    UnreadableCell where it is none, where its year is not between MIN_YEAR and MAX_YEAR, or where day and
-    month cannot be told apart.
+    UnreadableCellError where it is none, where its year is not between MIN_YEAR and MAX_YEAR, or where day
+    and month cannot be told apart.
     """
     if isinstance(value, dt.datetime):
         return _plausible(Moment(value if value.tzinfo else value.replace(tzinfo=dt.UTC), has_time=True))
@@ -76,7 +77,7 @@ def parse_moment(value: object, *, now: dt.datetime, order: Order | None = None)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _of_number(float(value))
     if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise UnreadableCell(f"a date such as {EXAMPLE} is needed")
+        raise UnreadableCellError(f"a date such as {EXAMPLE} is needed")
     text = value.strip()
     folded = fold(text)
     if _NO_DATE.fullmatch(folded):
@@ -91,14 +92,14 @@ def parse_moment(value: object, *, now: dt.datetime, order: Order | None = None)
         or _relative(folded, now)
     )
     if found is None:
-        raise UnreadableCell(f"{text[:40]!r} is no date; write {EXAMPLE}")
+        raise UnreadableCellError(f"{text[:40]!r} is no date; write {EXAMPLE}")
     return _plausible(found)
 
 
 def infer_order(values: Iterable[Any]) -> Order | None:
     """Tell from all dates of one column whether the day or the month comes first; None where nothing tells.
 
-    Raises UnreadableCell where some can only be the one and some only the other.
+    Raises UnreadableCellError where some can only be the one and some only the other.
     """
     seen: set[Order] = set()
     for value in values:
@@ -113,7 +114,7 @@ def infer_order(values: Iterable[Any]) -> Order | None:
         elif second > 12 >= first:
             seen.add("mdy")
     if len(seen) > 1:
-        raise UnreadableCell(
+        raise UnreadableCellError(
             "some dates begin with the day and others with the month; say which with --dates dmy or mdy"
         )
     return seen.pop() if seen else None
@@ -121,7 +122,7 @@ def infer_order(values: Iterable[Any]) -> Order | None:
 
 def _plausible(moment: Moment) -> Moment:
     if not MIN_YEAR <= moment.at.year <= MAX_YEAR:
-        raise UnreadableCell(
+        raise UnreadableCellError(
             f"the year {moment.at.year} is not between {MIN_YEAR} and {MAX_YEAR}; write {EXAMPLE}"
         )
     return moment
@@ -140,7 +141,7 @@ def _of_number(value: float) -> Moment | None:
     for unit in (1, 1_000, 1_000_000):
         if 631_152_000 <= value / unit < 4_133_980_800:  # 1990 to 2100
             return Moment(dt.datetime.fromtimestamp(value / unit, tz=dt.UTC), has_time=True)
-    raise UnreadableCell(f"{value:g} is no date; write {EXAMPLE}")
+    raise UnreadableCellError(f"{value:g} is no date; write {EXAMPLE}")
 
 
 def _datetime(
@@ -149,7 +150,7 @@ def _datetime(
     try:
         return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
     except ValueError as error:
-        raise UnreadableCell(f"{year}-{month}-{day} is no date: {error}") from error
+        raise UnreadableCellError(f"{year}-{month}-{day} is no date: {error}") from error
 
 
 def _iso(text: str) -> Moment | None:
@@ -177,7 +178,9 @@ def _numeric(folded: str, text: str, order: Order | None) -> Moment | None:
         elif second > 12 or order == "mdy" or first == second:
             month, day = first, second
         else:
-            raise UnreadableCell(f"{text[:20]!r} may be two dates; say which with --dates dmy or --dates mdy")
+            raise UnreadableCellError(
+                f"{text[:20]!r} may be two dates; say which with --dates dmy or --dates mdy"
+            )
     else:
         return None
     time = [int(match[part] or 0) for part in ("hour", "minute", "second")]

@@ -3,7 +3,7 @@
 import codecs
 import re
 
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 
 SAMPLE = 256 * 1024  # bytes of the file's beginning that are looked at
 _BOMS = (
@@ -15,17 +15,8 @@ _BOMS = (
 )
 # Those that feeds are written in, as Python calls them. Others must be named.
 CANDIDATES = (
-    "cp949",
-    "shift_jis",
-    "cp932",
-    "gb18030",
-    "big5",
-    "euc_jp",
-    "cp1252",
-    "cp1250",
-    "cp1251",
-    "koi8_r",
-)
+    "cp949", "shift_jis", "cp932", "gb18030", "big5", "euc_jp", "cp1252", "cp1250", "cp1251", "koi8_r",
+)  # fmt: skip
 _ONE_BYTE = {"latin_1": "cp1252", "ascii": "utf-8", "iso8859_1": "cp1252", "cp1254": "cp1252", "iso8859_15": "cp1252", "euc_kr": "cp949", "johab": "cp949", "shift_jis_2004": "cp932", "shift_jisx0213": "cp932", "shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030"}  # fmt: skip
 
 _LATIN = {"cp1252": "äöüßéèàùâêîôûëïçñøåæãõìòáíóúœ", "cp1250": "ąćęłńóśźżáčďéěíňřšťúůýžőűâăîșțţşäöüß"}
@@ -36,8 +27,8 @@ def detect_encoding(sample: bytes) -> str:
     """Return the name of the encoding of a file that begins with `sample`, for `bytes.decode`.
 
     A byte order mark decides; then UTF-8, which other encodings hardly ever pass for; then what
-    charset-normalizer finds among CANDIDATES. Raises UnreadableCell where nothing fits: the encoding must be
-    named then.
+    charset-normalizer finds among CANDIDATES. Raises UnreadableCellError where nothing fits: the encoding
+    must be named then.
     """
     for mark, name in _BOMS:
         if sample.startswith(mark):
@@ -52,7 +43,7 @@ def detect_encoding(sample: bytes) -> str:
 
     best = from_bytes(_whole_lines(sample), cp_isolation=[*CANDIDATES], preemptive_behaviour=False).best()
     if best is None:
-        raise UnreadableCell(
+        raise UnreadableCellError(
             "the encoding cannot be told; name it with --encoding, such as cp1252, cp949 or shift_jis"
         )
     name = _ONE_BYTE.get(best.encoding, best.encoding)

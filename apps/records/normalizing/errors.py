@@ -1,5 +1,5 @@
 """The one error of this package."""
 
 
-class UnreadableCell(ValueError):
+class UnreadableCellError(ValueError):
     """A cell holds something, and it cannot be understood. The message says what would be right."""

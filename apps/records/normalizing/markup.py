@@ -5,7 +5,7 @@ import re
 from functools import cache
 from typing import Any
 
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 
 MAX_HTML = 2_000_000  # characters; markup weighs more than the text in it
 
@@ -35,14 +35,15 @@ def to_markdown(text: str) -> str:
 
     Scripts, styles, comments and handlers go with their content. Emphasis and the addresses of links go,
     their text stays: what is embedded and searched holds neither markup nor words of an address. HTML that
-    was escaped twice is read as if it were escaped once. Raises UnreadableCell beyond MAX_HTML characters.
+    was escaped twice is read as if it were escaped once. Raises UnreadableCellError beyond MAX_HTML
+    characters.
     """
     if not is_html(text):
         return text
     if len(text) > MAX_HTML:
         text = _DATA_ADDRESS.sub("", text)
     if len(text) > MAX_HTML:
-        raise UnreadableCell(f"HTML of at most {MAX_HTML:,} characters is possible, not {len(text):,}")
+        raise UnreadableCellError(f"HTML of at most {MAX_HTML:,} characters is possible, not {len(text):,}")
     text = _ESCAPED_ENTITY.sub(r"&\1;", _ESCAPED_TAG.sub(r"<\1>", text))
     if _TAG.search(text) is None:
         return html.unescape(text).replace("\u00a0", " ")
@@ -74,24 +75,9 @@ def _options() -> Any:
         autolinks=False,
         extract_metadata=False,
         strip_tags=[
-            "a",
-            "abbr",
-            "b",
-            "big",
-            "del",
-            "em",
-            "font",
-            "i",
-            "img",
-            "ins",
-            "kbd",
-            "mark",
-            "s",
-            "small",
-            "span",
-            "strong",
-            "u",
+            "a", "abbr", "b", "big", "del", "em", "font", "i", "img", "ins", "kbd", "mark", "s", "small",
+            "span", "strong", "u",
         ],
         exclude_selectors=["script", "style", "iframe", "object", "embed", "svg", "head", "template"],
         preprocessing=PreprocessingOptions(enabled=True, remove_navigation=False, remove_forms=False),
-    )
+    )  # fmt: skip

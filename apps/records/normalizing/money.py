@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 
 MAX_TEXT = 300  # characters of a salary; a longer text is a description
@@ -29,84 +29,22 @@ _WORDS = {"euro": "EUR", "euros": "EUR", "dollar": "USD", "dollars": "USD", "pou
 # ("FTE", "DOE").
 _CODES = frozenset(
     [
-        "AED",
-        "ARS",
-        "AUD",
-        "BDT",
-        "BGN",
-        "BHD",
-        "BRL",
-        "BYN",
-        "CAD",
-        "CHF",
-        "CLP",
-        "CNY",
-        "COP",
-        "CZK",
-        "DKK",
-        "DZD",
-        "EGP",
-        "ETB",
-        "EUR",
-        "GBP",
-        "GEL",
-        "GHS",
-        "HKD",
-        "HRK",
-        "HUF",
-        "IDR",
-        "ILS",
-        "INR",
-        "ISK",
-        "JOD",
-        "JPY",
-        "KES",
-        "KRW",
-        "KWD",
-        "KZT",
-        "LBP",
-        "LKR",
-        "MAD",
-        "MXN",
-        "MYR",
-        "NGN",
-        "NOK",
-        "NPR",
-        "NZD",
-        "OMR",
-        "PEN",
-        "PHP",
-        "PKR",
-        "PLN",
-        "QAR",
-        "RON",
-        "RSD",
-        "RUB",
-        "SAR",
-        "SEK",
-        "SGD",
-        "THB",
-        "TND",
-        "TRY",
-        "TWD",
-        "TZS",
-        "UAH",
-        "UGX",
-        "USD",
-        "UYU",
-        "UZS",
-        "VND",
-        "XAF",
-        "XOF",
-        "ZAR",
+        "AED", "ARS", "AUD", "BDT", "BGN", "BHD", "BRL", "BYN", "CAD", "CHF", "CLP", "CNY", "COP", "CZK",
+        "DKK", "DZD", "EGP", "ETB", "EUR", "GBP", "GEL", "GHS", "HKD", "HRK", "HUF", "IDR", "ILS", "INR",
+        "ISK", "JOD", "JPY", "KES", "KRW", "KWD", "KZT", "LBP", "LKR", "MAD", "MXN", "MYR", "NGN", "NOK",
+        "NPR", "NZD", "OMR", "PEN", "PHP", "PKR", "PLN", "QAR", "RON", "RSD", "RUB", "SAR", "SEK", "SGD",
+        "THB", "TND", "TRY", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "XAF", "XOF", "ZAR",
     ]
-)
+)  # fmt: skip
 _PERIODS = {
     "hour": r"hours?|hourly|hr|hrs|h|stunde|std|stundlich|heure|hora|시급|시간|時給",
     "day": r"days?|daily|tag|taglich|jour|dia|일급|日給|per diem",
     "week": r"weeks?|weekly|wk|woche|wochentlich|semaine|semana|주급|週給",
     "month": r"months?|monthly|mo|mth|monat|monatlich|mois|mes|월급|월|月給|月",
-    "year": r"years?|yearly|annually|annual|annum|yr|yrs|pa|p\.a\.?|jahr|jahrlich|par an|por ano|al ano|연봉|년|年俸|年収|年",
+    "year": (
+        r"years?|yearly|annually|annual|annum|yr|yrs|pa|p\.a\.?|jahr|jahrlich|par an|por ano|al ano|연봉|년"
+        r"|年俸|年収|年"
+    ),
 }
 _PERIOD = re.compile(
     "|".join(f"(?P<{name}>(?<![^\\W\\d_])(?:{words})(?![^\\W\\d_]))" for name, words in _PERIODS.items())
@@ -115,7 +53,8 @@ _SIGN = re.compile(
     r"us\$|ca\$|c\$|au\$|a\$|nz\$|s\$|hk\$|mx\$|r\$|[$€£₹₩₽₴₺₫₦₪₱฿¥円원元]|(?<![^\W\d_])(?:zł|zl|kč|kc|chf|kr|rs)(?![^\W\d_])"
 )
 _NUMBER = re.compile(
-    r"(?P<digits>\d(?:[\d.,'’\u00a0\u202f]|[ ](?=\d{3}(?!\d)))*)\s*(?P<scale>k(?![^\W\d_])|тыс|mio|mn|m(?![^\W\d_])|lakhs?|lpa|억|천만|백만|만|천|万|千)?"
+    r"(?P<digits>\d(?:[\d.,'’\u00a0\u202f]|[ ](?=\d{3}(?!\d)))*)\s*(?P<scale>k(?![^\W\d_])|тыс|mio|mn"
+    r"|m(?![^\W\d_])|lakhs?|lpa|억|천만|백만|만|천|万|千)?"
 )
 _SCALES = {
     "k": 10**3, "тыс": 10**3, "천": 10**3, "千": 10**3, "만": 10**4, "万": 10**4, "lakh": 10**5, "lakhs": 10**5, "lpa": 10**5,
@@ -125,7 +64,8 @@ _SCALES = {
 _BETWEEN = re.compile(r"\s*(?:[-–—−~〜～]|to|bis|until|up to|and|und|a|à|부터)\s*$")
 _UP_TO = re.compile(r"(?<![^\W\d_])(?:up to|max(?:imum)?\.?|bis zu|bis|jusqu'a|hasta)\s*\S{0,3}\s*$")
 _NO_AMOUNT = re.compile(
-    r"competitive|negotiable|doe|depending|depends on|market|attractive|verhandlungsbasis|nach vereinbarung|협의|면접|내규|応相談|面议"
+    r"competitive|negotiable|doe|depending|depends on|market|attractive|verhandlungsbasis|nach vereinbarung"
+    r"|협의|면접|내규|応相談|面议"
 )
 
 
@@ -143,11 +83,11 @@ def parse_salary(text: str, *, country: str = "") -> Salary | None:
     """Read a salary such as "€45.000 – 60.000 p.a.", "$80k-$120k/yr" or "연봉 4,000만원".
 
     `country` (ISO 3166 alpha-2) decides between currencies that share a sign. Returns None where the text
-    says that there is no figure ("competitive", "DOE"). Raises UnreadableCell where it holds no amount or
-    several that form no range.
+    says that there is no figure ("competitive", "DOE"). Raises UnreadableCellError where it holds no amount
+    or several that form no range.
     """
     if len(text) > MAX_TEXT:
-        raise UnreadableCell(
+        raise UnreadableCellError(
             f"a salary of at most {MAX_TEXT} characters is needed, not a text of {len(text):,}"
         )
     folded = fold(text)
@@ -155,7 +95,7 @@ def parse_salary(text: str, *, country: str = "") -> Salary | None:
     if not numbers:
         if _NO_AMOUNT.search(folded):
             return None
-        raise UnreadableCell(
+        raise UnreadableCellError(
             f"no salary in {text[:40]!r}; write 45000 or 45000-60000, with a currency such as EUR"
         )
     amounts = [_amount(match) for match in numbers]
@@ -169,10 +109,10 @@ def parse_salary(text: str, *, country: str = "") -> Salary | None:
 
 
 def parse_amount(text: str) -> Decimal:
-    """Read one number as people of any country write it, such as "80.000,00" or "1,234.5". Raises UnreadableCell."""
+    """Read one number as people of any country write it, such as "80.000,00" or "1,234.5". Raises UnreadableCellError."""
     match = _NUMBER.fullmatch(fold(text))
     if match is None:
-        raise UnreadableCell(f"a number is needed, not {text[:40]!r}")
+        raise UnreadableCellError(f"a number is needed, not {text[:40]!r}")
     return _amount(match)
 
 
@@ -189,7 +129,7 @@ def _is_amount(text: str, match: re.Match[str]) -> bool:
 def _amount(match: re.Match[str]) -> Decimal:
     value = _decimal(match["digits"]) * _SCALES.get(match["scale"] or "", 1)
     if value >= MAX_AMOUNT:
-        raise UnreadableCell(f"an amount below {MAX_AMOUNT:,} is needed, not {match[0][:40]}")
+        raise UnreadableCellError(f"an amount below {MAX_AMOUNT:,} is needed, not {match[0][:40]}")
     return value
 
 
@@ -215,7 +155,7 @@ def _decimal(digits: str) -> Decimal:
     try:
         return Decimal(digits)
     except InvalidOperation as error:
-        raise UnreadableCell(f"a number is needed, not {digits[:40]!r}") from error
+        raise UnreadableCellError(f"a number is needed, not {digits[:40]!r}") from error
 
 
 def _range(
@@ -231,7 +171,7 @@ def _range(
             if not first["scale"] and second["scale"] and low < high:
                 low *= _SCALES[second["scale"]]  # "45-60k"
             return low, high
-        raise UnreadableCell(f"several amounts that form no range in {text[:60]!r}; write 45000-60000")
+        raise UnreadableCellError(f"several amounts that form no range in {text[:60]!r}; write 45000-60000")
     if _UP_TO.search(folded[: numbers[0].start()]):
         return None, amounts[0]
     return amounts[0], None

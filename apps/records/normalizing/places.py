@@ -14,7 +14,10 @@ MAX_PLACES = 50  # of one posting
 MAX_NAME = 120  # characters of a city, region or country
 
 _BETWEEN_PLACES = re.compile(r"\s*[;|\n•·]\s*|\s+/\s+|\s+or\s+|\s+oder\s+|\s+및\s+")
-_REMOTE_WORDS = r"fully remote|100% remote|remote[ -]first|remote|home[ -]?office|telework|work from home|wfh|telecommute|재택(?:근무)?|원격(?:근무)?|リモート|在宅"
+_REMOTE_WORDS = (
+    r"fully remote|100% remote|remote[ -]first|remote|home[ -]?office|telework|work from home|wfh"
+    r"|telecommute|재택(?:근무)?|원격(?:근무)?|リモート|在宅"
+)
 _REMOTE = re.compile(rf"(?<![^\W\d_])(?:{_REMOTE_WORDS})(?![^\W\d_])")
 _AROUND_REMOTE = re.compile(
     rf"[\s(\[,\-–—:/]*(?<![^\W\d_])(?:{_REMOTE_WORDS})(?:\s+(?:only|ok|possible|within|in|from|optional))?[\s)\],\-–—:/]*",
@@ -36,19 +39,8 @@ _KOREAN = {
     "울산광역시": "울산", "세종": "세종", "세종특별자치시": "세종",
 }  # fmt: skip
 _KOREAN_PROVINCES = (
-    "경기",
-    "강원",
-    "충북",
-    "충남",
-    "전북",
-    "전남",
-    "경북",
-    "경남",
-    "제주",
-    "충청",
-    "전라",
-    "경상",
-)
+    "경기", "강원", "충북", "충남", "전북", "전남", "경북", "경남", "제주", "충청", "전라", "경상",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

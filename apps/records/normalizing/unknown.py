@@ -10,59 +10,17 @@ MAX_WORD = 40  # characters; a longer text is no word for "unknown"
 NULL_WORDS = frozenset(
     fold(word)
     for word in [
-        "n/a",
-        "na",
-        "n.a.",
-        "nan",
-        "null",
-        "nil",
-        "none",
-        "undefined",
-        "unknown",
-        "unspecified",
-        "tbd",
-        "tba",
-        "-",
-        "--",
-        "---",
-        "–",
-        "—",
-        ".",
-        "..",
-        "...",
-        "?",
-        "#n/a",
-        "#null!",
-        "keine",
-        "k.a.",
-        "unbekannt",
-        "inconnu",
-        "desconocido",
-        "미정",
-        "없음",
-        "해당없음",
-        "미지정",
-        "不明",
-        "未定",
-        "なし",
-        "无",
-        "暂无",
+        "n/a", "na", "n.a.", "nan", "null", "nil", "none", "undefined", "unknown", "unspecified", "tbd",
+        "tba", "-", "--", "---", "–", "—", ".", "..", "...", "?", "#n/a", "#null!", "keine", "k.a.",
+        "unbekannt", "inconnu", "desconocido", "미정", "없음", "해당없음", "미지정", "不明", "未定", "なし", "无", "暂无",
     ]
 ) | {
     fold(phrase)
     for phrase in (
-        "not specified",
-        "not stated",
-        "not available",
-        "not provided",
-        "not applicable",
-        "to be determined",
-        "keine angabe",
-        "non précisé",
-        "no especificado",
-        "해당 없음",
+        "not specified", "not stated", "not available", "not provided", "not applicable",
+        "to be determined", "keine angabe", "non précisé", "no especificado", "해당 없음",
     )
-}
+}  # fmt: skip
 
 
 def is_unknown(value: object, *, words: Collection[str] = NULL_WORDS) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.records.normalizing.encodings import detect_encoding
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 
 SUFFIXES = frozenset({".pdf", ".docx", ".txt", ".md", ".markdown"})
 MAX_BYTES = 20 * 1024 * 1024
@@ -16,7 +16,7 @@ MAX_UNPACKED = 200 * 1024 * 1024  # bytes of a Word file, which is a zip
 MIN_LETTERS = 30  # a document with fewer has no text: it is a scan
 
 
-class UnreadableDocument(Exception):
+class UnreadableDocumentError(Exception):
     """The document has no text, is damaged or protected. The message says which, and what to do."""
 
 
@@ -45,23 +45,25 @@ def _files_in(path: Path) -> list[Path]:
 
 
 def read_document(path: Path) -> str:
-    """Return the text of a document in reading order, paragraphs apart. Raises UnreadableDocument or OSError."""
+    """Return the text of a document in reading order, paragraphs apart. Raises UnreadableDocumentError or OSError."""
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise UnreadableDocument(f"larger than {MAX_BYTES // 1024 // 1024} MiB; a résumé has a few pages")
+        raise UnreadableDocumentError(
+            f"larger than {MAX_BYTES // 1024 // 1024} MiB; a résumé has a few pages"
+        )
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UnreadableDocument(
+        raise UnreadableDocumentError(
             f"no document that can be read; save it as one of {', '.join(sorted(SUFFIXES))}"
         )
     try:
         text = {".pdf": _pdf, ".docx": _docx}.get(suffix, _plain)(path)
-    except (UnreadableDocument, OSError):
+    except (UnreadableDocumentError, OSError):
         raise
     except (
         Exception
     ) as error:  # the parsers raise anything where a file is damaged, and it must cost this file alone
-        raise UnreadableDocument(
+        raise UnreadableDocumentError(
             f"damaged, or not what its name says: {str(error)[:100] or type(error).__name__}"
         ) from error
     text = re.sub(
@@ -73,7 +75,7 @@ def read_document(path: Path) -> str:
             if suffix == ".pdf"
             else "write at least a sentence"
         )
-        raise UnreadableDocument(f"holds no text: {kind}")
+        raise UnreadableDocumentError(f"holds no text: {kind}")
     return text
 
 
@@ -87,9 +89,9 @@ def _pdf(path: Path) -> str:
     try:
         return str(extract_text(path, maxpages=MAX_PAGES, laparams=LAParams()))
     except PDFPasswordIncorrect as error:
-        raise UnreadableDocument("protected by a password; save it without one") from error
+        raise UnreadableDocumentError("protected by a password; save it without one") from error
     except (PDFSyntaxError, PSException) as error:
-        raise UnreadableDocument(
+        raise UnreadableDocumentError(
             f"no PDF that can be read: {str(error)[:100] or type(error).__name__}"
         ) from error
 
@@ -101,11 +103,11 @@ def _docx(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(each.file_size for each in archive.infolist()) > MAX_UNPACKED:
-                raise UnreadableDocument(f"unpacks to more than {MAX_UNPACKED // 1024 // 1024} MiB")
+                raise UnreadableDocumentError(f"unpacks to more than {MAX_UNPACKED // 1024 // 1024} MiB")
         document = docx.Document(str(path))
         return "\n".join(_blocks(document))
     except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise UnreadableDocument(f"no Word document that can be read: {str(error)[:100]}") from error
+        raise UnreadableDocumentError(f"no Word document that can be read: {str(error)[:100]}") from error
 
 
 def _blocks(document: Any) -> Iterator[str]:
@@ -131,5 +133,5 @@ def _plain(path: Path) -> str:
     data = path.read_bytes()
     try:
         return data.decode(detect_encoding(data))
-    except (UnicodeDecodeError, UnreadableCell) as error:
-        raise UnreadableDocument("the encoding cannot be told; save the file as UTF-8") from error
+    except (UnicodeDecodeError, UnreadableCellError) as error:
+        raise UnreadableDocumentError("the encoding cannot be told; save the file as UTF-8") from error

@@ -101,7 +101,8 @@ def _resolve(host: str, port: int, *, allow_private: bool) -> str:
     found = {str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     if not allow_private and (private := [each for each in sorted(found) if not _is_public(each)]):
         raise ImportFileError(
-            f"{host}: {private[0]} is an address of a private network; allow it with --allow-private-addresses if you trust the feed"
+            f"{host}: {private[0]} is an address of a private network; allow it with "
+            "--allow-private-addresses if you trust the feed"
         )
     return min(sorted(found), key=lambda each: ":" in each)
 

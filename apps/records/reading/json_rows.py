@@ -54,7 +54,10 @@ def _json_row(line: int, data: bytes) -> SourceRow | UnreadableRow:
             byte = data[wrong.start]
             return UnreadableRow(
                 line,
-                f"not UTF-8: byte 0x{byte:02x} at position {wrong.start + 1}; save the file as UTF-8 or name its --encoding",
+                (
+                    f"not UTF-8: byte 0x{byte:02x} at position {wrong.start + 1}; save the file as "
+                    "UTF-8 or name its --encoding"
+                ),
             )
         return UnreadableRow(line, f"not JSON: {error.msg} at character {error.pos + 1}", text.rstrip("\r\n"))
     if not isinstance(value, dict):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
 from apps.records.normalizing.encodings import SAMPLE, detect_encoding
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.reading.json_rows import is_json_lines, read_json_document, read_json_lines
 from apps.records.reading.linked_data import read_linked_data
 from apps.records.reading.rows import ImportFileError, Reading, ReadingOptions, Rows, SourceRow, UnreadableRow
@@ -199,7 +199,8 @@ class _Bounded(io.RawIOBase):
         self._given += len(data)
         if self._given > self._bound:
             raise ImportFileError(
-                f"the packed file unpacks to more than {self._bound:,} bytes; unpack it first if that is right"
+                f"the packed file unpacks to more than {self._bound:,} bytes; unpack it first if that is "
+                "right"
             )
         buffer[: len(data)] = data
         return len(data)
@@ -230,7 +231,7 @@ def _member_rows(member: _Member, options: ReadingOptions, reading: Reading) -> 
         raise ImportFileError(
             f"no encoding {options.encoding!r}; write one such as utf-8, cp1252 or cp949"
         ) from error
-    except UnreadableCell as error:
+    except UnreadableCellError as error:
         raise ImportFileError(str(error)) from error
     if kind == "csv":
         yield from read_table(binary, options, reading, beginning)

@@ -99,7 +99,8 @@ def _rows(lines: _Lines, reading: Reading) -> Rows:
     repeated = {name for name in reading.columns if names.count(name) > 1}
     if len(reading.columns) == 1 and any(sign in reading.columns[0] for sign in ";|\t"):
         reading.notes.append(
-            f"the file has one column, {reading.columns[0][:60]!r}: if it should be several, name their --delimiter"
+            f"the file has one column, {reading.columns[0][:60]!r}: if it should be several, name their "
+            "--delimiter"
         )
     while True:
         line = lines.begin_row()
@@ -130,12 +131,14 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
         raise ImportFileError("the first line of a table must name its columns, and it is empty")
     if names[0].startswith(("[", "{", "<")):
         raise ImportFileError(
-            f"the first line begins with {names[0][:20]!r} and names no columns; if the file is not a table, name its --format"
+            f"the first line begins with {names[0][:20]!r} and names no columns; if the file is not a "
+            "table, name its --format"
         )
     for name in names:
         if _undecodable(name) is not None:
             raise ImportFileError(
-                "the first line, which names the columns, does not fit the encoding; name another one with --encoding"
+                "the first line, which names the columns, does not fit the encoding; name another one with "
+                "--encoding"
             )
     return names
 
@@ -148,7 +151,8 @@ def _row(
     if len(cells) > len(names):
         return UnreadableRow(
             line,
-            f"{len(cells)} cells, but {len(names)} columns: a cell that holds {NAMES.get(reading.delimiter, 'the delimiter')} "
+            f"{len(cells)} cells, but {len(names)} columns: a cell that holds "
+            f"{NAMES.get(reading.delimiter, 'the delimiter')} "
             "must stand in quotes",
             _shown(reading.delimiter.join(cells)),
         )

@@ -12,22 +12,8 @@ ROW_TAGS = ("job", "item", "entry", "jobposting", "position", "vacancy", "offer"
 MAX_NESTING = 100
 LOOKED_AT = 512 * 1024  # bytes of the beginning in which the tag of a row is looked for
 _MARKUP_WITHIN = {
-    "xhtml",
-    "html",
-    "div",
-    "p",
-    "ul",
-    "ol",
-    "br",
-    "b",
-    "strong",
-    "span",
-    "li",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-}
+    "xhtml", "html", "div", "p", "ul", "ol", "br", "b", "strong", "span", "li", "h1", "h2", "h3", "h4",
+}  # fmt: skip
 
 
 def read_xml(binary: IO[bytes], options: ReadingOptions, reading: Reading, sample: bytes) -> Rows:
@@ -42,7 +28,8 @@ def read_xml(binary: IO[bytes], options: ReadingOptions, reading: Reading, sampl
     tag = options.rows_at or _row_tag(sample)
     if not tag:
         raise ImportFileError(
-            f"no element of a row was found; name its tag with --rows-at, such as one of {', '.join(ROW_TAGS[:6])}"
+            "no element of a row was found; name its tag with --rows-at, such as one of "
+            f"{', '.join(ROW_TAGS[:6])}"
         )
     reading.rows_at = tag
     number = 0

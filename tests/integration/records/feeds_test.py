@@ -30,7 +30,10 @@ def skills_of(external_id: str) -> list[str]:
 def test_column_that_a_file_lacks_leaves_the_field_as_it_is(tmp_path: Path) -> None:
     first = feed(
         tmp_path / "a.jsonl",
-        '{"external_id":"f90","title":"Apiary Technician","company":"Other Bees","description":"Inspect beehives with Python."}',
+        (
+            '{"external_id":"f90","title":"Apiary Technician","company":"Other '
+            'Bees","description":"Inspect beehives with Python."}'
+        ),
     )
     run("import_postings", first, "--source", "bees")
     out, _ = run(
@@ -116,7 +119,8 @@ def test_places_in_objects_and_lists_are_places(tmp_path: Path) -> None:
 
 def test_markup_is_text_and_its_addresses_and_scripts_name_no_skill(tmp_path: Path) -> None:
     html = (
-        "<p>We need <strong>C&#43;&#43;</strong> and C&#35;.</p><b>machine</b> <i>learning</i>, machine&nbsp;learning&lt;br&gt;"
+        "<p>We need <strong>C&#43;&#43;</strong> and C&#35;.</p><b>machine</b> <i>learning</i>, "
+        "machine&nbsp;learning&lt;br&gt;"
         '<a href="https://example.org/java">apply</a><script>python()</script>'
     )
     row = {"external_id": "h1", "title": "T", "description": html}
@@ -221,7 +225,10 @@ def files() -> dict[str, bytes]:
         "under.json": json.dumps(
             {"data": {"results": [{"Ref": 7, "Job title": "Überführer", "Firma": "Größe GmbH"}]}}
         ).encode(),
-        "feed.xml": "<source><job><Ref>7</Ref><jobtitle><![CDATA[Überführer]]></jobtitle><Firma>Größe GmbH</Firma></job></source>".encode(),
+        "feed.xml": (
+            "<source><job><Ref>7</Ref><jobtitle><![CDATA[Überführer]]></jobtitle><Firma>Größe "
+            "GmbH</Firma></job></source>"
+        ).encode(),
         "packed.csv.gz": gzip.compress(table.format(",").encode()),
         "packed.zip": archive.getvalue(),
     }
@@ -308,7 +315,10 @@ def test_place_is_found_however_it_is_written(tmp_path: Path, words: str, found:
     from apps.embeddings.models import Kind
     from apps.recommendations.services import filtered
 
-    content = 'external_id,title,location\n1,A,"São Paulo, Brazil"\n2,B,Zürich\n3,C,"New York, NY"\n4,D,"Berlin, Germany; London, UK"\n'
+    content = (
+        'external_id,title,location\n1,A,"São Paulo, Brazil"\n2,B,Zürich\n3,C,"New York, '
+        'NY"\n4,D,"Berlin, Germany; London, UK"\n'
+    )
     run("import_postings", feed(tmp_path / "a.csv", content))
     rows: Any = filtered(Kind.POSTING, {"location": words})
     assert [row.city for row in rows] == [found]

@@ -18,7 +18,7 @@ from apps.records.normalizing.choices import (
 from apps.records.normalizing.company_names import folded_company
 from apps.records.normalizing.dates import infer_order, parse_moment
 from apps.records.normalizing.encodings import detect_encoding
-from apps.records.normalizing.errors import UnreadableCell
+from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.language import detect_language
 from apps.records.normalizing.lists import split_skills
@@ -67,7 +67,7 @@ def test_salary_as_people_write_it_is_read(text: str, expected: Salary | None) -
 
 @pytest.mark.parametrize("text", ["hello", "bonus 10%", "three apples", "1 or 2 or 3 x 4"])
 def test_salary_without_amounts_is_not_invented(text: str) -> None:
-    with pytest.raises(UnreadableCell):
+    with pytest.raises(UnreadableCellError):
         parse_salary(text)
 
 
@@ -138,7 +138,7 @@ def test_date_that_stands_for_none_is_none(value: object) -> None:
     "value", ["May", "5", "hello", "2026-13-01", "31.02.2026", 10**17, "11/03/2026", "1850-01-01", True]
 )
 def test_date_that_is_none_or_ambiguous_is_an_error(value: object) -> None:
-    with pytest.raises(UnreadableCell):
+    with pytest.raises(UnreadableCellError):
         parse_moment(value, now=NOW)
 
 
@@ -146,7 +146,7 @@ def test_order_of_day_and_month_follows_from_the_whole_column() -> None:
     assert infer_order(["11/03/2026", "13/03/2026"]) == "dmy"
     assert infer_order(["11/03/2026", "03/13/2026"]) == "mdy"
     assert infer_order(["01/02/2026"]) is None
-    with pytest.raises(UnreadableCell, match="--dates"):
+    with pytest.raises(UnreadableCellError, match="--dates"):
         infer_order(["13/03/2026", "03/13/2026"])
 
 
@@ -263,7 +263,8 @@ def test_skills_joined_by_any_separator_are_the_skills(names: list[str], separat
 
 def test_markup_becomes_plain_markdown() -> None:
     html = (
-        "<h2 onclick='x()'>Tasks</h2><p>We need <strong>C&#43;&#43;</strong> and C&#35;.</p><ul><li>One<li>Two</ul>"
+        "<h2 onclick='x()'>Tasks</h2><p>We need <strong>C&#43;&#43;</strong> and "
+        "C&#35;.</p><ul><li>One<li>Two</ul>"
         '<b>machine</b>&nbsp;<i>learning</i>&lt;br&gt;<a href="https://example.org/java">apply</a><script>python()</script>'
     )
     assert to_markdown(html) == "## Tasks\n\nWe need C++ and C#.\n\n- One\n- Two\n\nmachine learning\napply"
@@ -302,7 +303,7 @@ def test_markup_of_a_long_field_takes_time_in_proportion(unit: str) -> None:
     assert seconds(800_000) < 40 * max(
         seconds(80_000), 0.02
     )  # ten times the text; four times that for a busy machine
-    with pytest.raises(UnreadableCell):
+    with pytest.raises(UnreadableCellError):
         to_markdown("<p>" + "x" * MAX_HTML)
 
 
@@ -333,7 +334,7 @@ def test_experience_as_people_write_it_is_read(value: object, years: float) -> N
 
 @pytest.mark.parametrize("value", ["a lot", "Senior", "100 years", -1])
 def test_experience_without_years_is_not_invented(value: object) -> None:
-    with pytest.raises(UnreadableCell):
+    with pytest.raises(UnreadableCellError):
         parse_experience(value)
 
 
@@ -348,7 +349,7 @@ def test_english_level_as_people_write_it_is_read() -> None:
         "pre_intermediate": 2,
     }
     assert {text: parse_english_level(text) for text in levels} == levels
-    with pytest.raises(UnreadableCell):
+    with pytest.raises(UnreadableCellError):
         parse_english_level("klingon")
 
 
@@ -356,7 +357,7 @@ def test_boolean_as_people_write_it_is_read() -> None:
     assert [parse_boolean(each) for each in ("yes", 1, "ja", "네", "FALSE", 0, "nein")] == [True] * 4 + [
         False
     ] * 3
-    with pytest.raises(UnreadableCell):
+    with pytest.raises(UnreadableCellError):
         parse_boolean("maybe")
 
 

@@ -24,7 +24,10 @@ from apps.records.reading.rows import ReadingOptions, SourceRow
 class Command(ImportCommand):
     """Import candidates."""
 
-    help = "Imports candidates from files, addresses, standard input, or folders of résumés (PDF, Word, Markdown, text)."
+    help = (
+        "Imports candidates from files, addresses, standard input, or folders of résumés (PDF, Word, "
+        "Markdown, text)."
+    )
     kind = "candidate"
     form = CandidateRow
     presets = Path(__file__).parents[2] / "presets"

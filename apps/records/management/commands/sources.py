@@ -49,7 +49,8 @@ class Command(BaseCommand):
                 else "never imported"
             )
             self.stdout.write(
-                f"{each.name:{width}}  {each.postings:>9,} postings  {each.candidates:>9,} candidates  {imported}"
+                f"{each.name:{width}}  {each.postings:>9,} postings  {each.candidates:>9,} candidates  "
+                f"{imported}"
             )
 
     def _delete(self, name: str, *, is_sure: bool) -> None:
