@@ -1,11 +1,18 @@
 """Filters over postings, for GraphQL and commands."""
 
 import django_filters as filters
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Func, Q, QuerySet
 
 from apps.postings.models import EmploymentType, Posting, PostingQuerySet
-from apps.records.filters import RecordFilterSet, in_any_case
+from apps.records.filters import CountryFilter, RecordFilterSet, in_any_case
 from apps.records.models import EnglishLevel
+
+
+class NamesCountry(Func):
+    """Whether any of several places names a country."""
+
+    template = """jsonb_path_exists(%(expressions)s, '$[*] ? (@.country != "")')"""
+    output_field = BooleanField()
 
 
 class PostingFilterSet(RecordFilterSet):
@@ -33,6 +40,11 @@ class PostingFilterSet(RecordFilterSet):
     )
     open_only = filters.BooleanFilter(method="is_open", help_text="Not closed, and not past its closing date")
 
+    eligible_in = CountryFilter(
+        method="is_open_to",
+        help_text="Country of the seeker, by name or code: without remote postings limited to other countries",
+    )
+
     class Meta:
         model = Posting
         fields: list[str] = []
@@ -44,6 +56,11 @@ class PostingFilterSet(RecordFilterSet):
     def pays_at_least(self, postings: QuerySet[Posting], name: str, value: float) -> QuerySet[Posting]:
         """Keep postings that pay at least `value` a year."""
         return postings.filter(salary_per_year__gte=value, salary_currency=self.currency())
+
+    def is_open_to(self, postings: QuerySet[Posting], name: str, value: str) -> QuerySet[Posting]:
+        """Leave out remote postings whose places name countries, but not the country `value`."""
+        among_them = Q(country=value) | Q(places__contains=[{"country": value}])
+        return postings.filter(Q(remote=False) | among_them | (Q(country="") & ~Q(NamesCountry("places"))))
 
     def is_open(self, postings: PostingQuerySet, name: str, value: bool) -> QuerySet[Posting]:
         """Keep open postings, or all."""

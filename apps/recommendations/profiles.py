@@ -9,8 +9,9 @@ from apps.embeddings.reading import row_text
 from apps.embeddings.templates import input_text
 from apps.recommendations.features import features_of
 from apps.recommendations.fulltext import NO_TERMS, Terms, terms_of_row, terms_of_text
-from apps.recommendations.ranking import Features, Place
+from apps.recommendations.ranking import Features, place_named
 from apps.recommendations.retrieval import as_text, stored_vector
+from apps.records.normalizing.gazetteer import country_code
 from apps.rpc.errors import RpcError
 from apps.skills.services import current_finder
 
@@ -19,7 +20,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Profile:
-    """A typed description of a person, or of the person that a recruiter looks for. It is never stored."""
+    """A typed description of a person, or of the person that a recruiter looks for. It is never stored.
+
+    A country's name becomes its ISO 3166 code.
+    """
 
     text: str = ""
     skills: tuple[str, ...] = ()
@@ -31,6 +35,9 @@ class Profile:
     remote: bool = False
     salary_per_year: float | None = None
     salary_currency: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "country", country_code(self.country) or self.country)
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def typed_seeker(profile: Profile, model: EmbeddingModel | None, *, kind: str) -
         skills=frozenset(found),
         experience_years=profile.experience_years,
         english_level=profile.english_level,
-        place=Place(profile.city.casefold(), profile.region.casefold(), profile.country.casefold()),
+        places=place_named(profile.city, profile.region, profile.country),
         remote=profile.remote,
         salary_per_year=profile.salary_per_year,
         salary_currency=profile.salary_currency,

@@ -9,9 +9,11 @@ The score is a weighted mean of parts between 0 and 1:
     interest    highest cosine to another posting that the candidate saved or applied for              0.06
     experience  1 where the candidate has the required years, else years ÷ required years              0.05
     english     1 at the required level, a third less for each level below                             0.03
-    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere. For a candidate
-                who wants remote work, a posting on site counts half, and 0 where a place is unknown.
-                Without a place, and without a wish for remote work, there is no such part             0.03
+    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere; the best of all
+                places of both. A remote posting that names countries counts 0 for a candidate in
+                another country. For a candidate who wants remote work, a posting on site counts half,
+                and 0 where a place is unknown. Without a place, and without a wish for remote work,
+                there is no such part                                                                  0.03
     salary      1 where the posting pays the expected salary, else pay ÷ expectation (one currency)    0.03
     freshness   1 on the day of publication, half after 30 days, a quarter after 60 …                  0.02
 
@@ -23,8 +25,12 @@ vector and text decide, the rest orders neighbours.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+
+from apps.records.normalizing.folding import fold
+from apps.records.normalizing.gazetteer import country_code
 
 WEIGHTS: Mapping[str, float] = {
     "vector": 0.42,
@@ -44,14 +50,19 @@ FRESHNESS_HALF_LIFE = 30.0  # days
 
 @dataclass(frozen=True)
 class Place:
-    """Names of a place in lower case, empty where unknown."""
+    """Folded names of a place, empty where unknown. `country` is an ISO 3166 code where the name has one."""
 
     city: str = ""
     region: str = ""
     country: str = ""
 
 
-NOWHERE = Place()
+@lru_cache(maxsize=20_000)  # rows name few places, many times
+def place_named(city: str, region: str, country: str) -> tuple[Place, ...]:
+    """Return the place of these names, as a tuple, or () without any name."""
+    if not (city.strip() or region.strip() or country.strip()):
+        return ()
+    return (Place(fold(city), fold(region), country_code(country) or fold(country)),)
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class Features:
     skills: frozenset[int] = frozenset()
     experience_years: float | None = None
     english_level: int | None = None
-    place: Place = field(default_factory=Place)
+    places: tuple[Place, ...] = ()
     remote: bool = False
     salary_per_year: float | None = None
     salary_currency: str = ""
@@ -154,15 +165,22 @@ def _english(has: int | None, wanted: int | None) -> float | None:
 
 def _location(candidate: Features, posting: Features) -> float | None:
     if posting.remote:
-        return 1.0 if candidate.remote or candidate.place != NOWHERE else None
-    near = _nearness_of(candidate.place, posting.place)
+        limits, own = _countries(posting.places), _countries(candidate.places)
+        if limits and own and not limits & own:
+            return 0.0
+        return 1.0 if candidate.remote or candidate.places else None
+    near = max(
+        (_nearness_of(one, other) for one in candidate.places for other in posting.places), default=None
+    )
     return (near or 0.0) / 2 if candidate.remote else near
 
 
-def _nearness_of(one: Place, other: Place) -> float | None:
+def _countries(places: tuple[Place, ...]) -> set[str]:
+    return {place.country for place in places if place.country}
+
+
+def _nearness_of(one: Place, other: Place) -> float:
     """Compare country, region, city in this order, up to the first that both name and that differs."""
-    if NOWHERE in (one, other):
-        return None
     nearness = 0.0
     for name, value in (("country", 0.4), ("region", 0.7), ("city", 1.0)):
         first, second = getattr(one, name), getattr(other, name)

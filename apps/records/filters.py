@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
+from apps.records.normalizing.gazetteer import country_code
 from apps.records.normalizing.place_names import names_of
 from apps.skills.services import current_finder
 
@@ -33,6 +34,24 @@ class StringsFilter(filters.Filter):
     """A filter whose value is a list of strings."""
 
     field_class = StringsField
+
+
+class CountryField(forms.CharField):
+    """A country's name or code; its value is the ISO 3166 alpha-2 code."""
+
+    def to_python(self, value: Any) -> str:
+        """Return the code, or "". Raises ValidationError for a name that no language has."""
+        text = super().to_python(value) or ""
+        code = country_code(text)
+        if text and not code:
+            raise ValidationError(f"{text[:40]!r} is not a country; give its name or its ISO 3166 code")
+        return code
+
+
+class CountryFilter(filters.CharFilter):
+    """A filter whose value is a country."""
+
+    field_class = CountryField
 
 
 def in_any_case(path: str) -> Callable[..., QuerySet[Any]]:

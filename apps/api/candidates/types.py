@@ -7,6 +7,7 @@ from graphene_django import DjangoObjectType
 from apps.api.connections import CountedConnection
 from apps.api.enums import EnglishLevelEnum, SalaryPeriodEnum
 from apps.api.filters import filter_input
+from apps.api.places import places_field, places_of_record
 from apps.api.skills.types import SkillType, skills_of_record
 from apps.candidates.filters import CandidateFilterSet
 from apps.candidates.models import Candidate
@@ -31,7 +32,11 @@ class CandidateNode(DjangoObjectType):
     language = graphene.String(required=True, description="Language of the texts, such as en")
     city = graphene.String(required=True, description="City; empty if unknown")
     region = graphene.String(required=True, description="Region; empty if unknown")
-    country = graphene.String(required=True, description="Country; empty if unknown")
+    country = graphene.String(
+        required=True,
+        description="ISO 3166 code of the country, or its name if it has none; empty if unknown",
+    )
+    places = places_field("Places where the candidate is or looks for work")
     remote = graphene.Boolean(required=True, description="True if the candidate wants remote work")
     experience_years = graphene.Float(description="Years of experience")
     english_level = graphene.Field(EnglishLevelEnum, description="Level of English")
@@ -46,6 +51,7 @@ class CandidateNode(DjangoObjectType):
     updated_at = graphene.DateTime(required=True, description="When it was last changed")
 
     resolve_skills = staticmethod(skills_of_record)
+    resolve_places = staticmethod(places_of_record)
 
 
 CandidateFilterInput = filter_input(

@@ -9,6 +9,7 @@ from graphene_django import DjangoObjectType
 from apps.api.connections import CountedConnection
 from apps.api.enums import EmploymentTypeEnum, EnglishLevelEnum, PostingStatusEnum, SalaryPeriodEnum
 from apps.api.filters import filter_input
+from apps.api.places import places_field, places_of_record
 from apps.api.skills.types import SkillType, skills_of_record
 from apps.postings.filters import PostingFilterSet
 from apps.postings.models import Company, Posting
@@ -47,7 +48,11 @@ class PostingNode(DjangoObjectType):
     language = graphene.String(required=True, description="Language of the text, such as en")
     city = graphene.String(required=True, description="City; empty if unknown")
     region = graphene.String(required=True, description="Region; empty if unknown")
-    country = graphene.String(required=True, description="Country; empty if unknown")
+    country = graphene.String(
+        required=True,
+        description="ISO 3166 code of the country, or its name if it has none; empty if unknown",
+    )
+    places = places_field("Places of work, or for remote work the places that it is limited to")
     remote = graphene.Boolean(required=True, description="True if the work can be done from anywhere")
     employment_type = graphene.Field(EmploymentTypeEnum, description="The type of employment")
     experience_years = graphene.Float(description="Years of experience asked for")
@@ -71,6 +76,7 @@ class PostingNode(DjangoObjectType):
     updated_at = graphene.DateTime(required=True, description="When it was last changed")
 
     resolve_skills = staticmethod(skills_of_record)
+    resolve_places = staticmethod(places_of_record)
 
     @staticmethod
     def resolve_employment_type(root: Posting, _info: Any) -> str | None:

@@ -48,7 +48,10 @@ class Explanation(graphene.ObjectType):
     experience_fit = graphene.Float(description="1 if the years of experience are enough, otherwise less")
     english_fit = graphene.Float(description="1 if the level of English is high enough, otherwise less")
     location_fit = graphene.Float(
-        description="1 if remote or in the same city, 0.7 region, 0.4 country, else 0; null if none is given"
+        description=(
+            "1 if remote or in the same city, 0.7 region, 0.4 country, else 0, also if the remote work is "
+            "limited to other countries; the best of all places; null if none is given"
+        )
     )
     salary_fit = graphene.Float(
         description="1 if the posting pays the expected salary, otherwise its salary ÷ the expected one"
@@ -247,7 +250,7 @@ class ProfileInput(graphene.InputObjectType):
     english_level = EnglishLevelEnum(description="Level of English")
     city = graphene.String(description="City")
     region = graphene.String(description="Region")
-    country = graphene.String(description="Country")
+    country = graphene.String(description="Country, by name or ISO 3166 code")
     remote = graphene.Boolean(description="True if the person wants remote work")
     salary_per_year = graphene.Float(description="Salary expected, per year")
     salary_currency = graphene.String(description="ISO 4217 code of salaryPerYear")

@@ -13,6 +13,7 @@ from apps.recommendations.ranking import (
     Place,
     Score,
     normalised_weights,
+    place_named,
     score,
     total,
 )
@@ -67,8 +68,11 @@ def test_english_falls_with_each_missing_level(has: int, wanted: int, fit: float
         (Place("kyiv", "", "ua"), Place("kyiv", "", "ua"), False, 1.0),
         (Place("lviv", "", "ua"), Place("kyiv", "", "ua"), False, 0.4),
         (Place("oslo", "", "no"), Place("kyiv", "", "ua"), False, 0.0),
-        (Place("oslo", "", "no"), Place("kyiv", "", "ua"), True, 1.0),
-        (Place(), Place("kyiv", "", "ua"), False, None),
+        (Place("oslo", "", "no"), Place("kyiv", "", "ua"), True, 0.0),
+        (Place("oslo", "", "no"), Place("bergen", "", "no"), True, 1.0),
+        (Place("oslo", "", "no"), None, True, 1.0),
+        (Place("oslo", "", ""), Place("kyiv", "", "ua"), True, 1.0),
+        (None, Place("kyiv", "", "ua"), False, None),
         (Place("portland", "oregon", "us"), Place("portland", "maine", "us"), False, 0.4),
         (Place("london", "", "ca"), Place("london", "", "gb"), False, 0.0),
         (Place("london", "", ""), Place("london", "", "gb"), False, 1.0),
@@ -76,18 +80,42 @@ def test_english_falls_with_each_missing_level(has: int, wanted: int, fit: float
     ],
 )
 def test_location_compares_the_smallest_place_that_both_name(
-    one: Place, other: Place, remote: bool, fit: float | None
+    one: Place | None, other: Place | None, remote: bool, fit: float | None
 ) -> None:
-    assert parts_of(Features(place=one), Features(place=other, remote=remote)).get("location") == fit
+    ones, others = ((place,) if place else () for place in (one, other))
+    assert parts_of(Features(places=ones), Features(places=others, remote=remote)).get("location") == fit
+
+
+def test_location_is_the_best_of_all_places() -> None:
+    oslo, kyiv, bergen = Place("oslo", "", "no"), Place("kyiv", "", "ua"), Place("bergen", "", "no")
+    assert parts_of(Features(places=(bergen,)), Features(places=(kyiv, oslo)))["location"] == 0.4
+    assert parts_of(Features(places=(bergen, kyiv)), Features(places=(kyiv, oslo)))["location"] == 1.0
+
+
+def test_location_of_remote_work_is_0_in_a_country_that_it_does_not_name() -> None:
+    limited = Features(places=(Place(country="US"), Place(country="CA")), remote=True)
+    brazil, canada = Place("recife", "", "BR"), Place("toronto", "", "CA")
+    assert parts_of(Features(places=(brazil,), remote=True), limited)["location"] == 0.0
+    assert parts_of(Features(places=(brazil, canada)), limited)["location"] == 1.0
+    assert parts_of(Features(remote=True), limited)["location"] == 1.0  # the seeker's country is unknown
+    assert parts_of(Features(places=(brazil,)), Features(remote=True))["location"] == 1.0
+
+
+def test_place_is_folded_and_its_country_is_a_code() -> None:
+    [written] = place_named("São Paulo", "SP", "Brasil")
+    assert written == Place("sao paulo", "sp", "BR")
+    assert place_named("SAO PAULO", "sp", "br") == (written,)
+    assert place_named("", " ", "") == ()
+    assert place_named("", "", "Atlantís") == (Place(country="atlantis"),)
 
 
 def test_location_counts_half_when_only_the_candidate_wants_remote_work() -> None:
     oslo = Place("oslo", "", "no")
-    assert parts_of(Features(place=oslo, remote=True), Features(place=oslo))["location"] == 0.5
-    assert parts_of(Features(remote=True), Features(place=oslo))["location"] == 0.0
+    assert parts_of(Features(places=(oslo,), remote=True), Features(places=(oslo,)))["location"] == 0.5
+    assert parts_of(Features(remote=True), Features(places=(oslo,)))["location"] == 0.0
     assert parts_of(Features(remote=True), Features(remote=True))["location"] == 1.0
     assert "location" not in parts_of(
-        Features(), Features(place=oslo, remote=True)
+        Features(), Features(places=(oslo,), remote=True)
     )  # neither names a place to compare
 
 
