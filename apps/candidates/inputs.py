@@ -2,11 +2,12 @@
 
 from typing import Annotated, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from apps.records.input_errors import NAMES_FIELDS
 from apps.records.inputs import RecordInput, Text, clean
+from apps.safe_text import refuse_control_characters
 
 
 class CandidateInput(RecordInput):
@@ -14,7 +15,9 @@ class CandidateInput(RecordInput):
 
     text_fields: ClassVar[tuple[str, ...]] = ("headline", "looking_for", "resume")
 
-    headline: Annotated[str, BeforeValidator(clean), Field(max_length=500)] = ""
+    headline: Annotated[
+        str, BeforeValidator(clean), AfterValidator(refuse_control_characters), Field(max_length=500)
+    ] = ""
     resume: Text = ""
     looking_for: Text = ""
 

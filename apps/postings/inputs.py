@@ -3,12 +3,13 @@
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from apps.postings.models import EmploymentType, Posting
 from apps.records.input_errors import NAMES_FIELDS
 from apps.records.inputs import Moment, Money, Name, RecordInput, Text, clean
+from apps.safe_text import refuse_control_characters
 
 
 class PostingInput(RecordInput):
@@ -16,8 +17,15 @@ class PostingInput(RecordInput):
 
     text_fields: ClassVar[tuple[str, ...]] = ("title", "description")
 
-    title: Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=500)]
-    company: Annotated[str, BeforeValidator(clean), Field(max_length=200)] = ""
+    title: Annotated[
+        str,
+        BeforeValidator(clean),
+        AfterValidator(refuse_control_characters),
+        Field(min_length=1, max_length=500),
+    ]
+    company: Annotated[
+        str, BeforeValidator(clean), AfterValidator(refuse_control_characters), Field(max_length=200)
+    ] = ""
     description: Text = ""
     employment_type: EmploymentType | Literal[""] = ""
     salary_max: Money | None = None
@@ -41,7 +49,9 @@ class PostingInput(RecordInput):
 class PostingRow(PostingInput):
     """A posting as a file has it: one that is there already needs no title."""
 
-    title: Annotated[str, BeforeValidator(clean), Field(max_length=500)] = ""
+    title: Annotated[
+        str, BeforeValidator(clean), AfterValidator(refuse_control_characters), Field(max_length=500)
+    ] = ""
 
     def lacking(self) -> tuple[str, str] | None:
         """Return the field without which the row cannot be new, and what is wrong."""

@@ -16,6 +16,7 @@ from pydantic import (
 
 from apps.records.models import EnglishLevel, SalaryPeriod
 from apps.records.normalizing.gazetteer import country_code
+from apps.safe_text import refuse_control_characters
 
 MAX_TEXT_CHARACTERS = 1_000_000  # of one field
 LIST_SEPARATOR = re.compile(r"\s*[;,\n]\s*")
@@ -108,9 +109,16 @@ def _moment(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(clean), Field(max_length=MAX_TEXT_CHARACTERS)]
-Name = Annotated[str, BeforeValidator(clean), Field(max_length=120)]
+Name = Annotated[
+    str, BeforeValidator(clean), AfterValidator(refuse_control_characters), Field(max_length=120)
+]
 Strings = Annotated[
-    list[Annotated[str, BeforeValidator(clean), Field(max_length=100)]], BeforeValidator(_strings)
+    list[
+        Annotated[
+            str, BeforeValidator(clean), AfterValidator(refuse_control_characters), Field(max_length=100)
+        ]
+    ],
+    BeforeValidator(_strings),
 ]
 Moment = Annotated[dt.datetime, BeforeValidator(_moment)]
 MAX_YEARS, MAX_MONEY = 80, 10**10

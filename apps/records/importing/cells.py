@@ -51,6 +51,8 @@ class UnreadCell:
 
 Values = dict[str, Any]
 Reader = Callable[[Any, Values, CellOptions], Values]
+# Signs that control how text is shown, and mean nothing in a name; NUL stays, since PostgreSQL takes none.
+_CONTROL = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 WHOLE = frozenset({"location", "salary"})  # cells that stand for several fields
 # Below so much a year, in these currencies, an amount without a period is hardly one a year.
 MIN_YEARLY, YEARLY_CURRENCIES = (
@@ -159,7 +161,7 @@ def _line(raw: Any, values: Values, options: CellOptions) -> Values:
         raw = next((each for each in raw if not is_unknown(each, words=options.null_words)), "")
     text = text_of(raw)
     text = to_markdown(text) if is_html(text) else text
-    text = " ".join(text.split())
+    text = " ".join(_CONTROL.sub("", text).split())
     return {_ONE: "" if is_unknown(text, words=options.null_words) else text}
 
 
@@ -376,7 +378,7 @@ def _experience(raw: Any, values: Values, options: CellOptions) -> Values:
 
 
 def _skills(raw: Any, values: Values, options: CellOptions) -> Values:
-    return {_ONE: split_skills(raw) or None}
+    return {_ONE: [_CONTROL.sub("", name) for name in split_skills(raw)] or None}
 
 
 def _employment_type(raw: Any, values: Values, options: CellOptions) -> Values:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Any, Protocol
 
 from django.db import DataError, IntegrityError, connection, transaction
+from psycopg.errors import ForeignKeyViolation
 from pydantic import ValidationError
 
 from apps.records.hand_edits import Conflict
@@ -195,7 +196,13 @@ class Loader:
             for (row, form, reasons), ids in zip(valid, found, strict=True)
         ]
 
-    def _write(self, lines: Sequence[Line]) -> None:
+    def _write_again(self, lines: Sequence[Line]) -> None:
+        """Write rows whose skills were found with a dictionary of which a skill is gone by now."""
+        self._finder = current_finder()
+        found = find_skills([line.form.text() for line in lines], finder=self._finder)
+        self._write([replace(line, found=ids) for line, ids in zip(lines, found, strict=True)], is_retry=True)
+
+    def _write(self, lines: Sequence[Line], *, is_retry: bool = False) -> None:
         forms, found = [line.form for line in lines], [line.found for line in lines]
         try:
             with transaction.atomic():
@@ -206,6 +213,9 @@ class Loader:
                     self.listener.on_written(result.upserted.all)
                 transaction.set_rollback(self.is_dry_run)
         except (DataError, IntegrityError) as error:
+            if isinstance(error.__cause__, ForeignKeyViolation) and not is_retry:
+                self._write_again(lines)
+                return
             if len(lines) == 1:
                 reason = Reason("", f"PostgreSQL refused the row: {str(error).strip().splitlines()[0]}")
                 self._reject_line(lines[0], reason)

@@ -322,3 +322,16 @@ def test_place_is_found_however_it_is_written(tmp_path: Path, words: str, found:
     run("import_postings", feed(tmp_path / "a.csv", content))
     rows: Any = filtered(Kind.POSTING, {"location": words})
     assert [row.city for row in rows] == [found]
+
+
+def test_name_loses_signs_that_control_how_it_is_shown(tmp_path: Path) -> None:
+    row = {
+        "external_id": "1",
+        "title": "Cook\u202e\nand\tbaker",
+        "company": "A\u2066CME",
+        "skills": ["Pan\u202e sweeping"],
+    }
+    run("import_postings", feed(tmp_path / "a.jsonl", json.dumps(row)))
+    posting = Posting.objects.get()
+    assert (posting.title, posting.company and posting.company.name) == ("Cook and baker", "ACME")
+    assert "Pan sweeping" in skills_of("1")
