@@ -36,8 +36,8 @@ _HEADINGS = {
     "other": (
         r"education|ausbildung|studium|skills|kenntnisse|languages|sprachen|profile|profil|summary|about"
         r"(?: me)?|contact|kontakt|curriculum vitae|resume|lebenslauf|cv|references|projects|projekte"
-        r"|certifications?|interests|hobbies|personal (?:data|details)|personliche daten|학력|기술|보유기술|언어"
-        r"|자기소개|이력서|学歴|スキル|資格"
+        r"|certifications?|interests|hobbies|personal (?:data|details)|personliche daten"
+        r"|학력|기술|보유기술|언어|자기소개|이력서|学歴|スキル|資格"
     ),
 }
 _HEADING = {name: re.compile(rf"(?:#+\s*)?(?:{words})\s*:?") for name, words in _HEADINGS.items()}
@@ -47,14 +47,13 @@ _CONTACT = re.compile(
 )
 _LABEL = {
     "headline": re.compile(
-        r"(?:title|headline|position|job title|profession|beruf|desired position|직무|희망직무)\s*[:：]\s*(.+)",
+        r"(?:title|headline|position|job title|profession|beruf|desired position|직무|희망직무)"
+        r"\s*[:：]\s*(.+)",
         re.IGNORECASE,
     ),
     "location": re.compile(
-        (
-            r"(?:location|place|city|address|residence|based in|wohnort|ort|adresse|anschrift|거주지|주소"
-            r"|住所)\s*[:：]\s*(.+)"
-        ),
+        r"(?:location|place|city|address|residence|based in|wohnort|ort|adresse|anschrift|거주지|주소|住所)"
+        r"\s*[:：]\s*(.+)",
         re.IGNORECASE,
     ),
 }
@@ -74,7 +73,11 @@ _PERIOD = re.compile(
 _ENGLISH = re.compile(
     r"(?:english|englisch|anglais|inglés|영어|英語)\s*[:：(\-–—,]*\s*([^\n,;|)]{1,40})", re.IGNORECASE
 )
-_MONTHS = {name: number for number, names in enumerate(("jan", "feb fev", "mar mär mrz", "apr avr abr", "may mai", "jun juin", "jul juil", "aug ago aoû", "sep", "oct okt", "nov", "dec dez déc dic"), 1) for name in names.split()}  # fmt: skip
+_MONTHS = {
+    "jan": 1, "feb": 2, "fev": 2, "mar": 3, "mär": 3, "mrz": 3, "apr": 4, "avr": 4, "abr": 4, "may": 5, "mai": 5,
+    "jun": 6, "jui": 6, "jul": 7, "aug": 8, "ago": 8, "aoû": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11,
+    "dec": 12, "dez": 12, "déc": 12, "dic": 12,
+}  # fmt: skip
 
 
 def is_resume(path: Path) -> bool:
@@ -100,7 +103,10 @@ def _is_table(path: Path) -> bool:
 def open_resumes(
     path: Path | str, _options: ReadingOptions, *, progress: Callable[[int], object] = lambda _: None
 ) -> Iterator[tuple[Rows, Reading]]:
-    """Yield the candidates of the documents in `path` as `open_rows` yields the rows of a file. Raises ImportFileError."""
+    """Yield the candidates of the documents in `path`, as `open_rows` yields the rows of a file.
+
+    Raises ImportFileError where the path cannot be read or holds no document.
+    """
     path = Path(path)
     try:
         others = other_files(path)
@@ -119,9 +125,10 @@ def open_resumes(
 def read_resumes(
     path: Path, *, progress: Callable[[int], object] = lambda _: None
 ) -> Iterator[SourceRow | UnreadableRow]:
-    """Yield a candidate's fields for each document in `path` (a file or a folder), recognised by the file's name.
+    """Yield a candidate's fields for each document in `path`, a file or a folder.
 
-    `progress` is given the bytes of each document that was read.
+    The name of the document is the candidate's external id. `progress` is given the bytes of each document
+    that was read.
     """
     for number, document in enumerate(documents_in(path), 1):
         name = document.relative_to(path).as_posix() if path.is_dir() else document.name
@@ -187,7 +194,7 @@ def _is_heading(line: str) -> bool:
 
 
 def _is_name(line: str) -> bool:
-    """Two to four words in capitals or with capitals, without digits: a person's name; or two to four Hangul syllables."""
+    """Whether the line is a person's name: two to four capitalized words, or two to four Hangul syllables."""
     words = line.split()
     if re.fullmatch(r"[가-힣]{2,4}", line):
         return True
@@ -252,7 +259,7 @@ def _experience(text: str, lines: list[str], today: dt.date) -> Decimal | None:
 
 
 def _months(match: re.Match[str], today: dt.date) -> range:
-    """The months of a period, as numbers since the year 0; of years alone, from the middle of one to that of the other."""
+    """The months of a period, counted since the year 0. A year without a month counts from its middle."""
     start = int(match["y1"]) * 12 + (_month(match, 1) or 6)
     end = today.year * 12 + today.month if match["now"] else int(match["y2"]) * 12 + (_month(match, 2) or 6)
     return range(start, min(end, today.year * 12 + today.month))

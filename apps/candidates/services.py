@@ -43,7 +43,7 @@ def upsert_candidates(
 
 
 def after_edit(candidate: Candidate) -> None:
-    """What follows an edit by hand: skills named in the text are found, and the caches hear of it after the commit."""
+    """Follow an edit by hand: find the skills named in the text, and invalidate caches after the commit."""
     text = "\n".join(getattr(candidate, name) for name in CandidateInput.text_fields)
     sync_found_skills(candidate, candidate.skill_uses, text=text)
     invalidate_on_commit(["candidates"], [candidate.pk])

@@ -7,8 +7,9 @@ from apps.records.normalizing.company_names import folded_company
 
 
 def company_ids(names: Collection[str]) -> dict[str, int]:
-    """Return the key of each company, creating those that are not there; other spellings of one company share its key.
+    """Return the key of each company by name; create those that are missing.
 
+    Spellings of one company share its key.
     The spelling that came first is kept. A company of exactly that name goes before one of another spelling,
     so that a person can split two that only look alike.
     """

@@ -14,7 +14,7 @@ from apps.skills.models import Skill, SkillUse
 
 
 class Company(models.Model):
-    """An employer. Spellings that differ in case, spacing, punctuation or legal form have the same `folded_name`."""
+    """An employer. `folded_name` is the name without case, spacing, punctuation and legal form."""
 
     name = models.CharField(max_length=200, unique=True)
     folded_name = models.CharField(max_length=200, db_index=True, editable=False, default="", db_default="")

@@ -77,7 +77,7 @@ def upsert_postings(
 
 
 def close_posting(posting_id: int, *, by: str) -> bool:
-    """Take no more applications for the posting from now on; False where there is no such posting. Idempotent.
+    """Close a posting to applications; return False if it does not exist. Idempotent.
 
     It stays closed whatever its source says later. The caches that show postings are invalidated after the
     commit.
@@ -120,7 +120,10 @@ def set_status(ids: Sequence[int], *, status: Posting.Status, by: str) -> list[i
 
 @transaction.atomic
 def close_missing(ids: Sequence[int]) -> int:
-    """Close postings that their source does not hold any more; they open again when it does. Return how many were closed."""
+    """Close postings that their source no longer holds; return how many were closed.
+
+    They open again once the source holds them.
+    """
     closing = Posting.objects.filter(pk__in=ids, status=Posting.Status.OPEN)
     closed = list(closing.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
     now = timezone.now()

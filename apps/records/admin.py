@@ -150,7 +150,7 @@ class RecordAdmin(ModelAdmin):
         super().save_model(request, obj, form, change)
 
     def _mark(self, request: HttpRequest, record: Any, before: dict[str, Any]) -> None:
-        """Note that the user changed the fields of `before`; rows that are written by hand have no source to keep them from."""
+        """Note that the user changed the fields of `before`. Rows without a source need no note."""
         if before and record.source != MANUAL:
             record.hand_edits = mark(record.hand_edits, before, by=request.user.get_username())
 
@@ -243,7 +243,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
 
 
 class _OfVisibleKinds(ReadOnlyAdmin):
-    """Rows of imports of those kinds of record that the user may see: reasons and rejected rows hold what the records hold."""
+    """Imports of the kinds of record that the user may see, because rejected rows hold the same data."""
 
     kind_path: ClassVar[str]
 

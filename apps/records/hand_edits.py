@@ -23,7 +23,7 @@ GROUPS = (
 
 @dataclass(frozen=True)
 class Conflict:
-    """The source has a new value for a field that a person changed. `kept` says whether the person's value stays."""
+    """A new value of the source for a field that a person changed. `kept`: the person's value stays."""
 
     source: str
     external_id: str
@@ -34,7 +34,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Settled:
-    """What an import may write of a row: `held` fields stay as they are; `edits` is what `hand_edits` becomes."""
+    """What an import may write of a row: `held` fields stay; `edits` becomes `hand_edits`."""
 
     held: frozenset[str]
     edits: dict[str, Any]
@@ -42,7 +42,7 @@ class Settled:
 
 
 def comparable(value: Any) -> Any:
-    """Return a value as JSON holds it, so that what a source says today can be compared with what it said before."""
+    """Return a value as JSON holds it, to compare what a source gives now with what it gave before."""
     if isinstance(value, Decimal | float):
         return format(Decimal(str(value)).normalize(), "f")
     if isinstance(value, bool) or value is None:
@@ -69,7 +69,7 @@ def mark(edits: Mapping[str, Any], before: Mapping[str, Any], *, by: str) -> dic
 
 
 def release(edits: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return `edits` without those fields and the ones that belong together with them: the source writes them again."""
+    """Return `edits` without those fields and their groups, so that the source writes them again."""
     released = set(names).union(*(group for group in GROUPS if not group.isdisjoint(names)))
     return {name: edit for name, edit in edits.items() if name not in released}
 

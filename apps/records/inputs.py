@@ -126,7 +126,7 @@ Money = Annotated[Decimal, Field(ge=0, lt=MAX_MONEY)]
 
 
 def _country(name: str) -> str:
-    """Countries are stored by their ISO 3166 alpha-2 code; a name that no language has stays as it is written."""
+    """Replace the name of a country by its ISO 3166 alpha-2 code; an unknown name stays."""
     return country_code(name) or name
 
 

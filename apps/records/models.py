@@ -48,7 +48,7 @@ class ContentHash(models.Func):
 
 
 class PlaceNames(models.Func):
-    """Folded names by which a row's places are found: "berlin", "de", "berlin|de"; see migration 0002 of records."""
+    """Folded names that find a row's places, such as "berlin", "de" and "berlin|de" (migration 0002)."""
 
     function = "jobrec_place_names"
     output_field = ArrayField(models.TextField())
@@ -230,7 +230,7 @@ class ImportNote(models.Model):
 
 
 class Sighting(models.Model):
-    """When a row was last in a file of its source. A table of its own, so that seeing a row again does not write the row."""
+    """When a row was last in a file of its source, in a table of its own so that the row is not written."""
 
     kind = models.CharField(max_length=9)
     row_id = models.PositiveBigIntegerField()

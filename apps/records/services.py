@@ -1,4 +1,4 @@
-"""Write records: resolve their skills, keep what people edited by hand, and leave alone what a source does not give."""
+"""Write records: resolve their skills, and leave edits by hand and fields that a source lacks."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -139,7 +139,7 @@ class RecordWriter:
         return rows, conflicts, incomplete
 
     def _stored(self, inputs: Sequence[RecordInput], *, everything: bool) -> dict[Key, Record]:
-        """The stored rows that must be looked at: those edited by hand, and those whose input gives only some fields."""
+        """The stored rows that were edited by hand, or whose input gives only some fields."""
         texts, required = set(self.form.text_fields), {"title"} & set(self.form.model_fields)
         whole, partial = list[Key](), list[Key]()
         for form in inputs:
@@ -252,7 +252,7 @@ def stated_names(record: Record) -> list[str]:
 
 
 def sync_found_skills(record: Record, uses: "Manager[Any]", *, text: str) -> None:
-    """Replace the record's found skills by those that its text names now; keep the stated ones. For edits by hand."""
+    """Replace the record's found skills by those that its text names now, after an edit by hand."""
     stated = set(uses.filter(origin=SkillUse.Origin.STATED).values_list("skill_id", flat=True))
     found = set(find_skills([text])[0]) - stated
     with transaction.atomic():

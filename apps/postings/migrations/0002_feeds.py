@@ -45,7 +45,9 @@ class Migration(migrations.Migration):
                 db_default=models.Value({}, models.JSONField()),
                 default=dict,
                 editable=False,
-                help_text="Fields that a person changed, kept against imports; see apps/records/hand_edits.py",
+                help_text=(
+                    "Fields that a person changed, kept against imports; see apps/records/hand_edits.py"
+                ),
             ),
         ),
         migrations.AddField(

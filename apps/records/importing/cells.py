@@ -1,4 +1,7 @@
-"""Read the mapped cells of one row into values that a record's form takes; what cannot be read costs the cell, not the row."""
+"""Read the mapped cells of one row into values for a record's form.
+
+A cell that cannot be read is left out; the rest of its row is kept.
+"""
 
 import datetime as dt
 import hashlib
@@ -32,7 +35,7 @@ MAX_ITEMS = 1_000  # of a list that becomes a text
 
 @dataclass(frozen=True)
 class CellOptions:
-    """How cells are read: what "2 days ago" counts from, the order of days and months, and the board's time zone."""
+    """How to read cells: `now` dates "2 days ago", `date_order` orders day and month in numeric dates."""
 
     now: dt.datetime
     time_zone: dt.tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -54,11 +57,9 @@ Reader = Callable[[Any, Values, CellOptions], Values]
 # Signs that control how text is shown, and mean nothing in a name; NUL stays, since PostgreSQL takes none.
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 WHOLE = frozenset({"location", "salary"})  # cells that stand for several fields
-# Below so much a year, in these currencies, an amount without a period is hardly one a year.
-MIN_YEARLY, YEARLY_CURRENCIES = (
-    10_000,
-    frozenset({"", "USD", "EUR", "GBP", "CHF", "CAD", "AUD", "NZD", "SGD"}),
-)
+# In these currencies, a smaller amount without a period is hardly one for a year.
+MIN_YEARLY = 10_000
+YEARLY_CURRENCIES = frozenset({"", "USD", "EUR", "GBP", "CHF", "CAD", "AUD", "NZD", "SGD"})
 _ONE = ""  # key of the value where a reader fills just the field that it reads
 
 
@@ -94,7 +95,7 @@ def read_cells(mapped: Mapping[str, Any], options: CellOptions) -> tuple[Values,
 
 
 def _merge(values: Values, name: str, found: Values) -> None:
-    """Take over what a cell says. A whole place or salary also says what it does not hold: Munich is not in Berlin's region."""
+    """Add what a cell says. A whole place or salary also empties its other parts that the cell lacks."""
     for key, value in found.items():
         if value is not None and value != "":
             values[key or name] = value
@@ -241,7 +242,7 @@ _PERIOD = ("unitText", "interval", "period", "unit", "per", "frequency")
 
 
 def _salary(raw: Any, values: Values, options: CellOptions) -> Values:
-    """A text such as "€45.000 – 60.000 p.a.", a number, or an object of schema.org or of a job board's API."""
+    """Read a text such as "€45.000 – 60.000 p.a.", a number, or an object of schema.org or a job board."""
     raw = _first(raw)
     if isinstance(raw, Mapping):
         return _salary_of_mapping(raw, values, options)

@@ -78,7 +78,7 @@ class ImportCommand(BaseCommand):
         return source_of(name)
 
     def close(self, row_ids: list[int]) -> int | None:
-        """Close rows that a complete file does not hold; return how many, None where such rows are only reported."""
+        """Close the rows that a complete file lacks; return how many, None if they are only reported."""
         return None
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
@@ -367,7 +367,10 @@ class _Rejects:
 
     @contextmanager
     def of(self, name: str) -> Iterator["_RejectsFile"]:
-        """Open before the first row is read, so that no import ends where it cannot be written; empty, it is deleted."""
+        """Open the rejects file before the first row is read; delete it in the end if it is empty.
+
+        So an import that could not write its rejects does not begin.
+        """
         path = self._named or _beside(name)
         try:
             descriptor = os.open(

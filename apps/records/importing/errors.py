@@ -17,7 +17,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Rejected:
-    """One row that was not imported: all that is wrong with it, and the row as it was, to be mended and imported again."""
+    """A row that was not imported, with all its faults, to be mended and imported again."""
 
     line: int
     reasons: tuple[Reason, ...]

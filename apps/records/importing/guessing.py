@@ -33,7 +33,7 @@ class Guess:
 
 
 def guess_columns(rows: Sequence[Mapping[str, Any]], *, kind: str, names: Iterable[str]) -> Guess:
-    """Guess the columns of a file from its first rows, for a `kind` of record (posting or candidate) with fields `names`."""
+    """Guess from its first rows which columns of a file hold the fields `names` of a `kind` of record."""
     columns = columns_of(rows)
     wanted = {
         name: known
@@ -73,7 +73,7 @@ _SEVERAL = frozenset({"company", "description", "resume", "published_at", "emplo
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Cells by column. A key within an object is a column too, such as `location.name`; a list stays one cell."""
+    """Cells by column. A key within an object is a column too (`location.name`); a list is one cell."""
     columns: dict[str, list[Any]] = {}
 
     def collect(values: Mapping[str, Any], prefix: str, depth: int) -> None:
@@ -117,7 +117,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
 
 
 def _fits(field_name: str, cells: Sequence[Any]) -> bool:
-    """Whether most cells of the column are of the field's kind, where that can be told, and whether it is empty."""
+    """Whether most cells of the column fit the field; False for an empty column."""
     if not cells:
         return False
     if field_name in ("title", "headline", "company") and all(
@@ -148,7 +148,7 @@ def _guess_by_content(
     taken: dict[str, str],
     unsure: dict[str, str],
 ) -> None:
-    """What no name tells: the longest texts are the description, a column of different short values is the id."""
+    """Guess by content: the longest texts are the description, distinct short values are the id."""
     free = {
         column: cells
         for column, cells in columns.items()

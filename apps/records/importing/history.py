@@ -26,7 +26,10 @@ LOCK_CLASS = 0x6A6F62  # of the advisory locks of running imports
 
 @dataclass
 class History:
-    """Writes one `Import` while it goes on. Rows may be noted from any thread; `flush` writes them over the caller's connection."""
+    """Writes one `Import` while it goes on.
+
+    Any thread may note rows; `flush` writes the notes over the caller's connection.
+    """
 
     of: Import
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -84,7 +87,8 @@ class History:
                 """
                 INSERT INTO records_sighting (kind, row_id, seen_in_id, seen_at)
                 SELECT %s, row_id, %s, now() FROM unnest(%s::bigint[]) AS row_id ORDER BY row_id
-                ON CONFLICT (kind, row_id) DO UPDATE SET seen_in_id = EXCLUDED.seen_in_id, seen_at = EXCLUDED.seen_at
+                ON CONFLICT (kind, row_id) DO UPDATE
+                    SET seen_in_id = EXCLUDED.seen_in_id, seen_at = EXCLUDED.seen_at
                 """,
                 [self.of.kind, self.of.pk, row_ids],
             )
@@ -161,7 +165,7 @@ def note_interrupted(*sources: str) -> None:
 
 
 def _lock(pk: int) -> bool:
-    """Take the advisory lock of an import: PostgreSQL lets go of it when the process ends, however it ends."""
+    """Take the advisory lock of an import. PostgreSQL releases it when the process ends, however it ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, pk % 2**31])
         return bool(cursor.fetchone()[0])
@@ -180,7 +184,7 @@ def digest_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Missing:
-    """Open rows of a source that a complete file does not hold. `refusal` says why they are not closed, "" where they are."""
+    """Open rows that a complete file of their source lacks. `refusal`: why they stay open, else ""."""
 
     ids: list[int]
     refusal: str = ""

@@ -1,4 +1,4 @@
-"""From rows of a file to records: mapped, read, validated, written in batches; what cannot be written is rejected."""
+"""Import the rows of a file as records: map, read and validate them, and write them in batches."""
 
 import threading
 import zlib
@@ -29,8 +29,7 @@ from apps.skills.services import current_finder, find_skills
 MAX_BATCH_ROWS = 1_000  # in one transaction
 WRITERS = 2  # batches at a time: while one is copied, PostgreSQL works on the other
 MAX_BATCH_CHARACTERS = 8_000_000  # fewer rows where they are long, which bounds memory
-# Without these a row is not a row of jobrec; a cell of another field that cannot be used costs the cell
-# alone.
+# A row without these is rejected. In another field, a cell that cannot be used is left out.
 REQUIRED = frozenset({"source", "external_id"})
 
 
@@ -65,7 +64,7 @@ class Line:
 
 @dataclass
 class Listener:
-    """What the caller wants to hear of: rejected rows, conflicts with edits by hand, keys of rows that are stored, batches.
+    """Callbacks for rejected rows, conflicts with edits by hand, ids of stored rows, and batches.
 
     `on_batch` is called in the caller's thread, `on_written` in the transaction that wrote the rows, the
     others in any thread.
@@ -115,7 +114,7 @@ class Loader:
         return self.tally
 
     def read(self, row: SourceRow | UnreadableRow) -> tuple[RecordInput, tuple[Reason, ...]] | None:
-        """Return the row as it would be stored and what was left out, None where it is rejected; count the reasons."""
+        """Return the row as it would be stored and what was left out, or None for a rejected row."""
         if isinstance(row, UnreadableRow):
             self._reject(Rejected(row.line, (Reason("", row.reason),), row.external_id, row.raw or None))
             return None
@@ -146,7 +145,7 @@ class Loader:
         return form, tuple(reasons)
 
     def _validated(self, values: dict[str, Any]) -> tuple[RecordInput | None, list[Reason]]:
-        """The row's form; an optional field that it does not take is left out. None where a required one is wrong."""
+        """The row's form without wrong optional fields; None if a required field is wrong."""
         reasons: list[Reason] = []
         while True:
             try:
@@ -258,7 +257,7 @@ def _empty(form: type[RecordInput], name: str) -> Any:
 
 
 class _Writer:
-    """Writes one batch at a time, in a thread of its own, so over a connection of its own; at once without `pool`."""
+    """Writes one batch at a time, in a thread and connection of its own; without `pool`, in the caller's."""
 
     def __init__(self, pool: ThreadPoolExecutor | None) -> None:
         self.keys: AbstractSet[tuple[str, str]] = frozenset()

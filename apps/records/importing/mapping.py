@@ -57,8 +57,9 @@ class Section:
 
 @dataclass(frozen=True)
 class FieldSource:
-    """Where one field comes from. `values` replaces whole values (compared without case), `pattern` takes group 1.
+    """Where one field comes from.
 
+    `values` replaces whole values, compared without case; `pattern` takes its group 1.
     The first of `columns` with a value counts; all of `together` count; `hash` makes a stable id of several
     columns, where no column has one. `named_in` is where a person named the columns, which must then be
     there; empty where nobody did.
@@ -113,7 +114,7 @@ class FieldSource:
 
 @dataclass(frozen=True)
 class MappingOptions:
-    """What a mapping file says of the import as a whole. An empty set of fields means none, {"*"} means all."""
+    """What a mapping file says of the whole import. An empty set of fields is none, {"*"} is all."""
 
     dates: Order | None = None
     null_words: frozenset[str] = frozenset()
@@ -141,7 +142,7 @@ class Mapping:
         return mapped
 
     def emptied(self, row: AnyMapping[str, Any]) -> list[str]:
-        """Return the fields whose column is there with an empty cell, and for which the mapping says that this deletes."""
+        """Return the fields whose cell is empty and which the mapping empties in that case."""
         deletes = self.options.empty_means_delete
         if not deletes:
             return []
@@ -163,13 +164,13 @@ class Mapping:
 
 
 class ExplicitValue(str):
-    """A value that a mapping gives for theirs: it counts even where it is a word for "unknown", such as "none"."""
+    """A value that a mapping gives. It counts even if it is a word for "unknown", such as "none"."""
 
     __slots__ = ()
 
 
 def lookup(row: AnyMapping[str, Any], name: str) -> Any:
-    """Return the cell `name`: a column of that very name, else the value at the dotted path; of lists, each member's."""
+    """Return the cell of the column `name`, else the value at that dotted path; of a list, each member's."""
     if name in row:
         return row[name]
     if "." not in name:
@@ -200,7 +201,7 @@ def identity_mapping(names: frozenset[str], *, overrides: AnyMapping[str, str] |
 
 
 def with_overrides(mapping: Mapping, overrides: AnyMapping[str, str], *, names: frozenset[str]) -> Mapping:
-    """Return `mapping` with some fields taken from other columns. Raises MappingError for a field that does not exist."""
+    """Return `mapping` with other columns for some fields. Raises MappingError for an unknown field."""
     for name in overrides:
         _check_field(name, names, "--map")
     named = {name: FieldSource((column,), named_in=f"--map {name}") for name, column in overrides.items()}
@@ -295,7 +296,7 @@ def read_mapping(path: Path, *, names: frozenset[str], preset: bool = False) -> 
 
 
 def detects(path: Path, columns: AnyMapping[str, Any]) -> int:
-    """Return how many columns a preset's `[detect]` names, all of which the file has; 0 where one is missing."""
+    """Return how many columns a preset's `[detect]` names; 0 if the file lacks one of them."""
     wanted: list[str] = _read_toml(path).get("detect", {}).get("columns", [])
     return len(wanted) if wanted and all(name in columns for name in wanted) else 0
 
@@ -441,7 +442,7 @@ def _markdown(row: AnyMapping[str, Any], sections: tuple[Section, ...]) -> str:
 
 
 def _body(value: Any) -> str:
-    """The Markdown of a cell: of a list of texts bullets, of a list of objects a heading and a text for each."""
+    """The Markdown of a cell: bullets for a list of texts, a heading and a text for each object."""
     if isinstance(value, list) and any(isinstance(each, AnyMapping) for each in value):
         return "\n\n".join(filter(None, (_entry(each) for each in value)))
     if isinstance(value, AnyMapping):

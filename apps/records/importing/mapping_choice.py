@@ -1,4 +1,4 @@
-"""Choose the mapping of a file: the one that was named, a preset whose columns it has, or a guess by names and content."""
+"""Choose the mapping of a file: a named one, a preset that fits, or a guess by names and content."""
 
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def choose(
 
 
 def date_order(path: Path | str, choice: Choice, options: ReadingOptions) -> Order | None:
-    """Tell from all dates of the file whether 11/03/2026 is in March or in November; None where nothing tells.
+    """Return the order of day and month in 11/03/2026, by all dates of the file; None if all fit both.
 
     The whole file is read for that only where the first rows leave it open. Raises UnreadableCellError where
     the file contradicts itself, ImportFileError where it cannot be read.
@@ -127,7 +127,7 @@ def _sample(path: Path | str, options: ReadingOptions) -> tuple[list[dict[str, A
 
 
 def _is_own(columns: AnyMapping[str, Any], own: Mapping, kind: str) -> bool:
-    """Whether the file was written for jobrec: it names its rows, and no other column than jobrec's fields stands in it."""
+    """Whether the file was written for jobrec: it has ids, and all its columns are jobrec's fields."""
     wanted = own.columns()
     known = [name for name in columns if "." not in name and name in wanted]
     return "external_id" in columns and len(known) == sum("." not in name for name in columns)

@@ -27,7 +27,7 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def print_preview(stdout: Any, job: Job) -> None:
-    """Print how a file would be read: its kind, the mapping to keep, and the first rows as they would be stored."""
+    """Print how a file would be read: its kind, the mapping, and its first rows as they would be stored."""
     choice = job.choice
     stdout.write(
         f"{job.name}: {described(choice.reading)}, {len(choice.sample)} rows looked at, source {job.source}"

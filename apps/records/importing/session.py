@@ -172,7 +172,7 @@ def _rejected(
 
 
 def rejected_line(rejected: Rejected, name: str) -> bytes:
-    """Return one line of a rejects file: the row as it was, with all its reasons. Mended, the file can be imported."""
+    """Return one line of a rejects file: the row as it was, with its reasons. The file can be imported."""
     content = {
         "file": name,
         "line": rejected.line,

@@ -12,7 +12,7 @@ MAX_REASONS = 200  # different reasons that are counted apart
 
 @dataclass
 class Tally:
-    """Counts of one import. `unread` counts cells that were left out, `reasons` both those and rejected rows by reason."""
+    """Counts of one import: `unread` are cells that were left out, `reasons` why cells and rows were."""
 
     read: int = 0
     inserted: int = 0

@@ -28,7 +28,8 @@ class Migration(migrations.Migration):
                     NFD), '[\u0300-\u036f]', '', 'g'), NFC), '\s+', ' ', 'g'))
             END;
 
-            CREATE FUNCTION jobrec_place_names(city text, region text, country text, places jsonb) RETURNS text[]
+            CREATE FUNCTION jobrec_place_names(city text, region text, country text, places jsonb)
+            RETURNS text[]
             LANGUAGE sql IMMUTABLE PARALLEL SAFE
             RETURN CASE
                 WHEN city = '' AND region = '' AND country = '' AND places = '[]' THEN ARRAY[]::text[]
@@ -36,10 +37,12 @@ class Migration(migrations.Migration):
                     SELECT DISTINCT name FROM (
                         SELECT jobrec_fold(city) AS c, jobrec_fold(region) AS r, jobrec_fold(country) AS n
                         UNION ALL
-                        SELECT jobrec_fold(coalesce(place ->> 'city', '')), jobrec_fold(coalesce(place ->> 'region', '')),
+                        SELECT jobrec_fold(coalesce(place ->> 'city', '')),
+                               jobrec_fold(coalesce(place ->> 'region', '')),
                                jobrec_fold(coalesce(place ->> 'country', ''))
                         FROM jsonb_array_elements(places) AS place) AS each
-                    CROSS JOIN LATERAL (VALUES (c), (r), (n), (c || '|' || r), (c || '|' || n), (r || '|' || n)) AS one(name)
+                    CROSS JOIN LATERAL (
+                        VALUES (c), (r), (n), (c || '|' || r), (c || '|' || n), (r || '|' || n)) AS one(name)
                     WHERE name <> '' AND name NOT LIKE '|%' AND name NOT LIKE '%|'
                     ORDER BY name)
             END;

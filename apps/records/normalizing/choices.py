@@ -1,4 +1,4 @@
-"""Read cells that take few values: yes and no, employment types, levels of English, and years of experience."""
+"""Read cells that take few values: yes or no, employment types, levels of English, years of experience."""
 
 import re
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ _TRUE = frozenset(
 )  # fmt: skip
 _FALSE = frozenset(
     [
-        "false", "no", "n", "f", "0", "nein", "non", "off", "falsch", "faux", "아니오", "아니요", "いいえ", "onsite",
-        "on-site", "×", "✗",
+        "false", "no", "n", "f", "0", "nein", "non", "off", "falsch", "faux", "아니오", "아니요", "いいえ",
+        "onsite", "on-site", "×", "✗",
     ]
 )  # fmt: skip
 MAX_TEXT = 200  # characters of a cell that takes few values
@@ -74,8 +74,8 @@ _EMPLOYMENT = tuple(
             "full_time",
             (
                 r"full[ _-]?time|fulltime|vollzeit|festanstellung|unbefristet|permanent|regular|temps plein"
-                r"|cdi(?![^\W\d_])|tiempo completo|jornada completa|fte(?![^\W\d_])|정규|풀타임|正社員|全职|employee"
-                r"(?![^\W\d_])|w2(?![^\W\d_])"
+                r"|cdi(?![^\W\d_])|tiempo completo|jornada completa|fte(?![^\W\d_])"
+                r"|정규|풀타임|正社員|全职|employee(?![^\W\d_])|w2(?![^\W\d_])"
             ),
         ),
     )
@@ -128,7 +128,10 @@ _ENGLISH = tuple((level, re.compile(rf"(?<![^\W\d_])(?:{pattern})(?![^\W_])")) f
 
 
 def parse_english_level(value: object) -> int:
-    """Return the level of English, 0 (none) to 5 (fluent), by name, CEFR level or usual wording. Raises UnreadableCellError."""
+    """Return the level of English, 0 (none) to 5 (fluent), by name, CEFR level or usual wording.
+
+    Raises UnreadableCellError.
+    """
     if isinstance(value, list):
         value = _english_of(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 5:
@@ -148,7 +151,7 @@ def parse_english_level(value: object) -> int:
 
 
 def _english_of(languages: list[Any]) -> Any:
-    """The level of English in a list such as [{"language": "English", "fluency": "B2"}] or ["English (fluent)"]."""
+    """The level of English in [{"language": "English", "fluency": "B2"}] or ["English (fluent)"]."""
     for each in languages:
         name = each.get("language", each.get("name", "")) if isinstance(each, Mapping) else each
         if isinstance(name, str) and fold(name).startswith(
@@ -178,16 +181,20 @@ _YEARS = re.compile(
     r"(?P<unit>years?|yrs?|yoe|y(?![^\W\d_])|jahre?n?|ans?(?![^\W\d_])|anos?|anni|년차?|年|months?|mos?(?![^\W\d_])|monate?|개월)?"
 )
 _NONE = re.compile(
-    r"entry[ -]?level|no experience|none required|graduate|junior(?! to)|신입|경력 ?무관|무관|未経験|berufseinsteiger"
-    r"|ohne (?:berufs)?erfahrung|debutant|sin experiencia|no[ _]exp"
+    r"entry[ -]?level|no experience|none required|graduate|junior(?! to)|신입|경력 ?무관|무관|未経験"
+    r"|berufseinsteiger|ohne (?:berufs)?erfahrung|debutant|sin experiencia|no[ _]exp"
 )
-_WORDS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10"}  # fmt: skip
+_WORDS = {
+    "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+    "nine": "9", "ten": "10",
+}  # fmt: skip
 
 
 def parse_experience(value: object) -> Years:
-    """Read "3+ years", "5-7 yrs", "Entry level", "경력 3년", "18 months" or a number. Raises UnreadableCellError.
+    """Read "3+ years", "5-7 yrs", "Entry level", "경력 3년", "18 months" or a number.
 
-    A level without years ("Senior", "Mid") is no number of years, and is not made one.
+    Raises UnreadableCellError for anything else. A level without years ("Senior", "Mid") is no number of
+    years, and is not made one.
     """
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return Years(_years(Decimal(str(value)), value))

@@ -11,15 +11,16 @@ LEGAL_FORMS = frozenset(
         "inc", "incorporated", "llc", "llp", "lp", "ltd", "limited", "plc", "corp", "corporation", "co",
         "company", "gmbh", "mbh", "ag", "kg", "kgaa", "ohg", "ug", "gbr", "se", "eg", "ev", "sa", "sas",
         "sarl", "sasu", "srl", "spa", "sl", "slu", "bv", "nv", "vof", "ab", "as", "asa", "aps", "oy", "oyj",
-        "kk", "pty", "pte", "pvt", "sdn", "bhd", "doo", "dd", "zrt", "kft", "sro", "as", "sp", "zoo",
-        "ltda", "eirl", "jsc", "ooo", "주식회사", "유한회사", "주", "株式会社", "有限会社", "合同会社", "公司", "有限公司",
+        "kk", "pty", "pte", "pvt", "sdn", "bhd", "doo", "dd", "zrt", "kft", "sro", "as", "sp", "zoo", "ltda",
+        "eirl", "jsc", "ooo", "주식회사", "유한회사", "주", "株式会社", "有限会社", "合同会社", "公司",
+        "有限公司",
     ]
 )  # fmt: skip
 _PUNCTUATION = re.compile(r"[^\w\s&+]|_")
 
 
 def folded_company(name: str) -> str:
-    """Return what spellings of one company have in common: no case, accents, punctuation, spacing or legal form.
+    """Return what spellings of a company share: its name without case, accents, punctuation and legal form.
 
     >>> folded_company("ACME GmbH") == folded_company("acme  g.m.b.h.") == folded_company("Acme")
     True

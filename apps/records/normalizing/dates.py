@@ -13,8 +13,7 @@ from babel import Locale
 from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 
-# Postings appear and close in these years; a value outside of them is a misread number, such as an epoch of
-# 0.
+# Postings appear and close in these years; another year is a misread number, such as an epoch of 0.
 MIN_YEAR, MAX_YEAR = 1990, 2100
 MAX_TEXT = 64  # characters
 Order = Literal["dmy", "mdy"]
@@ -55,7 +54,7 @@ _MONTH_LOCALES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv")
 
 @dataclass(frozen=True)
 class Moment:
-    """A point in time, in UTC unless the cell named another zone. `has_time` is False where only a day was written."""
+    """A point in time, in UTC unless the cell names a zone. `has_time` is False for a day alone."""
 
     at: dt.datetime
     has_time: bool
@@ -129,7 +128,7 @@ def _plausible(moment: Moment) -> Moment:
 
 
 def _of_number(value: float) -> Moment | None:
-    """Epoch seconds or milliseconds, YYYYMMDD, or the day number of a spreadsheet; each has a range of its own."""
+    """Epoch seconds or milliseconds, YYYYMMDD, or a spreadsheet's day number, told by their ranges."""
     if value == 0:
         return None
     whole = int(value)

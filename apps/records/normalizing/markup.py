@@ -31,7 +31,7 @@ def is_html(text: str) -> bool:
 
 
 def to_markdown(text: str) -> str:
-    """Convert HTML to Markdown with headings, lists, tables and paragraphs; text without HTML is returned as it is.
+    """Convert HTML to Markdown with headings, lists, tables and paragraphs. Return other text as it is.
 
     Scripts, styles, comments and handlers go with their content. Emphasis and the addresses of links go,
     their text stays: what is embedded and searched holds neither markup nor words of an address. HTML that

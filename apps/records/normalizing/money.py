@@ -11,22 +11,24 @@ MAX_TEXT = 300  # characters of a salary; a longer text is a description
 MAX_AMOUNT = Decimal(10**10)
 
 _SYMBOLS = {
-    "us$": "USD", "c$": "CAD", "ca$": "CAD", "a$": "AUD", "au$": "AUD", "nz$": "NZD", "s$": "SGD", "hk$": "HKD",
-    "r$": "BRL", "mx$": "MXN", "$": "USD", "€": "EUR", "£": "GBP", "₹": "INR", "₩": "KRW", "₽": "RUB", "₴": "UAH",
-    "₺": "TRY", "₫": "VND", "₦": "NGN", "₪": "ILS", "₱": "PHP", "฿": "THB", "zł": "PLN", "kč": "CZK", "chf": "CHF",
-    "円": "JPY", "원": "KRW", "元": "CNY", "rs.": "INR", "rs": "INR",
+    "us$": "USD", "c$": "CAD", "ca$": "CAD", "a$": "AUD", "au$": "AUD", "nz$": "NZD", "s$": "SGD",
+    "hk$": "HKD", "r$": "BRL", "mx$": "MXN", "$": "USD", "€": "EUR", "£": "GBP", "₹": "INR", "₩": "KRW",
+    "₽": "RUB", "₴": "UAH", "₺": "TRY", "₫": "VND", "₦": "NGN", "₪": "ILS", "₱": "PHP", "฿": "THB",
+    "zł": "PLN", "kč": "CZK", "chf": "CHF", "円": "JPY", "원": "KRW", "元": "CNY", "rs.": "INR", "rs": "INR",
 }  # fmt: skip
-# Signs that several currencies share: the country of the posting decides, and without one the most frequent
-# use.
+# Signs that several currencies share: the posting's country decides, else the most frequent use.
 _SHARED = {
-    "$": {"US": "USD", "CA": "CAD", "AU": "AUD", "NZ": "NZD", "SG": "SGD", "HK": "HKD", "MX": "MXN", "CL": "CLP", "CO": "COP"},
-    "¥": {"JP": "JPY", "CN": "CNY"},
-    "kr": {"SE": "SEK", "NO": "NOK", "DK": "DKK", "IS": "ISK"},
+
+    "$": {"US": "USD", "CA": "CAD", "AU": "AUD", "NZ": "NZD", "SG": "SGD", "HK": "HKD", "MX": "MXN", "CL": "CLP",
+        "CO": "COP"},
+    "¥": {"JP": "JPY", "CN": "CNY"}, "kr": {"SE": "SEK", "NO": "NOK", "DK": "DKK", "IS": "ISK"},
     "rs": {"IN": "INR", "PK": "PKR", "LK": "LKR", "NP": "NPR"},
 }  # fmt: skip
-_WORDS = {"euro": "EUR", "euros": "EUR", "dollar": "USD", "dollars": "USD", "pound": "GBP", "pounds": "GBP", "yen": "JPY", "won": "KRW"}  # fmt: skip
-# ISO 4217 codes that salaries are written in. Three capital letters that are none of them are no currency
-# ("FTE", "DOE").
+_WORDS = {
+    "euro": "EUR", "euros": "EUR", "dollar": "USD", "dollars": "USD", "pound": "GBP", "pounds": "GBP",
+    "yen": "JPY", "won": "KRW",
+}  # fmt: skip
+# ISO 4217 codes of salaries. Other words of three capitals ("FTE", "DOE") are no currency.
 _CODES = frozenset(
     [
         "AED", "ARS", "AUD", "BDT", "BGN", "BHD", "BRL", "BYN", "CAD", "CHF", "CLP", "CNY", "COP", "CZK",
@@ -57,8 +59,9 @@ _NUMBER = re.compile(
     r"|m(?![^\W\d_])|lakhs?|lpa|억|천만|백만|만|천|万|千)?"
 )
 _SCALES = {
-    "k": 10**3, "тыс": 10**3, "천": 10**3, "千": 10**3, "만": 10**4, "万": 10**4, "lakh": 10**5, "lakhs": 10**5, "lpa": 10**5,
-    "m": 10**6, "mn": 10**6, "mio": 10**6, "백만": 10**6, "천만": 10**7, "억": 10**8,
+    "k": 10**3, "тыс": 10**3, "천": 10**3, "千": 10**3, "만": 10**4, "万": 10**4, "lakh": 10**5,
+    "lakhs": 10**5, "lpa": 10**5, "m": 10**6, "mn": 10**6, "mio": 10**6, "백만": 10**6, "천만": 10**7,
+    "억": 10**8,
 }  # fmt: skip
 # Between two amounts of one range. A plus sign or "from" leaves the range open at its upper end.
 _BETWEEN = re.compile(r"\s*(?:[-–—−~〜～]|to|bis|until|up to|and|und|a|à|부터)\s*$")
@@ -71,7 +74,7 @@ _NO_AMOUNT = re.compile(
 
 @dataclass(frozen=True)
 class Salary:
-    """Amounts of one period. `minimum` or `maximum` is None where the range is open; `currency` and `period` may be ""."""
+    """Amounts of one period; one end is None in an open range. `currency` and `period` may be ""."""
 
     minimum: Decimal | None
     maximum: Decimal | None
@@ -109,7 +112,7 @@ def parse_salary(text: str, *, country: str = "") -> Salary | None:
 
 
 def parse_amount(text: str) -> Decimal:
-    """Read one number as people of any country write it, such as "80.000,00" or "1,234.5". Raises UnreadableCellError."""
+    """Read a number as any country writes it: "80.000,00", "1,234.5". Raises UnreadableCellError."""
     match = _NUMBER.fullmatch(fold(text))
     if match is None:
         raise UnreadableCellError(f"a number is needed, not {text[:40]!r}")

@@ -1,4 +1,4 @@
-"""Names by which the places of rows are found; what `jobrec_place_names` in PostgreSQL makes of a row's columns."""
+"""Names that find the places of rows, as `jobrec_place_names` in PostgreSQL makes them of a row."""
 
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.gazetteer import country_code, us_states

@@ -29,14 +29,15 @@ _HYBRID = re.compile(
 )
 _ZIP = re.compile(r"\b\d{4,6}(?:-\d{4})?\b")
 _NO_PLACES = {
-    "metro area", "area", "metropolitan area", "multiple locations", "various locations", "various", "several locations",
-    "locations", "negotiable", "nationwide", "bundesweit", "전국",
+    "metro area", "area", "metropolitan area", "multiple locations", "various locations", "various",
+    "several locations", "locations", "negotiable", "nationwide", "bundesweit", "전국",
 }  # fmt: skip
 # First-level names of Korean addresses, which are written from the largest to the smallest, with spaces.
 _KOREAN = {
-    "서울": "서울", "서울시": "서울", "서울특별시": "서울", "부산": "부산", "부산광역시": "부산", "대구": "대구", "대구광역시": "대구",
-    "인천": "인천", "인천광역시": "인천", "광주": "광주", "광주광역시": "광주", "대전": "대전", "대전광역시": "대전", "울산": "울산",
-    "울산광역시": "울산", "세종": "세종", "세종특별자치시": "세종",
+    "서울": "서울", "서울시": "서울", "서울특별시": "서울", "부산": "부산", "부산광역시": "부산",
+    "대구": "대구", "대구광역시": "대구", "인천": "인천", "인천광역시": "인천", "광주": "광주",
+    "광주광역시": "광주", "대전": "대전", "대전광역시": "대전", "울산": "울산", "울산광역시": "울산",
+    "세종": "세종", "세종특별자치시": "세종",
 }  # fmt: skip
 _KOREAN_PROVINCES = (
     "경기", "강원", "충북", "충남", "전북", "전남", "경북", "경남", "제주", "충청", "전라", "경상",
@@ -45,7 +46,7 @@ _KOREAN_PROVINCES = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job is. `country` is an ISO 3166 alpha-2 code, or a name that nobody knows, as it was written."""
+    """Where a job is. `country` is an ISO 3166 alpha-2 code, or an unknown name as it was written."""
 
     city: str = ""
     region: str = ""
@@ -57,7 +58,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Places:
-    """The places of one row. `remote` is True or False where the cell says so; with it, `places` say who may apply."""
+    """The places of one row. Of a `remote` job they say where applicants may live; None: unknown."""
 
     places: tuple[Place, ...] = ()
     remote: bool | None = None
@@ -65,7 +66,7 @@ class Places:
 
 
 def parse_places(value: object) -> Places:
-    """Read one cell: a text, a list of cells, or an object with the usual keys of feeds (city, addressLocality, name …)."""
+    """Read a text, a list of cells, or an object with the keys of feeds (city, addressLocality, name …)."""
     return _of_text(value) if isinstance(value, str) else _parse(value)
 
 
@@ -189,7 +190,7 @@ def _single(text: str, *, remote: bool) -> Place:
 
 
 def _is_larger_than_a_country(text: str) -> bool:
-    """Georgia and Jordan are countries; Singapore, Luxembourg and Monaco are both, and stay cities of their country."""
+    """Whether the name is of a country that is a city too; other names of both, as Georgia, are countries."""
     return fold(text) in {"singapore", "monaco", "luxembourg", "hong kong", "djibouti", "san marino"}
 
 

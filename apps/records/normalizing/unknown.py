@@ -12,7 +12,8 @@ NULL_WORDS = frozenset(
     for word in [
         "n/a", "na", "n.a.", "nan", "null", "nil", "none", "undefined", "unknown", "unspecified", "tbd",
         "tba", "-", "--", "---", "–", "—", ".", "..", "...", "?", "#n/a", "#null!", "keine", "k.a.",
-        "unbekannt", "inconnu", "desconocido", "미정", "없음", "해당없음", "미지정", "不明", "未定", "なし", "无", "暂无",
+        "unbekannt", "inconnu", "desconocido", "미정", "없음", "해당없음", "미지정", "不明", "未定", "なし", 
+        "无", "暂无",
     ]
 ) | {
     fold(phrase)

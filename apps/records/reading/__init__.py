@@ -1,1 +1,1 @@
-"""Read foreign files as one stream of rows: tables, JSON, XML, spreadsheets and Parquet, in any usual encoding and packing."""
+"""Read tables, JSON, XML, spreadsheets and Parquet, of any encoding and packing, as a stream of rows."""

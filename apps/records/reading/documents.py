@@ -45,7 +45,7 @@ def _files_in(path: Path) -> list[Path]:
 
 
 def read_document(path: Path) -> str:
-    """Return the text of a document in reading order, paragraphs apart. Raises UnreadableDocumentError or OSError."""
+    """Return the text of a document in reading order. Raises UnreadableDocumentError or OSError."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise UnreadableDocumentError(

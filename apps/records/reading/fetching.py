@@ -1,4 +1,4 @@
-"""Fetch a feed from an http(s) address: bounded, never from a private network unless that is allowed, with ETag."""
+"""Fetch a feed from an http(s) address, bounded, and from a private network only if that is allowed."""
 
 import http.client
 import ipaddress
@@ -29,7 +29,7 @@ class Validators:
 
 @dataclass(frozen=True)
 class Fetched:
-    """An answer in a temporary file. `path` is None where the server says that nothing changed since `validators`."""
+    """A response in a temporary file. `path` is None if nothing changed since `validators`."""
 
     path: Path | None
     validators: Validators
@@ -97,7 +97,7 @@ def _answer(address: str, known: Validators, *, allow_private: bool) -> Iterator
 
 
 def _resolve(host: str, port: int, *, allow_private: bool) -> str:
-    """The first address of `host`; none of its addresses may be private, so that a name cannot hide one behind another."""
+    """The first address of `host`. All must be public, so that a name cannot hide one behind another."""
     found = {str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     if not allow_private and (private := [each for each in sorted(found) if not _is_public(each)]):
         raise ImportFileError(

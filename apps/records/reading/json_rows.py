@@ -1,4 +1,4 @@
-"""JSON Lines, JSON arrays, and documents that hold their rows under a key; streamed (packages orjson and ijson)."""
+"""Stream JSON Lines, JSON arrays, and documents with their rows under a key (orjson and ijson)."""
 
 import codecs
 import io
@@ -13,8 +13,9 @@ from apps.records.reading.rows import ImportFileError, Reading, ReadingOptions, 
 MAX_LINE = 64 * 1024 * 1024  # bytes; a longer line is skipped, not held in memory
 # Keys under which feeds put their rows, in the order in which they are looked for.
 ROW_KEYS = (
-    "jobs", "postings", "results", "data", "items", "content", "offers", "positions", "vacancies", "listings", "records", "rows",
-    "candidates", "profiles", "value", "@graph", "itemListElement", "dataFeedElement", "jobPostings",
+    "jobs", "postings", "results", "data", "items", "content", "offers", "positions", "vacancies", "listings",
+    "records", "rows", "candidates", "profiles", "value", "@graph", "itemListElement", "dataFeedElement",
+    "jobPostings",
 )  # fmt: skip
 _REJECT_KEYS = {"line", "reasons", "row"}
 
@@ -93,7 +94,7 @@ def _is_rows(value: Any) -> bool:
 
 
 def read_json_document(binary: IO[bytes], options: ReadingOptions, reading: Reading) -> Rows:
-    """Yield the objects of an array, or of the array under a known key or `options.rows_at`; a lone object is one row.
+    """Yield the objects of an array, also of one under a known key or `options.rows_at`; or a lone object.
 
     Raises ImportFileError where the document is damaged, after the rows before that place.
     """

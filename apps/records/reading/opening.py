@@ -23,9 +23,10 @@ from apps.records.reading.xml_rows import read_xml
 
 FORMATS = ("csv", "jsonl", "json", "xml", "html", "xlsx", "parquet")
 SUFFIXES = {
-    ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".psv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json",
-    ".jsonld": "json", ".xml": "xml", ".rss": "xml", ".atom": "xml", ".html": "html", ".htm": "html", ".xlsx": "xlsx", ".xlsm": "xlsx",
-    ".xls": "xlsx", ".ods": "xlsx", ".parquet": "parquet",
+    ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".psv": "csv", ".txt": "csv", ".jsonl": "jsonl",
+    ".ndjson": "jsonl", ".json": "json", ".jsonld": "json", ".xml": "xml", ".rss": "xml", ".atom": "xml",
+    ".html": "html", ".htm": "html", ".xlsx": "xlsx", ".xlsm": "xlsx", ".xls": "xlsx", ".ods": "xlsx",
+    ".parquet": "parquet",
 }  # fmt: skip
 PACKED = {".gz", ".gzip", ".zst", ".zstd", ".zip"}
 GZIP_MAGIC, ZSTD_MAGIC, ZIP_MAGIC, PARQUET_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
@@ -56,7 +57,7 @@ class Open(Protocol):
 def open_rows(
     path: Path | str, options: ReadingOptions, *, progress: Callable[[int], object] = lambda _: None
 ) -> Iterator[tuple[Rows, Reading]]:
-    """Yield the rows of `path` ("-" is standard input) and what was found out about it, which is complete at the end.
+    """Yield the rows of `path` ("-" is standard input) and a `Reading`, which is complete at the end.
 
     The format is told from the content and the name, the encoding from the content; gzip, zstd and zip are
     unpacked. Of a zip all files are read, one after the other. `progress` is given the bytes of the file that
@@ -285,7 +286,7 @@ def _whole(binary: IO[bytes]) -> IO[bytes]:
 
 
 def _as_utf8(binary: IO[bytes], encoding: str) -> IO[bytes]:
-    """The JSON parser reads UTF-8 only; other encodings are rare in JSON, and then the file is decoded as a whole."""
+    """The file in UTF-8, which alone the JSON parser reads. Another encoding is decoded as a whole."""
     if encoding in ("utf-8", "utf-8-sig"):
         return binary
     try:

@@ -6,12 +6,12 @@ from typing import Any
 
 
 class ImportFileError(Exception):
-    """The file as a whole cannot be read; nothing after this point was imported. The message says why and what to do."""
+    """The file cannot be read, from here on. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class SourceRow:
-    """One row as the file has it. `line` counts from 1; where a format has no lines, it is the row's number."""
+    """One row as the file has it. `line` counts from 1; it counts rows in a format without lines."""
 
     line: int
     values: dict[str, Any]
@@ -50,7 +50,7 @@ class ReadingOptions:
 
 @dataclass
 class Reading:
-    """What was found out about a file while reading it, for the report: the user can name it the next time."""
+    """What reading found out about a file, for the report. The user can name it the next time."""
 
     file_format: str = ""
     encoding: str = ""

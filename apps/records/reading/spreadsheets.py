@@ -11,7 +11,10 @@ MAX_HEADER_ROW = 20  # a title may stand above the header
 
 
 def read_spreadsheet(binary: IO[bytes], options: ReadingOptions, reading: Reading) -> Rows:
-    """Yield the rows of one sheet: the named one, else the first that holds anything. The first full row is the header."""
+    """Yield the rows of the named sheet, else of the first that is not empty, below its header.
+
+    Titles above the header are skipped. Raises ImportFileError.
+    """
     from python_calamine import CalamineError, CalamineWorkbook
 
     try:

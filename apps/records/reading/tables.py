@@ -1,4 +1,4 @@
-"""Delimited text: comma, semicolon, tab or bar; quoted line breaks; a row that is no row costs no other row."""
+"""Read delimited text (comma, semicolon, tab or bar). A damaged row costs no other row."""
 
 import csv
 import io
@@ -16,8 +16,9 @@ MAX_SNIFFED = 256 * 1024  # characters
 
 
 def read_table(binary: IO[bytes], options: ReadingOptions, reading: Reading, sample: str) -> Rows:
-    """Yield the rows of a delimited file. The first line names the columns; a name that stands twice gives a list of cells.
+    """Yield the rows of a delimited file. Its first line names the columns.
 
+    Columns of the same name become a list of cells.
     `sample` is the decoded beginning of the file. Raises ImportFileError where the first line names no
     columns.
     """
@@ -32,7 +33,7 @@ def read_table(binary: IO[bytes], options: ReadingOptions, reading: Reading, sam
 
 
 def sniff_delimiter(sample: str) -> str:
-    """Return the delimiter with which the first rows fall into the same number of columns, more than one; else a comma."""
+    """Return the delimiter that splits the first rows into equally many columns; a comma if none does."""
     best, best_score = ",", 1.0
     for delimiter in DELIMITERS:
         widths = _widths(sample, delimiter)
@@ -46,7 +47,7 @@ def sniff_delimiter(sample: str) -> str:
 
 
 def _widths(sample: str, delimiter: str) -> list[int]:
-    """Cells in each of the first rows; the last one may be cut and does not count, unless it is the only one."""
+    """Cells in each of the first rows, without the last, which may be cut, unless it is the only one."""
     widths: list[int] = []
     reader = csv.reader(io.StringIO(sample[:MAX_SNIFFED], newline=""), delimiter=delimiter)
     try:

@@ -1,4 +1,4 @@
-"""XML feeds: Indeed-style jobs, RSS and Atom, HR-XML; streamed, without entities and without the network (package lxml)."""
+"""Stream XML feeds (Indeed, RSS, Atom, HR-XML) with lxml, without entities and without the network."""
 
 import re
 from typing import IO, Any
@@ -8,7 +8,10 @@ from lxml import etree
 from apps.records.reading.rows import ImportFileError, Reading, ReadingOptions, Rows, SourceRow
 
 # Tags of one row, in the order in which they are looked for.
-ROW_TAGS = ("job", "item", "entry", "jobposting", "position", "vacancy", "offer", "posting", "listing", "candidate", "resume", "row", "record")  # fmt: skip
+ROW_TAGS = (
+    "job", "item", "entry", "jobposting", "position", "vacancy", "offer", "posting", "listing", "candidate",
+    "resume", "row", "record",
+)  # fmt: skip
 MAX_NESTING = 100
 LOOKED_AT = 512 * 1024  # bytes of the beginning in which the tag of a row is looked for
 _MARKUP_WITHIN = {
@@ -68,7 +71,7 @@ def _is_inside_row(element: Any, tag: str) -> bool:
 
 
 def _row_tag(sample: bytes) -> str:
-    """The first of ROW_TAGS in the beginning of the file, else the tag that repeats directly under the root."""
+    """The first of ROW_TAGS at the file's beginning, else the tag that repeats directly under the root."""
     depth, children, seen = 0, dict[str, int](), set[str]()
     parser = etree.XMLPullParser(
         events=("start", "end"), resolve_entities=False, no_network=True, recover=True

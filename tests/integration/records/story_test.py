@@ -251,7 +251,8 @@ def test_source_keeps_what_people_edit_through_every_kind_of_import(tmp_path: Pa
     assert "1 updated, 1 unchanged" in out
     assert changes() == {"acme/p1": {"job_family": ("Data", "Platform")}}
 
-    # 5. The source changes fields that people edited: their values stay, and the conflicts are counted and listed.
+    # 5. The source changes fields that people edited: their values stay, and the conflicts are counted and
+    # listed.
     newer = rows(
         p1={"title": "Principal engineer", "job_family": "Platform"},
         p2={"skills": "Go"},

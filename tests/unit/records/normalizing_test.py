@@ -309,7 +309,11 @@ def test_markup_of_a_long_field_takes_time_in_proportion(unit: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("fulltime", "full_time"), ("Vollzeit", "full_time"), ("fulltime, parttime", "full_time"), ("정규직", "full_time"), ("Internship", "internship"), ("B2B", "contract"), ("Teilzeit", "part_time"), ("per diem", "temporary")],
+    [
+        ("fulltime", "full_time"), ("Vollzeit", "full_time"), ("fulltime, parttime", "full_time"),
+        ("정규직", "full_time"), ("Internship", "internship"), ("B2B", "contract"), ("Teilzeit", "part_time"),
+        ("per diem", "temporary"),
+    ],
 )  # fmt: skip
 def test_employment_type_as_people_write_it_is_read(value: str, expected: str) -> None:
     assert parse_employment_type(value) == expected
