@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
 from apps.records.normalizing.choices import parse_english_level, parse_experience
 from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
@@ -74,9 +76,9 @@ _ENGLISH = re.compile(
     r"(?:english|englisch|anglais|inglés|영어|英語)\s*[:：(\-–—,]*\s*([^\n,;|)]{1,40})", re.IGNORECASE
 )
 _MONTHS = {
-    "jan": 1, "feb": 2, "fev": 2, "mar": 3, "mär": 3, "mrz": 3, "apr": 4, "avr": 4, "abr": 4, "may": 5, "mai": 5,
-    "jun": 6, "jui": 6, "jul": 7, "aug": 8, "ago": 8, "aoû": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11,
-    "dec": 12, "dez": 12, "déc": 12, "dic": 12,
+    "jan": 1, "feb": 2, "fev": 2, "mar": 3, "mär": 3, "mrz": 3, "apr": 4, "avr": 4, "abr": 4, "may": 5,
+    "mai": 5, "jun": 6, "juin": 6, "jul": 7, "juil": 7, "aug": 8, "ago": 8, "aoû": 8, "sep": 9, "oct": 10,
+    "okt": 10, "nov": 11, "dec": 12, "dez": 12, "déc": 12, "dic": 12,
 }  # fmt: skip
 
 
@@ -139,7 +141,9 @@ def read_resumes(
             reason = str(getattr(error, "strerror", None) or error)
             yield UnreadableRow(number, reason, name, _identity(name))
             continue
-        yield SourceRow(number, {"external_id": _identity(name)} | fields_of(text, today=dt.date.today()))
+        yield SourceRow(
+            number, {"external_id": _identity(name)} | fields_of(text, today=timezone.localdate())
+        )
 
 
 def _identity(name: str) -> str:
@@ -157,16 +161,13 @@ def fields_of(text: str, *, today: dt.date) -> dict[str, Any]:
     """
     lines = [line.strip(" \t|•·") for line in text.splitlines()]
     head = [line for line in lines if line][:HEAD_LINES]
-    fields: dict[str, Any] = {"resume": text}
-    for name, found in (
-        ("headline", _headline(head)),
-        ("location", _location(head)),
-        ("experience_years", _experience(text, lines, today)),
-        ("english_level", _english(text)),
-    ):
-        if found not in (None, ""):
-            fields[name] = found
-    return fields
+    found: dict[str, Any] = {
+        "headline": _headline(head),
+        "location": _location(head),
+        "experience_years": _experience(text, lines, today),
+        "english_level": _english(text),
+    }
+    return {"resume": text} | {name: value for name, value in found.items() if value not in (None, "")}
 
 
 def _headline(head: list[str]) -> str:
@@ -269,7 +270,8 @@ def _month(match: re.Match[str], n: int) -> int | None:
     number = match[f"m{n}"] or match[f"k{n}"]
     if number and 1 <= int(number) <= 12:
         return int(number)
-    return _MONTHS.get((match[f"w{n}"] or "")[:3].casefold())
+    name = (match[f"w{n}"] or "").casefold()
+    return _MONTHS.get(name[:4]) or _MONTHS.get(name[:3])
 
 
 def _english(text: str) -> int | None:

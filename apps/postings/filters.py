@@ -42,7 +42,9 @@ class PostingFilterSet(RecordFilterSet):
 
     eligible_in = CountryFilter(
         method="is_open_to",
-        help_text="Country of the seeker, by name or code: without remote postings limited to other countries",
+        help_text=(
+            "Country of the seeker, by name or code: without remote postings limited to other countries"
+        ),
     )
 
     class Meta:

@@ -1,8 +1,8 @@
-"""Write many records at once: COPY into a temporary table, then set-based statements that touch only what differs.
+"""Write many records at once: COPY into a temporary table, then statements that write only what differs.
 
 A row says which of its columns it gives; the others stay as they are. A column that a person edited by hand
-is given only where the caller decided so (see hand_edits.py), and an edit that is saved meanwhile is never
-overwritten.
+is given only where the caller decided so (see hand_edits.py), and an edit that is saved at the same time is
+never overwritten.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +16,17 @@ from psycopg import sql
 
 from apps.records.models import Record
 from apps.skills.models import SkillUse
+from apps.sql import load
 
 Key = tuple[str, str]  # source, external id
+
+# Names of the skills that a row has after it is written.
+_SKILLS_TEXT = sql.SQL("""coalesce((
+        SELECT string_agg(skill.name, ', ' ORDER BY skill.name COLLATE "C") FROM skills_skill AS skill
+        WHERE skill.id = ANY ({stated} || incoming.found)), '')""")
+_SKILLS_TEXT_OF_NEW = _SKILLS_TEXT.format(stated=sql.SQL("coalesce(incoming.stated, ARRAY[]::bigint[])"))
+_STATED_NOW = sql.SQL("""coalesce(incoming.stated, ARRAY(
+        SELECT u.skill_id FROM {use} AS u WHERE u.{key} = record.id AND u.origin = 'stated'))""")
 
 
 @dataclass(frozen=True)
@@ -119,35 +128,35 @@ class RecordTable:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(self._create())
             self._copy(cursor, rows)
-            cursor.execute(self._format(_INSERT))
+            cursor.execute(self._statement("insert_records", skills_text=_SKILLS_TEXT_OF_NEW))
             inserted = [row[0] for row in cursor.fetchall()]
-            cursor.execute(self._format(_ADD_SKILLS_OF_NEW), [inserted])
+            cursor.execute(self._statement("add_skills_of_new_records"), {"inserted": inserted})
             updated, unchanged, edited = (
                 self._update(cursor, inserted) if len(inserted) < len(rows) else ([], [], [])
             )
-            cursor.execute(self._format("TRUNCATE {incoming}"))
+            cursor.execute(sql.SQL("TRUNCATE {incoming}").format(**self._names))
         return UpsertResult(inserted, updated, unchanged, edited)
 
     def _update(self, cursor: CursorWrapper, inserted: list[int]) -> tuple[list[int], list[int], list[Key]]:
-        """Write the rows that were there before: (updated, unchanged, keys of those edited by hand meanwhile)."""
-        cursor.execute(self._update_statement(), [inserted])
+        """Write the rows that were stored before: (updated, unchanged, keys of those just edited by hand)."""
+        cursor.execute(self._update_statement(), {"inserted": inserted})
         updated = {row[0] for row in cursor.fetchall()}
-        cursor.execute(self._format(_KNOWN), [inserted])
+        cursor.execute(self._statement("known_records"), {"inserted": inserted})
         known, edited = [], []
         for pk, source, external_id, is_as_seen in cursor.fetchall():
             if is_as_seen:
                 known.append(pk)
             else:
                 edited.append((source, external_id))
-        cursor.execute(self._format(_REMOVE_SKILLS), [known])
-        cursor.execute(self._format(_ADD_SKILLS), [known])
+        cursor.execute(self._statement("remove_skills"), {"known": known})
+        cursor.execute(self._statement("add_skills"), {"known": known})
         return sorted(updated), [pk for pk in known if pk not in updated], edited
 
     def _copy(self, cursor: CursorWrapper, rows: Sequence[RecordRow]) -> None:
-        statement = self._format(
+        statement = sql.SQL(
             "COPY {incoming} ({columns}, given, known_edits, new_edits, stated, found) FROM STDIN"
-        )
-        # Django makes psycopg's errors its own in what it knows, and COPY is not among it.
+        ).format(**self._names)
+        # Django does not know COPY, so it would not turn psycopg's errors into its own.
         with connection.wrap_database_errors, cursor.copy(statement) as copy:
             for row in rows:
                 values = [self._copied(row.values[name], name) for name in self.columns]
@@ -169,13 +178,13 @@ class RecordTable:
             for name in self.columns
         )
         return sql.SQL(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ({columns}, given bigint, known_edits jsonb, "
-            "new_edits jsonb, "
-            "stated bigint[], found bigint[])"
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} ({columns}, given bigint, "
+            "known_edits jsonb, new_edits jsonb, stated bigint[], found bigint[])"
         ).format(**self._names | {"columns": columns})
 
-    def _format(self, statement: str) -> sql.Composed:
-        return sql.SQL(statement).format(**self._names)
+    def _statement(self, name: str, **parts: sql.Composable) -> sql.Composed:
+        """The statement in sql/NAME.sql for this kind of record."""
+        return load(__file__, name).format(**self._names, **parts)
 
     def _update_statement(self) -> sql.Composed:
         names = [name for name in self.columns if name not in ("source", "external_id")]
@@ -187,7 +196,12 @@ class RecordTable:
         assigned = sql.SQL(", ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), merged[name]) for name in names
         )
-        return sql.SQL(_UPDATE).format(**self._names, differs=differs, assigned=assigned)
+        return self._statement(
+            "update_records",
+            differs=differs,
+            assigned=assigned,
+            skills_text=_SKILLS_TEXT.format(stated=_STATED_NOW.format(**self._names)),
+        )
 
     def _merge(self, name: str) -> sql.Composed:
         """What the column becomes: the given value, else what it is."""
@@ -201,7 +215,7 @@ class RecordTable:
         )
 
     def read(self, keys: Iterable[Key], *, only_edited: bool = False) -> list[Record]:
-        """Return the stored rows with these keys; with `only_edited` just those that a person edited by hand."""
+        """Return the stored rows with these keys; with `only_edited` only those that a person edited."""
         by_source: dict[str, list[str]] = {}
         for source, external_id in keys:
             by_source.setdefault(source, []).append(external_id)
@@ -215,81 +229,3 @@ class RecordTable:
 def _listed(names: Sequence[str], alias: str = "") -> sql.Composed:
     each = (sql.Identifier(alias, name) if alias else sql.Identifier(name) for name in names)
     return sql.SQL(", ").join(each)
-
-
-# Names of the skills that the row has afterwards.
-_SKILLS_TEXT = """
-    coalesce((SELECT string_agg(skill.name, ', ' ORDER BY skill.name COLLATE "C") FROM skills_skill AS skill
-              WHERE skill.id = ANY (%s || incoming.found)), '')"""
-_STATED_NOW = """
-    coalesce(incoming.stated, ARRAY(
-        SELECT u.skill_id FROM {use} AS u WHERE u.{key} = record.id AND u.origin = 'stated'))"""
-
-_INSERT = f"""
-    INSERT INTO {{table}} ({{columns}}, skills_text, created_at, updated_at)
-    SELECT {{incoming_columns}}, {_SKILLS_TEXT % "coalesce(incoming.stated, ARRAY[]::bigint[])"}, now(), now()
-    FROM {{incoming}} AS incoming
-    WHERE NOT EXISTS (
-        SELECT FROM {{table}} AS known
-        WHERE known.source = incoming.source AND known.external_id = incoming.external_id)
-    ORDER BY incoming.source, incoming.external_id
-    ON CONFLICT (source, external_id) DO NOTHING
-    RETURNING id
-"""
-
-# The rows that differ are locked in the order of their keys, so that two imports cannot block each other for
-# good. What is written is computed from the row as it is after that, and a row that a person edited since the
-# caller looked is left out. OFFSET 0 makes it one look into the index for each row: the planner would at
-# times read the whole table.
-_UPDATE = f"""
-    WITH differing AS (
-        SELECT record.id
-        FROM {{incoming}} AS incoming
-        JOIN LATERAL (
-            SELECT * FROM {{table}} AS known
-            WHERE known.source = incoming.source AND known.external_id = incoming.external_id OFFSET 0
-        ) AS record ON true
-        WHERE record.id <> ALL (%s)
-            AND ({{differs}} OR record.hand_edits <> incoming.new_edits OR record.skills_text <> {_SKILLS_TEXT % _STATED_NOW})
-    ), locked AS (
-        SELECT record.id FROM {{table}} AS record WHERE record.id IN (SELECT id FROM differing)
-        ORDER BY record.source, record.external_id FOR NO KEY UPDATE
-    )
-    UPDATE {{table}} AS record
-    SET {{assigned}}, hand_edits = incoming.new_edits, skills_text = {_SKILLS_TEXT % _STATED_NOW}, updated_at = now()
-    FROM {{incoming}} AS incoming, locked
-    WHERE record.id = locked.id AND record.source = incoming.source AND record.external_id = incoming.external_id
-        AND record.hand_edits = incoming.known_edits
-    RETURNING record.id
-"""
-
-_ROWS = "{incoming} AS incoming JOIN {table} AS record USING (source, external_id)"
-_KNOWN = f"""
-    SELECT record.id, record.source, record.external_id, record.hand_edits IN (incoming.known_edits, incoming.new_edits)
-    FROM {_ROWS} WHERE record.id <> ALL (%s)
-"""
-_REMOVE_SKILLS = f"""
-    DELETE FROM {{use}} AS u USING {_ROWS}
-    WHERE record.id = ANY (%s) AND u.{{key}} = record.id AND NOT u.skill_id = ANY (incoming.found)
-        AND CASE WHEN incoming.stated IS NULL THEN u.origin = 'found' ELSE NOT u.skill_id = ANY (incoming.stated) END
-"""
-_WANTED_SKILLS = f"""
-    INSERT INTO {{use}} ({{key}}, skill_id, origin)
-    SELECT record.id, wanted.skill_id, wanted.origin
-    FROM {_ROWS}
-    CROSS JOIN LATERAL (
-        SELECT unnest(incoming.stated) AS skill_id, 'stated' AS origin
-        UNION ALL SELECT unnest(incoming.found), 'found') AS wanted
-"""
-# Nobody else sees these rows yet, so nothing can be in the way: ON CONFLICT would log each row twice.
-_ADD_SKILLS_OF_NEW = f"{_WANTED_SKILLS} WHERE record.id = ANY (%s)"
-_ADD_SKILLS = f"""
-    {_WANTED_SKILLS}
-    LEFT JOIN LATERAL (
-        SELECT known.origin FROM {{use}} AS known
-        WHERE known.{{key}} = record.id AND known.skill_id = wanted.skill_id OFFSET 0
-    ) AS u ON true
-    WHERE record.id = ANY (%s) AND u.origin IS DISTINCT FROM wanted.origin
-        AND NOT (incoming.stated IS NULL AND u.origin IS NOT DISTINCT FROM 'stated')
-    ON CONFLICT ({{key}}, skill_id) DO UPDATE SET origin = EXCLUDED.origin
-"""

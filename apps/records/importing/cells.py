@@ -6,7 +6,7 @@ A cell that cannot be read is left out; the rest of its row is kept.
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -124,36 +124,47 @@ def _prose(values: Values) -> str:
 
 
 def text_of(raw: Any) -> str:
-    """Return the text in a cell: of an object its name, of a list its members as bullets."""
+    """Return the text in a cell: the name of an object, the members of a list as bullets.
+
+    Raises UnreadableCellError for an object without a name, a list over MAX_ITEMS, or bytes not in UTF-8.
+    """
     if isinstance(raw, str):
         return raw
+    if isinstance(raw, Mapping):
+        return _text_of_object(raw)
+    if isinstance(raw, list | tuple):
+        return _text_of_list(raw)
+    return _text_of_scalar(raw)
+
+
+def _text_of_scalar(raw: Any) -> str:
     if isinstance(raw, bool):
         return "true" if raw else "false"
-    if isinstance(raw, int | float):
-        return str(int(raw)) if isinstance(raw, float) and raw.is_integer() else str(raw)
+    if isinstance(raw, float) and raw.is_integer():
+        return str(int(raw))
     if isinstance(raw, bytes):
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
             raise UnreadableCellError(f"not UTF-8 at byte {error.start + 1}") from error
-    if isinstance(raw, dt.date | dt.datetime):
-        return raw.isoformat()
-    if isinstance(raw, Mapping):
-        for key in ("name", "label", "title", "text", "value", "content", "displayName", "#text"):
-            if isinstance(raw.get(key), str | int | float):
-                return text_of(raw[key])
-        keys = ", ".join(map(str, list(raw)[:4]))
-        raise UnreadableCellError(
-            f"text is needed, not an object with {keys}; name one of them, such as column.name"
-        )
-    if isinstance(raw, list | tuple):
-        if len(raw) > MAX_ITEMS:
-            raise UnreadableCellError(
-                f"a list of at most {MAX_ITEMS:,} entries is possible, not {len(raw):,}"
-            )
-        texts = [text for each in raw if (text := text_of(each).strip())]
-        return "\n".join(f"- {text}" for text in texts) if len(texts) > 1 else "".join(texts)
-    return str(raw)
+    return raw.isoformat() if isinstance(raw, dt.date) else str(raw)
+
+
+def _text_of_object(raw: Mapping[Any, Any]) -> str:
+    for key in ("name", "label", "title", "text", "value", "content", "displayName", "#text"):
+        if isinstance(raw.get(key), str | int | float):
+            return text_of(raw[key])
+    keys = ", ".join(map(str, list(raw)[:4]))
+    raise UnreadableCellError(
+        f"text is needed, not an object with {keys}; name one of them, such as column.name"
+    )
+
+
+def _text_of_list(raw: Sequence[Any]) -> str:
+    if len(raw) > MAX_ITEMS:
+        raise UnreadableCellError(f"a list of at most {MAX_ITEMS:,} entries is possible, not {len(raw):,}")
+    texts = [text for each in raw if (text := text_of(each).strip())]
+    return "\n".join(f"- {text}" for text in texts) if len(texts) > 1 else "".join(texts)
 
 
 def _line(raw: Any, values: Values, options: CellOptions) -> Values:

@@ -43,7 +43,8 @@ class Write(Protocol):
         found: Sequence[list[int]],
         finder: SkillFinder,
         source_wins: AbstractSet[str],
-    ) -> WriteResult: ...
+    ) -> WriteResult:
+        """Write the rows in one transaction; see `RecordWriter.write`."""
 
 
 @dataclass(frozen=True)
@@ -227,8 +228,8 @@ class Loader:
         for each in result.incomplete:
             line = by_key[each.key]
             # A cell that could not be read says more than that its field is missing.
-            told = [reason for reason in line.reasons if reason.field == each.field]
-            self._reject_line(line, *(told or [Reason(each.field, each.reason)]))
+            of_cell = [reason for reason in line.reasons if reason.field == each.field]
+            self._reject_line(line, *(of_cell or [Reason(each.field, each.reason)]))
         with self._lock:
             self.tally.inserted += len(result.inserted)
             self.tally.updated += len(result.updated)

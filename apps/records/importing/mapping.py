@@ -255,9 +255,11 @@ def _toml_source(source: FieldSource) -> str:
             for each in source.sections
         )
         parts.append(f"sections = [{sections}]")
-    for name in ("columns", "together", "hash"):
-        if values := getattr(source, name):
-            parts.append(f"{name} = {strings(values)}")
+    parts += [
+        f"{name} = {strings(values)}"
+        for name in ("columns", "together", "hash")
+        if (values := getattr(source, name))
+    ]
     if source.values:
         pairs = ", ".join(
             f"{json.dumps(theirs, ensure_ascii=False)} = {json.dumps(ours)}"

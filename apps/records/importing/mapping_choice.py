@@ -61,7 +61,7 @@ def choose(
         )
     columns = columns_of(sample) or {name: [] for name in reading.columns}
     own = identity_mapping(names, overrides=overrides)
-    if _is_own(columns, own, kind):
+    if _is_own(columns, own):
         return Choice(own, "columns with the names of jobrec's fields", reading=reading, sample=sample)
     best = max(sorted(presets.glob("*.toml")), key=lambda each: detects(each, columns), default=None)
     if best is not None and detects(best, columns) and not overrides:
@@ -92,15 +92,14 @@ def date_order(path: Path | str, choice: Choice, options: ReadingOptions) -> Ord
     in_sample = [lookup(row, name) for row in choice.sample for name in columns]
     if (
         not columns
-        or (order := infer_order(in_sample))
+        or infer_order(in_sample)
         or not any("/" in value or "-" in value[:3] for value in in_sample if isinstance(value, str))
     ):
         return infer_order(in_sample) if columns else None
     with open_rows(path, _merged(options, choice.mapping.reading)) as (rows, _):
-        order = infer_order(
+        return infer_order(
             lookup(row.values, name) for row in rows if isinstance(row, SourceRow) for name in columns
         )
-    return order
 
 
 def _columns(mapping: Mapping, name: str) -> tuple[str, ...]:
@@ -117,16 +116,14 @@ def _sample(path: Path | str, options: ReadingOptions) -> tuple[list[dict[str, A
     reading = Reading()
     try:
         with open_rows(path, options) as (rows, reading):
-            for row in islice(rows, SAMPLE_ROWS):
-                if isinstance(row, SourceRow):
-                    sample.append(row.values)
+            sample.extend(row.values for row in islice(rows, SAMPLE_ROWS) if isinstance(row, SourceRow))
     except ImportFileError:
         if not sample:
             raise  # else the import says so, after it stored the rows before the fault
     return sample, reading
 
 
-def _is_own(columns: AnyMapping[str, Any], own: Mapping, kind: str) -> bool:
+def _is_own(columns: AnyMapping[str, Any], own: Mapping) -> bool:
     """Whether the file was written for jobrec: it has ids, and all its columns are jobrec's fields."""
     wanted = own.columns()
     known = [name for name in columns if "." not in name and name in wanted]

@@ -18,10 +18,12 @@ _SYMBOLS = {
 }  # fmt: skip
 # Signs that several currencies share: the posting's country decides, else the most frequent use.
 _SHARED = {
-
-    "$": {"US": "USD", "CA": "CAD", "AU": "AUD", "NZ": "NZD", "SG": "SGD", "HK": "HKD", "MX": "MXN", "CL": "CLP",
-        "CO": "COP"},
-    "¥": {"JP": "JPY", "CN": "CNY"}, "kr": {"SE": "SEK", "NO": "NOK", "DK": "DKK", "IS": "ISK"},
+    "$": {
+        "US": "USD", "CA": "CAD", "AU": "AUD", "NZ": "NZD", "SG": "SGD", "HK": "HKD", "MX": "MXN",
+        "CL": "CLP", "CO": "COP",
+    },
+    "¥": {"JP": "JPY", "CN": "CNY"},
+    "kr": {"SE": "SEK", "NO": "NOK", "DK": "DKK", "IS": "ISK"},
     "rs": {"IN": "INR", "PK": "PKR", "LK": "LKR", "NP": "NPR"},
 }  # fmt: skip
 _WORDS = {

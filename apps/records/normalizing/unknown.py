@@ -12,7 +12,7 @@ NULL_WORDS = frozenset(
     for word in [
         "n/a", "na", "n.a.", "nan", "null", "nil", "none", "undefined", "unknown", "unspecified", "tbd",
         "tba", "-", "--", "---", "–", "—", ".", "..", "...", "?", "#n/a", "#null!", "keine", "k.a.",
-        "unbekannt", "inconnu", "desconocido", "미정", "없음", "해당없음", "미지정", "不明", "未定", "なし", 
+        "unbekannt", "inconnu", "desconocido", "미정", "없음", "해당없음", "미지정", "不明", "未定", "なし",
         "无", "暂无",
     ]
 ) | {
@@ -29,7 +29,7 @@ def is_unknown(value: object, *, words: Collection[str] = NULL_WORDS) -> bool:
 
     A float that is not a number says nothing either: spreadsheets and data frames write it for an empty cell.
     """
-    if value is None or value == "" or value == [] or value == {}:
+    if value is None or value in ("", [], {}):
         return True
     if isinstance(value, float):
         return value != value  # noqa: PLR0124  NaN is the one number that differs from itself

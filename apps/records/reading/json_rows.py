@@ -22,9 +22,7 @@ _REJECT_KEYS = {"line", "reasons", "row"}
 
 def read_json_lines(binary: IO[bytes], reading: Reading) -> Rows:
     """Yield one row for each line that holds an object. A file of rejected rows gives the rows in it."""
-    line = 0
-    for data in _lines(binary, reading.encoding):
-        line += 1
+    for line, data in enumerate(_lines(binary, reading.encoding), 1):
         if len(data) >= MAX_LINE and not data.endswith(b"\n"):
             yield UnreadableRow(line, f"longer than {MAX_LINE:,} bytes")
         elif data.strip():

@@ -50,7 +50,8 @@ class Open(Protocol):
 
     def __call__(
         self, path: Path | str, options: ReadingOptions, /, *, progress: Callable[[int], object] = ...
-    ) -> AbstractContextManager[tuple[Rows, Reading]]: ...
+    ) -> AbstractContextManager[tuple[Rows, Reading]]:
+        """Yield the rows of `path` and a `Reading`. Raises ImportFileError, also while iterating."""
 
 
 @contextmanager
@@ -66,10 +67,12 @@ def open_rows(
     """
     reading = Reading()
     try:
-        with _raw(path) as (raw, name):
-            # Closed here: a reader that is left half-way must let go of the file before the file is closed.
-            with closing(_counted(_rows(raw, name, options, reading), raw, progress)) as rows:
-                yield rows, reading
+        with (
+            _raw(path) as (raw, name),
+            # A reader that is left half-way must release the file before the file is closed.
+            closing(_counted(_rows(raw, name, options, reading), raw, progress)) as rows,
+        ):
+            yield rows, reading
     except OSError as error:
         raise ImportFileError(f"{path}: {error.strerror or error}") from error
     except (EOFError, zlib.error, zipfile.BadZipFile) as error:
@@ -304,10 +307,8 @@ def _format(sample: bytes, name: str) -> str:
     if sample.startswith((ZIP_MAGIC, XLS_MAGIC)):
         return "xlsx"
     head = sample[:4_000].replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
-    if re.match(rb"<(?:!doctype html|html)", head, re.IGNORECASE):
-        return "html"
     if head.startswith(b"<"):
-        return "xml"
+        return "html" if re.match(rb"<(?:!doctype html|html)", head, re.IGNORECASE) else "xml"
     if head.startswith(b"{") or re.match(rb"\[\s*[{\]]", head):
         return "jsonl" if Path(name).suffix.lower() in (".jsonl", ".ndjson") else "json"
     known = SUFFIXES.get(Path(name).suffix.lower())

@@ -91,12 +91,10 @@ def test_lists_in_one_cell_are_the_skills_in_them(tmp_path: Path) -> None:
 
 
 def test_places_in_objects_and_lists_are_places(tmp_path: Path) -> None:
-    content = "\n".join(
-        [
-            '{"id":"g1","t":"Eng","loc":{"name":"Berlin"}}',
-            '{"id":"g2","t":"Eng","loc":["Berlin","London"]}',
-            '{"id":"g3","t":"Eng","loc":"San Francisco, CA; London, UK"}',
-        ]
+    content = (
+        '{"id":"g1","t":"Eng","loc":{"name":"Berlin"}}\n'
+        '{"id":"g2","t":"Eng","loc":["Berlin","London"]}\n'
+        '{"id":"g3","t":"Eng","loc":"San Francisco, CA; London, UK"}'
     )
     run(
         "import_postings",

@@ -124,7 +124,7 @@ def test_bad_rows_are_listed_with_line_and_reasons_while_all_others_are_imported
 def test_bad_csv_rows_are_listed_with_their_first_line(tmp_path: Path) -> None:
     file = tmp_path / "postings.csv"
     file.write_bytes(
-        'external_id,title,city\np1,One,Oslo\np2,Two\np3,Three,Oslo,x\np4,"Four\nlines",Oslo\np5,,Oslo\n'.encode()
+        b'external_id,title,city\np1,One,Oslo\np2,Two\np3,Three,Oslo,x\np4,"Four\nlines",Oslo\np5,,Oslo\n'
     )
     with pytest.raises(CommandError, match="2 rows were rejected"):
         run("import_postings", file)
@@ -266,8 +266,8 @@ def test_optional_cell_is_left_out_or_rejects_its_row_as_the_mapping_says(
         run("import_postings", file, "--mapping", str(mapping))
     assert not Posting.objects.exists()
     [reject] = rejects(file)
-    [told] = reject["reasons"]
-    assert told["field"] == field and reason in told["reason"]
+    [fault] = reject["reasons"]
+    assert fault["field"] == field and reason in fault["reason"]
 
 
 @pytest.mark.parametrize(

@@ -334,8 +334,10 @@ def test_source_keeps_what_people_edit_through_every_kind_of_import(tmp_path: Pa
 
 
 ALL_FIELDS = """
-    SELECT p.external_id, c.name, to_jsonb(p) - ARRAY['id', 'source', 'created_at', 'updated_at', 'company_id'] AS fields,
-           ARRAY(SELECT s.name || ':' || u.origin FROM postings_postingskill u JOIN skills_skill s ON s.id = u.skill_id
+    SELECT p.external_id, c.name,
+           to_jsonb(p) - ARRAY['id', 'source', 'created_at', 'updated_at', 'company_id'] AS fields,
+           ARRAY(SELECT s.name || ':' || u.origin
+                 FROM postings_postingskill u JOIN skills_skill s ON s.id = u.skill_id
                  WHERE u.posting_id = p.id ORDER BY s.name) AS skills
     FROM postings_posting p LEFT JOIN postings_company c ON c.id = p.company_id WHERE p.source = %s
     ORDER BY p.external_id"""
