@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 WHEN value ~ '^[ -~]*$' THEN lower(btrim(regexp_replace(value, '\s+', ' ', 'g')))
                 ELSE btrim(regexp_replace(normalize(regexp_replace(normalize(
                     replace(replace(replace(replace(
-                        translate(lower(normalize(value, NFKC)), 'øđðłıħ', 'oddlih'),
+                        translate(lower(normalize(value, NFKC)), 'øđðłıħς', 'oddlihσ'),
                         'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th'),
                     NFD), '[\u0300-\u036f]', '', 'g'), NFC), '\s+', ' ', 'g'))
             END;
@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                     WHERE name <> '' AND name NOT LIKE '|%' AND name NOT LIKE '%|'
                     ORDER BY name)
             END;
-            """,
+            """,  # noqa: RUF001  a Greek letter
             "DROP FUNCTION jobrec_place_names(text, text, text, jsonb); DROP FUNCTION jobrec_fold(text)",
         ),
         migrations.CreateModel(

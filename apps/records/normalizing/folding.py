@@ -3,10 +3,11 @@
 import re
 import unicodedata
 
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(r"[^\S\x1c-\x1f]+")  # what PostgreSQL calls a space
 # Letters that Unicode does not decompose, although readers write them without their stroke or ligature.
 _PLAIN_LETTERS = str.maketrans(
     {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ħ": "h"}
+    | {"ß": "ss", "ς": "σ"}
 )
 
 
@@ -17,9 +18,14 @@ def fold(text: str) -> str:
     ('sao paulo', 'zurich', 'lodz')
     """
     if text.isascii():
-        return _SPACES.sub(" ", text).strip().casefold()
-    compatible = unicodedata.normalize("NFKC", text).casefold().translate(_PLAIN_LETTERS)
+        return _SPACES.sub(" ", text).strip(" ").casefold()
+    compatible = _lower(unicodedata.normalize("NFKC", text)).translate(_PLAIN_LETTERS)
     decomposed = unicodedata.normalize("NFD", compatible)
     # Only accents of letters go (category Mn below U+0370); Indic and Hangul vowels are letters, not accents.
     plain = "".join(each for each in decomposed if not "\u0300" <= each <= "\u036f")
-    return _SPACES.sub(" ", unicodedata.normalize("NFC", plain)).strip()
+    return _SPACES.sub(" ", unicodedata.normalize("NFC", plain)).strip(" ")
+
+
+def _lower(text: str) -> str:
+    """Lower case letter by letter, as PostgreSQL does it; `casefold` and a final sigma would differ."""
+    return "".join(map(str.lower, text))

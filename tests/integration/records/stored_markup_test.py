@@ -52,7 +52,7 @@ def test_convert_markup_changes_only_rows_with_html_and_finds_their_skills_again
     sent: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     html, plain, unequal = posting(1, HTML), posting(2, "Python & **Java**"), posting(3, "a < b, R&D")
-    ids = {name: current_finder().resolve(name) for name in ("Java", "Python", "SQL")}
+    ids = {name: current_finder().resolve(name) or 0 for name in ("Java", "Python", "SQL")}
     html.skill_uses.create(skill_id=ids["Java"], origin=SkillUse.Origin.FOUND)
     html.skill_uses.create(skill_id=ids["Python"], origin=SkillUse.Origin.FOUND)
     html.skill_uses.create(skill_id=ids["SQL"], origin=SkillUse.Origin.STATED)
