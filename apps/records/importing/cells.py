@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -386,7 +387,27 @@ def _language(raw: Any, values: Values, options: CellOptions) -> Values:
 
 
 def _experience(raw: Any, values: Values, options: CellOptions) -> Values:
+    if isinstance(raw, list) and any(isinstance(each, Mapping) for each in raw):
+        return {_ONE: _years_of_jobs(raw, options.now)}
     return {_ONE: parse_experience(_first(raw)).minimum}
+
+
+_MONTH = re.compile(r"((?:19|20)\d{2})(?:-(0[1-9]|1[0-2]))?")
+
+
+def _years_of_jobs(jobs: Sequence[Any], now: dt.datetime) -> Decimal | None:
+    """The time that jobs such as {"startDate": "2020-01", "endDate": "2023-12"} cover; one without an end goes on."""
+    months: set[int] = set()
+    this_month = now.year * 12 + now.month
+    for job in jobs:
+        if not isinstance(job, Mapping):
+            continue
+        start, end = (_MONTH.match(str(job.get(key) or "")) for key in ("startDate", "endDate"))
+        if start is None or (end is None and not is_unknown(job.get("endDate"))):
+            continue
+        last = int(end[1]) * 12 + int(end[2] or 6) if end else this_month
+        months.update(range(int(start[1]) * 12 + int(start[2] or 6), min(last, this_month)))
+    return round(Decimal(len(months)) / 12, 1) if months else None
 
 
 def _skills(raw: Any, values: Values, options: CellOptions) -> Values:
@@ -398,7 +419,8 @@ def _employment_type(raw: Any, values: Values, options: CellOptions) -> Values:
 
 
 def _english_level(raw: Any, values: Values, options: CellOptions) -> Values:
-    return {_ONE: parse_english_level(_first(raw))}
+    is_of_languages = isinstance(raw, list) and len(raw) > 0 and (len(raw) > 1 or isinstance(raw[0], Mapping))
+    return {_ONE: parse_english_level(raw if is_of_languages else _first(raw))}
 
 
 def _short(text: str, characters: int) -> str:

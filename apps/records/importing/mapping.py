@@ -14,6 +14,7 @@ from apps.records.importing.cells import text_of
 from apps.records.normalizing.dates import Order
 from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
+from apps.records.normalizing.markup import to_markdown
 from apps.records.normalizing.unknown import is_unknown
 from apps.records.reading.rows import ReadingOptions
 
@@ -450,20 +451,29 @@ def _body(value: Any) -> str:
     if isinstance(value, AnyMapping):
         return _entry(value)
     if isinstance(value, list):
-        return "\n".join(f"- {text_of(each)}" for each in value if not is_unknown(each))
+        return "\n".join(f"- {text}" for each in value if not is_unknown(each) and (text := _prose(each)))
+    return _prose(value)
+
+
+def _prose(value: Any) -> str:
+    """The text of one part as Markdown; what is no text is left out."""
     try:
-        return text_of(value)
+        text = text_of(value)
     except UnreadableCellError:
         return ""
+    try:
+        return to_markdown(text).strip()
+    except UnreadableCellError:
+        return text  # too long, which is said when the whole is read
 
 
 def _entry(value: Any) -> str:
     if not isinstance(value, AnyMapping):
-        return text_of(value) if not is_unknown(value) else ""
+        return _prose(value) if not is_unknown(value) else ""
     heading = next(
         (str(value[key]) for key in _ENTRY_HEADINGS if isinstance(value.get(key), str) and value[key]), ""
     )
     texts = [
-        text_of(value[key]) for key in _ENTRY_TEXTS if isinstance(value.get(key), str | list) and value[key]
+        _prose(value[key]) for key in _ENTRY_TEXTS if isinstance(value.get(key), str | list) and value[key]
     ]
-    return "\n\n".join([*([f"### {heading}"] if heading else []), *texts])
+    return "\n\n".join([*([f"### {heading}"] if heading else []), *filter(None, texts)])

@@ -104,6 +104,11 @@ def _cells(value: object) -> Iterable[str | Mapping[str, Any]]:
             if isinstance(value.get(key), list):
                 yield from _cells(value[key])
                 return
+        name = value.get("name")
+        if isinstance(name, str) and _BETWEEN_PLACES.search(name) and not value.keys() & _PARTS:
+            yield {key: each for key, each in value.items() if isinstance(each, bool)}
+            yield name  # several places in one name
+            return
         yield value
     elif isinstance(value, list | tuple):
         for each in value:
@@ -117,6 +122,9 @@ _KEYS = {
     "region": ("region", "state", "addressRegion", "stateCode", "province"),
     "country": ("countryCode", "country_code", "country", "addressCountry"),
 }
+
+
+_PARTS = {key for keys in _KEYS.values() for key in keys} | {"address", "location"}
 
 
 def _of_mapping(cell: Mapping[str, Any]) -> Place:
