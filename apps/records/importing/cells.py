@@ -396,7 +396,7 @@ _MONTH = re.compile(r"((?:19|20)\d{2})(?:-(0[1-9]|1[0-2]))?")
 
 
 def _years_of_jobs(jobs: Sequence[Any], now: dt.datetime) -> Decimal | None:
-    """The time that jobs such as {"startDate": "2020-01", "endDate": "2023-12"} cover; one without an end goes on."""
+    """The years that jobs with a startDate and an endDate cover; one without an end goes on."""
     months: set[int] = set()
     this_month = now.year * 12 + now.month
     for job in jobs:

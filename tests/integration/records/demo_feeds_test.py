@@ -1,4 +1,4 @@
-"""The page docs/how-to/your-data.md, run: six feeds that nobody prepared, without a mapping written by hand."""
+"""The commands of docs/how-to/your-data.md: six feeds that nobody prepared, without a mapping."""
 
 import re
 from contextlib import suppress

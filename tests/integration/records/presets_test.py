@@ -1,4 +1,4 @@
-"""Each preset on an invented file of its shape: the preset is recognised, and the row says what the file says."""
+"""Each preset on an invented file: it is recognised, and the row says what the file says."""
 
 import json
 from pathlib import Path
@@ -120,30 +120,48 @@ SMARTRECRUITERS = {
     ],
 }
 JOBSPY = (
-    "id,site,job_url,title,company,location,date_posted,job_type,interval,min_amount,max_amount,currency,is_remote,"
-    "job_function,skills,description\n"
-    'in-12,indeed,https://x.example/12,Engineer,Orbital Kite,"Berlin, Germany",2026-11-01,"fulltime, parttime",yearly,'
-    '60000.0,80000.0,EUR,True,Platform,"Python, SQL",You run **Python** &amp; SQL.\n'
+    "id,site,job_url,title,company,location,date_posted,job_type,interval,min_amount,max_amount,currency,"
+    "is_remote,job_function,skills,description\n"
+    'in-12,indeed,https://x.example/12,Engineer,Orbital Kite,"Berlin, Germany",2026-11-01,'
+    '"fulltime, parttime",yearly,60000.0,80000.0,EUR,True,Platform,"Python, SQL",'
+    "You run **Python** &amp; SQL.\n"
 )
-SCHEMA_ORG = """<!doctype html><html><head><title>Job</title><script type="application/ld+json">
-{"@context": "https://schema.org/", "@type": "JobPosting", "title": "Engineer", "description": DESCRIPTION,
- "identifier": {"@type": "PropertyValue", "value": "so-1"}, "datePosted": "2026-11-01", "validThrough": "2027-01-31",
- "employmentType": ["FULL_TIME"], "hiringOrganization": {"@type": "Organization", "name": "Orbital Kite"},
- "jobLocationType": "TELECOMMUTE",
- "jobLocation": {"@type": "Place", "address": {"@type": "PostalAddress", "addressLocality": "Berlin", "addressCountry": "DE"}},
- "baseSalary": {"@type": "MonetaryAmount", "currency": "EUR",
-                "value": {"@type": "QuantitativeValue", "minValue": 60000, "maxValue": 80000, "unitText": "YEAR"}}}
-</script></head><body>Engineer</body></html>""".replace("DESCRIPTION", json.dumps(HTML))
+JOB_POSTING = {
+    "@context": "https://schema.org/",
+    "@type": "JobPosting",
+    "title": "Engineer",
+    "description": HTML,
+    "identifier": {"@type": "PropertyValue", "value": "so-1"},
+    "datePosted": "2026-11-01",
+    "validThrough": "2027-01-31",
+    "employmentType": ["FULL_TIME"],
+    "hiringOrganization": {"@type": "Organization", "name": "Orbital Kite"},
+    "jobLocationType": "TELECOMMUTE",
+    "jobLocation": {
+        "@type": "Place",
+        "address": {"@type": "PostalAddress", "addressLocality": "Berlin", "addressCountry": "DE"},
+    },
+    "baseSalary": {
+        "@type": "MonetaryAmount",
+        "currency": "EUR",
+        "value": {"@type": "QuantitativeValue", "minValue": 60000, "maxValue": 80000, "unitText": "YEAR"},
+    },
+}
+SCHEMA_ORG = f"""<!doctype html><html><head><title>Job</title><script type="application/ld+json">
+{json.dumps(JOB_POSTING)}</script></head><body>Engineer</body></html>"""
 INDEED = f"""<?xml version="1.0" encoding="utf-8"?><source><publisher>Kite</publisher><job>
 <title><![CDATA[Engineer]]></title><date><![CDATA[Sun, 1 Nov 2026 08:00:00 GMT]]></date>
-<referencenumber><![CDATA[K-1]]></referencenumber><url>https://x.example/1</url><company>Orbital Kite</company>
-<city>Berlin</city><state></state><country>DE</country><description><![CDATA[{HTML}]]></description>
+<referencenumber><![CDATA[K-1]]></referencenumber><url>https://x.example/1</url>
+<company>Orbital Kite</company><city>Berlin</city><state></state><country>DE</country>
+<description><![CDATA[{HTML}]]></description>
 <salary>€60k - €80k per year</salary><jobtype>fulltime</jobtype><category>Platform</category>
 <remotetype>Fully remote</remotetype></job></source>"""
-RSS = f"""<?xml version="1.0"?><rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><title>Jobs</title>
-<link>https://x.example</link><item><title>Engineer</title><link>https://x.example/1</link><guid>rss-1</guid>
-<pubDate>Sun, 01 Nov 2026 08:00:00 +0000</pubDate><dc:creator>Orbital Kite</dc:creator><category>Platform</category>
-<region>Berlin, Germany</region><description>{ESCAPED}</description></item></channel></rss>"""
+RSS = f"""<?xml version="1.0"?><rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"><channel>
+<title>Jobs</title><link>https://x.example</link>
+<item><title>Engineer</title><link>https://x.example/1</link><guid>rss-1</guid>
+<pubDate>Sun, 01 Nov 2026 08:00:00 +0000</pubDate><dc:creator>Orbital Kite</dc:creator>
+<category>Platform</category><region>Berlin, Germany</region><description>{ESCAPED}</description>
+</item></channel></rss>"""
 ADZUNA = {
     "count": 1,
     "results": [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from apps.candidates.models import Candidate
 from apps.postings.models import Posting, PostingSkill
@@ -87,9 +88,17 @@ def test_delete_removes_one_source_in_batches_and_invalidates_its_rows(
         command("delete", "a", "--yes")
 
 
-def test_source_that_is_being_imported_is_left_alone(two_feeds: None) -> None:
-    Import.objects.filter(source="a").update(state=Import.State.RUNNING)
+def test_source_that_is_being_imported_is_left_alone(
+    two_feeds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Import.objects.filter(source="a").update(state=Import.State.RUNNING, beat_at=timezone.now())
+    monkeypatch.setattr("apps.records.importing.history._lock", lambda _: False)  # another process has it
     for arguments in (("rename", "a", "c"), ("delete", "a", "--yes")):
         with pytest.raises(CommandError, match="is running"):
             command(*arguments)
     assert Posting.objects.filter(source="a").count() == 3
+
+
+def test_source_of_an_import_that_died_can_be_deleted_at_once(two_feeds: None) -> None:
+    Import.objects.filter(source="a").update(state=Import.State.RUNNING, beat_at=timezone.now())
+    assert "4 rows of a are deleted" in command("delete", "a", "--yes")
