@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from types import TracebackType
@@ -99,9 +100,9 @@ class SubprocessEncoder:
         self._process = _context.Process(
             target=_serve, args=(child_end, self._load, self._version, self._hardware), daemon=True
         )
-        self._process.start()
-        child_end.close()
         try:
+            self._start_process(self._process)
+            child_end.close()
             self._receive(self._pipe, START_SECONDS)
         except (EOFError, ConnectionResetError):
             raise TransientEncoderError(
@@ -114,6 +115,14 @@ class SubprocessEncoder:
             self._stop()
             raise
         return self._pipe
+
+    def _start_process(self, process: ForkServerProcess) -> None:
+        """Start the subprocess. The first one of a worker waits until the fork server has imported torch."""
+        with ThreadPoolExecutor(1) as executor:
+            started = executor.submit(process.start)
+            while not wait([started], POLL_SECONDS).done:
+                self._on_wait()
+            started.result()
 
     def _receive(self, pipe: "Connection[Any, Any]", batch_seconds: float) -> Any:
         """Wait for the reply of the subprocess, at most `batch_seconds` between two of its messages."""
@@ -145,7 +154,7 @@ class SubprocessEncoder:
     def _stop(self) -> None:
         if self._pipe is not None:
             self._pipe.close()
-        if self._process is not None:
+        if self._process is not None and self._process.pid is not None:
             self._process.join(EXIT_SECONDS)
             self._process.kill()
             self._process.join()
