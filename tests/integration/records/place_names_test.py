@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import pytest
 from django.db import connection
@@ -16,7 +17,7 @@ from apps.records.normalizing.place_names import names_of
 from apps.records.normalizing.places import parse_places
 
 # Halves of surrogate pairs, which PostgreSQL does not store, and what one of the two Unicodes may not know.
-UNKNOWN = ("Cs", "Cn", "Co")
+UNKNOWN: tuple[Literal["Cs", "Cn", "Co"], ...] = ("Cs", "Cn", "Co")
 TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=UNKNOWN), max_size=20)
 SPECIAL = st.text(
     st.sampled_from("ßẞİıſKÅøØđĐłŁæÆœŒþÞħĦﬁǅέΣςσ한ᄒ\u0301\u0345\u0130\u00a0\u3000 \t\nａＡ①㎏ⅣÀ"),
