@@ -15,7 +15,7 @@ from apps.records.normalizing.company_names import folded_company
 from apps.records.services import MANUAL, RecordWriter, WriteResult, stated_names, sync_found_skills
 from apps.records.upsert import RecordTable
 from apps.skills.finder import SkillFinder
-from apps.skills.services import spell_publicly
+from apps.skills.services import current_finder, spell_publicly
 
 COLUMNS = [name for name in PostingInput.model_fields if name not in {"company", "skills"}] + [
     "company_id",
@@ -69,8 +69,9 @@ def upsert_postings(
     the commit.
     """
     with transaction.atomic():
-        spell_publicly([name for form in inputs for name in form.skills])
-        result = WRITER.write(inputs, found=found, finder=finder, source_wins=source_wins, by=by)
+        current = current_finder()
+        spell_publicly([name for form in inputs for name in form.skills], finder=current)
+        result = WRITER.write(inputs, found=found, finder=finder or current, source_wins=source_wins, by=by)
         if result.changed:
             invalidate_on_commit(["postings"], result.changed)
     return result

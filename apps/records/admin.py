@@ -124,7 +124,7 @@ class RecordAdmin(ModelAdmin):
         return [*fieldsets, ("Kept against imports", {"fields": ["kept_fields", *released]})]
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
-        """Return the row. One that is about to be saved is locked, so that no import writes it meanwhile."""
+        """Return the row. One that is about to be saved is locked, so that no import writes it first."""
         record = super().get_object(request, object_id, from_field)
         if record is None or request.method != "POST" or not connection.in_atomic_block:
             return record

@@ -95,7 +95,7 @@ class RecordWriter:
             list(found) if found is not None else find_skills([form.text() for form in inputs], finder=finder)
         )
         pending = list(zip(inputs, texts, strict=True))
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):  # the services of each kind have one
             for _ in range(MAX_TRIES):
                 rows, conflicts, incomplete = self._rows(pending, finder, source_wins, by)
                 upserted = self.table.upsert(rows)

@@ -125,7 +125,7 @@ class RecordTable:
 
         Stated skills become exactly those given. Two rows of the same key must not be in one call.
         """
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic(savepoint=False), connection.cursor() as cursor:
             cursor.execute(self._create())
             self._copy(cursor, rows)
             cursor.execute(self._statement("insert_records", skills_text=_SKILLS_TEXT_OF_NEW))

@@ -148,7 +148,7 @@ def _words(text: str) -> str:
         text = OTHER_SEPARATOR.sub(lambda found: OTHER_SEPARATORS.get(found[0], " "), text)
         if not text.isascii():
             # "é" may be one character or two, and letters may have full width.
-            text = OTHER_SCRIPT.sub(_apart, unicodedata.normalize("NFKC", text))
+            text = OTHER_SCRIPT.sub(_between_spaces, unicodedata.normalize("NFKC", text))
     spaced = f" {text} ".encode("utf-8", "surrogatepass").translate(ASCII_SEPARATORS)
     if b".." in spaced:
         spaced = ELLIPSIS.sub(b"|", spaced)
@@ -164,7 +164,7 @@ def _words(text: str) -> str:
     return SPACES.sub(b" ", spaced).replace(b" |", b"|").decode("utf-8", "surrogatepass")
 
 
-def _apart(found: re.Match[str]) -> str:
+def _between_spaces(found: re.Match[str]) -> str:
     return f" {found[0]} "
 
 

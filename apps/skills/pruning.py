@@ -22,7 +22,7 @@ def delete_unused_skills() -> int:
     deleted = 0
     while keys := list(_unused().order_by("pk").values_list("pk", flat=True)[:DELETE_BATCH_SIZE]):
         with transaction.atomic():
-            # A row may have got one of them meanwhile: the lock and the second look spare it.
+            # A row may just have got one of them: the lock and the second query spare it.
             list(Skill.objects.filter(pk__in=keys).order_by("pk").select_for_update().values_list("pk"))
             count, _ = _unused().filter(pk__in=keys).delete()
             deleted += count

@@ -58,12 +58,13 @@ def add_unlisted(names: Iterable[str]) -> None:
     invalidate_on_commit(["skills"])
 
 
-def spell_publicly(names: Iterable[str]) -> None:
+def spell_publicly(names: Iterable[str], *, finder: SkillFinder | None = None) -> None:
     """Give skills that only candidates have named the spelling of a posting, which is about to have them.
 
-    Otherwise a candidate would fix how a public row reads. Belongs in the posting's transaction. Idempotent.
+    Otherwise a candidate would fix how a public row reads. Belongs in the posting's transaction.
+    `finder` defaults to the current one. Idempotent.
     """
-    finder = current_finder()
+    finder = finder or current_finder()
     if not finder.private:
         return
     renamed = False

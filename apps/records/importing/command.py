@@ -360,7 +360,7 @@ def as_source(text: str) -> str:
 
 
 class _Rejects:
-    """The rejects files of one command: one beside each file, or the one that was named."""
+    """The rejects files of one command: one next to each file, or the one that was named."""
 
     def __init__(self, named: Path | None) -> None:
         self._named, self._started = named, False
@@ -371,7 +371,7 @@ class _Rejects:
 
         So an import that could not write its rejects does not begin.
         """
-        path = self._named or _beside(name)
+        path = self._named or _rejects_path(name)
         try:
             descriptor = os.open(
                 path,
@@ -401,8 +401,8 @@ class _RejectsFile:
         self._file.write(line)
 
 
-def _beside(name: str) -> Path:
-    """The rejects file of `name`, in the current folder where that of the file cannot be written."""
+def _rejects_path(name: str) -> Path:
+    """The path of the rejects file of `name`: next to it, or in the current folder if that is read-only."""
     if name == "-" or is_address(name):
         return Path(f"{source_of(name)}.rejects.jsonl")
     path = Path(name) if Path(name).name else Path(name).resolve()

@@ -26,7 +26,7 @@ source = "acme"
 encoding = "cp1252"
 [options]
 dates = "dmy"                      # 11/03/2026 is in March
-null_words = ["offen"]             # these mean "unknown", besides n/a, null, -, 미정 and others
+null_words = ["offen"]             # these mean "unknown", like n/a, null, -, 미정 and others
 empty_means_delete = ["city"]      # an empty cell of these fields deletes; otherwise it changes nothing
 source_wins = ["city"]             # of these fields, a new value of the source replaces an edit by hand
 reject_on_error = ["location"]     # a cell of these that cannot be read costs the row, not just the cell

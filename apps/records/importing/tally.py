@@ -7,7 +7,7 @@ from typing import Any
 from apps.records.importing.errors import Reason
 
 MAX_EXAMPLE = 80  # characters of a reason that is shown
-MAX_REASONS = 200  # different reasons that are counted apart
+MAX_REASONS = 200  # different reasons that are counted
 
 
 @dataclass

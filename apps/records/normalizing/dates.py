@@ -65,7 +65,7 @@ def parse_moment(value: object, *, now: dt.datetime, order: Order | None = None)
 
     Returns None where the value says that there is no date (0, 0000-00-00, 1970-01-01, 9999-12-31). Raises
     UnreadableCellError where it is none, where its year is not between MIN_YEAR and MAX_YEAR, or where day
-    and month cannot be told apart.
+    and month are ambiguous.
     """
     if isinstance(value, dt.datetime):
         return _plausible(Moment(value if value.tzinfo else value.replace(tzinfo=dt.UTC), has_time=True))

@@ -142,11 +142,11 @@ def test_statements_of_matches_by_the_index_do_not_grow_with_the_page(
 @pytest.mark.parametrize(
     ("mutation", "expected"),
     [
-        ("upsertPosting(input: {externalId: $text, title: $text, skills: $skills}) { posting { id } }", 13),
+        ("upsertPosting(input: {externalId: $text, title: $text, skills: $skills}) { posting { id } }", 12),
         (
             """upsertCandidate(input: {externalId: $text, headline: $text, skills: $skills}) {
                 candidate { id } }""",
-            14,
+            13,
         ),
         (
             """recordInteraction(candidateId: $candidate, postingId: $posting, action: SAVED) {
