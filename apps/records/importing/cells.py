@@ -6,7 +6,7 @@ A cell that cannot be read is left out; the rest of its row is kept.
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -41,7 +41,7 @@ class CellOptions:
     now: dt.datetime
     time_zone: dt.tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
     date_order: Order | None = None
-    null_words: Collection[str] = NULL_WORDS
+    null_words: frozenset[str] = NULL_WORDS
     detects_language: bool = True
 
 
@@ -72,7 +72,7 @@ def read_cells(mapped: Mapping[str, Any], options: CellOptions) -> tuple[Values,
     """
     values: Values = {}
     unread: list[UnreadCell] = []
-    for name in sorted(mapped, key=_turn):
+    for name in sorted(mapped, key=_TURNS.__getitem__):
         raw = mapped[name]
         # A mapping that gives a value means it, even "none"; such a value is a subclass of str.
         if type(raw) in (str, float, list, dict, type(None)) and is_unknown(raw, words=options.null_words):
@@ -102,20 +102,6 @@ def _merge(values: Values, name: str, found: Values) -> None:
             values[key or name] = value
         elif name in WHOLE:
             values.setdefault(key, value)
-
-
-def _turn(name: str) -> tuple[int, str]:
-    """Places before single parts of them, which override; money after its country."""
-    order = {
-        "location": 0,
-        "city": 1,
-        "region": 1,
-        "country": 1,
-        "salary": 3,
-        "salary_min": 4,
-        "salary_max": 4,
-    }
-    return order.get(name, 2), name
 
 
 def _prose(values: Values) -> str:
@@ -451,3 +437,24 @@ READERS: dict[str, Reader] = {
     "employment_type": _employment_type,
     "skills": _skills,
 }
+
+
+class _Turns(dict[str, tuple[int, str]]):
+    """In which order fields are read: places before their parts, which override; money after its country."""
+
+    _FIRST = {
+        "location": 0,
+        "city": 1,
+        "region": 1,
+        "country": 1,
+        "salary": 3,
+        "salary_min": 4,
+        "salary_max": 4,
+    }
+
+    def __missing__(self, name: str) -> tuple[int, str]:
+        self[name] = (self._FIRST.get(name, 2), name)
+        return self[name]
+
+
+_TURNS = _Turns()

@@ -5,7 +5,7 @@ import email.utils
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from babel import Locale
@@ -77,6 +77,11 @@ def parse_moment(value: object, *, now: dt.datetime, order: Order | None = None)
         return _of_number(float(value))
     if not isinstance(value, str) or len(value) > MAX_TEXT:
         raise UnreadableCellError(f"a date such as {EXAMPLE} is needed")
+    return _of_text(value, now, order)
+
+
+@lru_cache(maxsize=20_000)  # feeds name few days, many times
+def _of_text(value: str, now: dt.datetime, order: Order | None) -> Moment | None:
     text = value.strip()
     folded = fold(text)
     if _NO_DATE.fullmatch(folded):

@@ -1,6 +1,7 @@
 """Words that mean "no value"."""
 
-from collections.abc import Collection
+from functools import lru_cache
+from math import isnan
 
 from apps.records.normalizing.folding import fold
 
@@ -24,16 +25,19 @@ NULL_WORDS = frozenset(
 }  # fmt: skip
 
 
-def is_unknown(value: object, *, words: Collection[str] = NULL_WORDS) -> bool:
+def is_unknown(value: object, *, words: frozenset[str] = NULL_WORDS) -> bool:
     """Return whether `value` is empty or one of `words` (folded), so that the cell says nothing.
 
     A float that is not a number says nothing either: spreadsheets and data frames write it for an empty cell.
     """
-    if value is None or value in ("", [], {}):
+    if isinstance(value, str):
+        return _is_word(value, words) if len(value) <= MAX_WORD else value.isspace()
+    if value is None or value == [] or value == {}:
         return True
-    if isinstance(value, float):
-        return value != value  # noqa: PLR0124  NaN is the one number that differs from itself
-    if not isinstance(value, str) or len(value) > MAX_WORD:
-        return isinstance(value, str) and value.isspace()
-    folded = fold(value)
+    return isinstance(value, float) and isnan(value)
+
+
+@lru_cache(maxsize=50_000)  # feeds repeat their short cells, and this is asked of every cell several times
+def _is_word(text: str, words: frozenset[str]) -> bool:
+    folded = fold(text)
     return not folded or folded in words
