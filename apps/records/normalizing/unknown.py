@@ -32,7 +32,7 @@ def is_unknown(value: object, *, words: frozenset[str] = NULL_WORDS) -> bool:
     """
     if isinstance(value, str):
         return _is_word(value, words) if len(value) <= MAX_WORD else value.isspace()
-    if value is None or value == [] or value == {}:
+    if value is None or value in ([], {}):
         return True
     return isinstance(value, float) and isnan(value)
 
