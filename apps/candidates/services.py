@@ -31,9 +31,10 @@ def upsert_candidates(
     source_wins: Collection[str] = (),
     by: str = "",
 ) -> WriteResult:
-    """Write candidates by source and external id, in one transaction: see `RecordWriter.write`.
+    """Write candidates by source and external id, in one transaction; return what became of them.
 
-    Unlisted skills are created as needed. The caches that show candidates are invalidated after the commit.
+    See `RecordWriter.write` for the arguments. Unlisted skills are created as needed. The caches that show
+    candidates are invalidated after the commit.
     """
     with transaction.atomic():
         result = WRITER.write(inputs, found=found, finder=finder, source_wins=source_wins, by=by)

@@ -63,10 +63,10 @@ def upsert_postings(
     source_wins: Collection[str] = (),
     by: str = "",
 ) -> WriteResult:
-    """Write postings by source and external id, in one transaction: see `RecordWriter.write`.
+    """Write postings by source and external id, in one transaction; return what became of them.
 
-    Companies and unlisted skills are created as needed. The caches that show postings are invalidated after
-    the commit.
+    See `RecordWriter.write` for the arguments. Companies and unlisted skills are created as needed. The
+    caches that show postings are invalidated after the commit.
     """
     with transaction.atomic():
         current = current_finder()

@@ -23,13 +23,13 @@ LIST_SEPARATOR = re.compile(r"\s*[;,\n]\s*")
 
 
 def clean(value: Any) -> Any:
-    """Validate as `verbatim` does, and compose characters: "é" written as two characters becomes one."""
+    """Return the text of `verbatim` with composed characters: "é" of two characters becomes one."""
     value = verbatim(value)
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 def verbatim(value: Any) -> Any:
-    """Turn numbers and bytes into stripped text. Raises ValueError for text that PostgreSQL cannot store."""
+    """Return numbers and bytes as stripped text. Raises ValueError for text that PostgreSQL cannot store."""
     if type(value) is str and value.isascii() and "\x00" not in value:  # the fast path of nearly all values
         return value.strip()
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -92,7 +92,7 @@ def delete_source(name: str) -> int:
     """Delete all rows of a source, where they were seen, and its imports; return the number of rows.
 
     Rows go in batches, each in a transaction of its own; interrupted, it can be run again. The caches are
-    invalidated.
+    invalidated. Raises SourceError for an unknown source, or one with a running import.
     """
     _refuse_running(name)
     total = 0

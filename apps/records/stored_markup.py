@@ -41,7 +41,7 @@ class ConversionResult:
 
 
 def convert_stored_markup(table: MarkupTable, *, dry_run: bool = False) -> ConversionResult:
-    """Convert the HTML of all rows to Markdown. Only rows that change are written. Idempotent.
+    """Convert the HTML of all rows to Markdown, writing only rows that change; return counts. Idempotent.
 
     Each batch is one transaction, so that a stopped conversion can be started again. The skills found in the
     texts follow, and the caches that show a row are invalidated. With `dry_run`, rows are only counted.

@@ -121,9 +121,10 @@ class RecordTable:
         }
 
     def upsert(self, rows: Sequence[RecordRow]) -> UpsertResult:
-        """Insert or update `rows` by source and external id, in one transaction. Safe to run twice at once.
+        """Insert or update `rows` by source and external id; return what became of each.
 
-        Stated skills become exactly those given. Two rows of the same key must not be in one call.
+        Runs in one transaction, and safely twice at once. Stated skills become exactly those given. Two rows
+        of the same key must not be in one call.
         """
         with transaction.atomic(savepoint=False), connection.cursor() as cursor:
             cursor.execute(self._create())

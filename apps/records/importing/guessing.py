@@ -73,7 +73,7 @@ _SEVERAL = frozenset({"company", "description", "resume", "published_at", "emplo
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Cells by column. A key within an object is a column too (`location.name`); a list is one cell."""
+    """Return cells by column. A key within an object is a column (`location.name`); a list is one cell."""
     columns: dict[str, list[Any]] = {}
 
     def collect(values: Mapping[str, Any], prefix: str, depth: int) -> None:

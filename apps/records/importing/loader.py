@@ -97,7 +97,7 @@ class Loader:
     _lock: threading.Lock = field(default_factory=threading.Lock)  # of the tally and the listener
 
     def run(self, rows: Iterable[SourceRow | UnreadableRow]) -> Tally:
-        """Write every valid row. A row that the database refuses costs no other row of its batch.
+        """Write every valid row; return the counts. A row that the database refuses costs no other row.
 
         Batches are written over connections of their own, in the caller's transaction where there is one.
         """

@@ -464,7 +464,7 @@ def _prose(value: Any) -> str:
     try:
         return to_markdown(text).strip()
     except UnreadableCellError:
-        return text  # too long, which is said when the whole is read
+        return text  # too long, which is reported when the whole is read
 
 
 def _entry(value: Any) -> str:

@@ -63,7 +63,7 @@ def _shown(value: Any) -> str:
 
 
 def described(reading: Reading) -> str:
-    """Say in words what kind of file it is."""
+    """Return in words what kind of file it is."""
     parts = [_FORMATS.get(reading.file_format, reading.file_format)]
     if reading.file_format == "csv":
         parts.append(f"{_DELIMITERS.get(reading.delimiter, repr(reading.delimiter))}")

@@ -51,7 +51,7 @@ class Job:
         return str(self.choice.mapping.defaults.get("source", "of the rows"))
 
     def merged_reading(self) -> ReadingOptions:
-        """What the command line says of the file goes before what the mapping says."""
+        """Return how to read the file: by the command line, then by the mapping."""
         said = {name: value for name, value in vars(self.reading).items() if value}
         return replace(self.choice.mapping.reading, **said)
 

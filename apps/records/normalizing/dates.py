@@ -101,7 +101,7 @@ def _of_text(value: str, now: dt.datetime, order: Order | None) -> Moment | None
 
 
 def infer_order(values: Iterable[Any]) -> Order | None:
-    """Tell from all dates of one column whether the day or the month comes first; None where nothing tells.
+    """Return whether the day or the month comes first in the dates of a column; None if all fit both.
 
     Raises UnreadableCellError where some can only be the one and some only the other.
     """

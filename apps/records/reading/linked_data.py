@@ -14,7 +14,10 @@ MAX_NESTING = 20
 
 
 def read_linked_data(binary: IO[bytes], reading: Reading) -> Rows:
-    """Yield each JobPosting (or Person) of a page, however deep it lies in @graph, lists or item lists."""
+    """Yield each JobPosting (or Person) of a page, at any depth.
+
+    Raises ImportFileError for a page without one, or over MAX_PAGE.
+    """
     page = binary.read(MAX_PAGE + 1)
     if len(page) > MAX_PAGE:
         raise ImportFileError(f"a page of at most {MAX_PAGE:,} bytes is possible")
@@ -37,7 +40,7 @@ def read_linked_data(binary: IO[bytes], reading: Reading) -> Rows:
 
 
 def objects_in(document: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
-    """All objects of TYPES in a JSON-LD document."""
+    """Yield all objects of TYPES in a JSON-LD document."""
     if depth > MAX_NESTING:
         return
     if isinstance(document, list):

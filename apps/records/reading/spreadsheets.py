@@ -65,7 +65,7 @@ def _cell(cell: Any) -> Any:
 
 
 def read_parquet(binary: IO[bytes], reading: Reading, progress: Callable[[int], object]) -> Rows:
-    """Yield the rows of a Parquet file; memory does not grow with the file."""
+    """Yield the rows of a Parquet file; memory does not grow with it. Raises ImportFileError."""
     import pyarrow as pa
     from pyarrow import parquet
 
