@@ -60,7 +60,10 @@ _LABEL = {
     ),
 }
 _YEARS = re.compile(
-    r"(\d{1,2}(?:[.,]\d)?\s*\+?\s*(?:years?|yrs?|jahren?|ans|años|년)(?:\s*차)?)\W{0,3}(?:of\s+|d['’]\s*|de\s+)?(?:\w+\s+){0,4}?(?:experience|erfahrung|berufserfahrung|expérience|experiencia|경력)|(?:경력|experience|erfahrung)\s*[:：]?\s*(\d{1,2}(?:[.,]\d)?\s*\+?\s*(?:years?|jahre?n?|년))",
+    r"(\d{1,2}(?:[.,]\d)?\s*\+?\s*(?:years?|yrs?|jahren?|ans|años|년)(?:\s*차)?)"
+    r"\W{0,3}(?:of\s+|d['’]\s*|de\s+)?(?:\w+\s+){0,4}?"
+    r"(?:experience|erfahrung|berufserfahrung|expérience|experiencia|경력)"
+    r"|(?:경력|experience|erfahrung)\s*[:：]?\s*(\d{1,2}(?:[.,]\d)?\s*\+?\s*(?:years?|jahre?n?|년))",
     re.IGNORECASE,
 )
 _MONTH = (

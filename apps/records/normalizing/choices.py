@@ -177,8 +177,10 @@ class Years:
 
 
 _YEARS = re.compile(
-    r"(?<![\d.,])(?P<low>\d{1,2}(?:[.,]\d)?)(?!\d)\s*\+?\s*(?:(?:-|–|—|~|to|bis|a)\s*(?P<high>\d{1,2}(?:[.,]\d)?)\s*\+?)?\s*"
-    r"(?P<unit>years?|yrs?|yoe|y(?![^\W\d_])|jahre?n?|ans?(?![^\W\d_])|anos?|anni|년차?|年|months?|mos?(?![^\W\d_])|monate?|개월)?"
+    r"(?<![\d.,])(?P<low>\d{1,2}(?:[.,]\d)?)(?!\d)\s*\+?\s*"
+    r"(?:(?:-|–|—|~|to|bis|a)\s*(?P<high>\d{1,2}(?:[.,]\d)?)\s*\+?)?\s*"
+    r"(?P<unit>years?|yrs?|yoe|y(?![^\W\d_])|jahre?n?|ans?(?![^\W\d_])|anos?|anni|년차?|年"
+    r"|months?|mos?(?![^\W\d_])|monate?|개월)?"
 )
 _NONE = re.compile(
     r"entry[ -]?level|no experience|none required|graduate|junior(?! to)|신입|경력 ?무관|무관|未経験"

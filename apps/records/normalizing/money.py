@@ -54,7 +54,8 @@ _PERIOD = re.compile(
     "|".join(f"(?P<{name}>(?<![^\\W\\d_])(?:{words})(?![^\\W\\d_]))" for name, words in _PERIODS.items())
 )
 _SIGN = re.compile(
-    r"us\$|ca\$|c\$|au\$|a\$|nz\$|s\$|hk\$|mx\$|r\$|[$€£₹₩₽₴₺₫₦₪₱฿¥円원元]|(?<![^\W\d_])(?:zł|zl|kč|kc|chf|kr|rs)(?![^\W\d_])"
+    r"us\$|ca\$|c\$|au\$|a\$|nz\$|s\$|hk\$|mx\$|r\$|[$€£₹₩₽₴₺₫₦₪₱฿¥円원元]"
+    r"|(?<![^\W\d_])(?:zł|zl|kč|kc|chf|kr|rs)(?![^\W\d_])"
 )
 _NUMBER = re.compile(
     r"(?P<digits>\d(?:[\d.,'’\u00a0\u202f]|[ ](?=\d{3}(?!\d)))*)\s*(?P<scale>k(?![^\W\d_])|тыс|mio|mn"

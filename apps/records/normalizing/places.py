@@ -20,7 +20,8 @@ _REMOTE_WORDS = (
 )
 _REMOTE = re.compile(rf"(?<![^\W\d_])(?:{_REMOTE_WORDS})(?![^\W\d_])")
 _AROUND_REMOTE = re.compile(
-    rf"[\s(\[,\-–—:/]*(?<![^\W\d_])(?:{_REMOTE_WORDS})(?:\s+(?:only|ok|possible|within|in|from|optional))?[\s)\],\-–—:/]*",
+    rf"[\s(\[,\-–—:/]*(?<![^\W\d_])(?:{_REMOTE_WORDS})"
+    r"(?:\s+(?:only|ok|possible|within|in|from|optional))?[\s)\],\-–—:/]*",
     re.IGNORECASE,
 )
 _HYBRID = re.compile(

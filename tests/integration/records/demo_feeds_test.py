@@ -53,7 +53,7 @@ def test_six_feeds_of_different_kinds_are_imported_without_a_mapping(root: Path)
         "feed.xml": 1,
         "postings.jsonl": 1,
     }
-    assert len(root.read_bytes().splitlines()) == 1  # each command begins the file anew
+    assert len(root.read_bytes().splitlines()) == 1  # each command begins the file again
 
 
 def test_rows_of_the_six_feeds_say_what_the_feeds_say(root: Path) -> None:
