@@ -29,6 +29,8 @@ _HYBRID = re.compile(
     re.IGNORECASE,
 )
 _ZIP = re.compile(r"\b\d{4,6}(?:-\d{4})?\b")
+# Codes of a state of the United States and of a country where a place that no gazetteer knows is rather in the country.
+_RATHER_COUNTRIES = frozenset({"de", "in"})
 _NO_PLACES = {
     "metro area", "area", "metropolitan area", "multiple locations", "various locations", "various",
     "several locations", "locations", "negotiable", "nationwide", "bundesweit", "전국",
@@ -220,10 +222,14 @@ def _pair(first: str, second: str) -> Place:
             not in_state or in_state.region != state or in_country.population > 20 * in_state.population
         ):
             state = ""
-        else:
+        elif in_state or folded not in _RATHER_COUNTRIES:
             code = ""
+        else:
+            state = ""
     if state:
         return Place(_bounded(first), state, "US")
+    if code == "US" and (state := us_states().get(fold(first), "")) and not city(first):
+        return Place("", state, "US")
     if code:
         return Place(_bounded(first), "", code) if country_code(first) != code else Place(country=code)
     if country_code(first) and not city(first):  # "Germany, Berlin"
