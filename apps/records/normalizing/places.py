@@ -29,7 +29,7 @@ _HYBRID = re.compile(
     re.IGNORECASE,
 )
 _ZIP = re.compile(r"\b\d{4,6}(?:-\d{4})?\b")
-# Codes of a state of the United States and of a country where a place that no gazetteer knows is rather in the country.
+# Codes of both a state and a country: a place that no gazetteer knows is rather in the country.
 _RATHER_COUNTRIES = frozenset({"de", "in"})
 _NO_PLACES = {
     "metro area", "area", "metropolitan area", "multiple locations", "various locations", "various",
