@@ -10,10 +10,9 @@ from apps.records.normalizing.errors import UnreadableCellError
 MAX_HTML = 2_000_000  # characters; markup weighs more than the text in it
 
 _TAGS = (
-    "a|abbr|article|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|form|h[1-6]|head|header|hr|html|i|iframe"
-    "|img|li|link|"
-    "main|meta|noscript|ol|p|pre|script|section|small|span|strike|strong|style|sub|sup|table"
-    "|tbody|td|tfoot|th|thead|title|tr|u|ul"
+    "a|abbr|article|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|form|h[1-6]|head|header|hr|html"
+    "|i|iframe|img|li|link|main|meta|noscript|ol|p|pre|script|section|small|span|strike|strong|style|sub|sup"
+    "|table|tbody|td|tfoot|th|thead|title|tr|u|ul"
 )
 _TAG = re.compile(rf"<(?:/?(?:{_TAGS})(?:\s[^<>]*)?/?|!--|!doctype\b)", re.IGNORECASE)
 _ESCAPED_TAG = re.compile(
