@@ -87,7 +87,8 @@ def chunked(body: bytes) -> tuple[str, bytes]:
         "wsgi.input": BytesIO(body),
         "wsgi.url_scheme": "http",
     }
-    response = handler(environ, lambda given, *_: status.append(given))
+    start: Any = lambda given, *_: status.append(given)  # noqa: E731
+    response = handler(environ, start)
     return status[0], b"".join(response)
 
 

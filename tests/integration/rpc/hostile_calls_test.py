@@ -62,7 +62,8 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with pytest.raises(grpc.RpcError) as error:
-        list(channel.stream_stream(method)(iter([NO_MESSAGE]), timeout=10))
+        call: Any = channel.stream_stream(method)
+        list(call(iter([NO_MESSAGE]), timeout=10))
     code, details = status_of(error)
     assert code == "INVALID_ARGUMENT"
     assert "DecodeError" not in details + caplog.text
@@ -110,9 +111,9 @@ def test_run_id_reused_for_other_content_is_refused_and_invalidates_nothing(
         assert status_of(error)[0] == "ALREADY_EXISTS"
     assert generations.read_tags(["postings"]) == before
     assert invalidate(stub, "skills", run_id="x") == first
-    warm_ahead = {"namespaces": ["skills"], "run_id": "y"}
-    stub.WarmAhead(invalidation_pb2.WarmAheadRequest(**warm_ahead), timeout=10)
-    stub.WarmAhead(invalidation_pb2.WarmAheadRequest(**warm_ahead), timeout=10)
+    warm_ahead = invalidation_pb2.WarmAheadRequest(namespaces=["skills"], run_id="y")
+    stub.WarmAhead(warm_ahead, timeout=10)
+    stub.WarmAhead(warm_ahead, timeout=10)
     with pytest.raises(grpc.RpcError) as error:
         stub.WarmAhead(invalidation_pb2.WarmAheadRequest(namespaces=["postings"], run_id="y"), timeout=10)
     assert status_of(error)[0] == "ALREADY_EXISTS"
