@@ -61,8 +61,8 @@ def test_bytes_that_are_no_message_are_an_invalid_argument(
     channel: grpc.Channel, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    call: Any = channel.stream_stream(method)
     with pytest.raises(grpc.RpcError) as error:
-        call: Any = channel.stream_stream(method)
         list(call(iter([NO_MESSAGE]), timeout=10))
     code, details = status_of(error)
     assert code == "INVALID_ARGUMENT"
