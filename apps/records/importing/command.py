@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import sys
+import tempfile
 import textwrap
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
@@ -213,8 +215,14 @@ class ImportCommand(BaseCommand):
     @contextmanager
     def _file(self, name: str, options: dict[str, Any]) -> Iterator[Path | str | None]:
         """The file to read; None where an address gives the same as the last time."""
+        if name == "-":  # read several times: to tell its columns, the order of its dates, and to import it
+            with tempfile.NamedTemporaryFile(prefix="standard-input-") as copy:
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+                copy.flush()
+                yield Path(copy.name)
+            return
         if not is_address(name):
-            yield name if name == "-" else Path(name)
+            yield Path(name)
             return
         last = Import.objects.filter(kind=self.kind, file=name, state=Import.State.FINISHED).first()
         is_trial = options["preview"] or options["dry_run"]

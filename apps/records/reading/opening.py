@@ -2,7 +2,6 @@
 
 import io
 import re
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -34,7 +33,7 @@ XLS_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # A packed file may grow to this many times its size: text packs to a tenth or so, a bomb to a thousandth.
 MAX_GROWTH = 200
 MIN_BOUND = 64 * 1024 * 1024  # bytes that any packed file may unpack to
-MAX_STANDARD_INPUT_IN_MEMORY = 64 * 1024 * 1024
+MAX_IN_MEMORY = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Open(Protocol):
 def open_rows(
     path: Path | str, options: ReadingOptions, *, progress: Callable[[int], object] = lambda _: None
 ) -> Iterator[tuple[Rows, Reading]]:
-    """Yield the rows of `path` ("-" is standard input) and a `Reading`, which is complete at the end.
+    """Yield the rows of `path` and a `Reading`, which is complete at the end.
 
     The format is told from the content and the name, the encoding from the content; gzip, zstd and zip are
     unpacked. Of a zip all files are read, one after the other. `progress` is given the bytes of the file that
@@ -81,16 +80,8 @@ def open_rows(
 
 @contextmanager
 def _raw(path: Path | str) -> Iterator[tuple[IO[bytes], str]]:
-    """The file, which can be read from its beginning again: standard input is copied for that."""
-    if str(path) == "-":
-        with tempfile.SpooledTemporaryFile(MAX_STANDARD_INPUT_IN_MEMORY) as copy:
-            while block := sys.stdin.buffer.read(1024 * 1024):
-                copy.write(block)
-            copy.seek(0)
-            yield cast("IO[bytes]", copy), "standard input"
-    else:
-        with Path(path).open("rb") as raw:
-            yield raw, Path(path).name
+    with Path(path).open("rb") as raw:
+        yield raw, Path(path).name
 
 
 def _counted(
@@ -139,7 +130,7 @@ def _is_data(name: str) -> bool:
 
 @contextmanager
 def _seekable(binary: IO[bytes]) -> Iterator[IO[bytes]]:
-    with tempfile.SpooledTemporaryFile(MAX_STANDARD_INPUT_IN_MEMORY) as copy:
+    with tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as copy:
         while block := binary.read(1024 * 1024):
             copy.write(block)
         copy.seek(0)
@@ -281,7 +272,7 @@ def _whole(binary: IO[bytes]) -> IO[bytes]:
     """A stream in which a reader can go back; one that cannot is copied to a temporary file."""
     if binary.seekable():
         return binary
-    copy = tempfile.SpooledTemporaryFile(MAX_STANDARD_INPUT_IN_MEMORY)  # noqa: SIM115  closed with the last reference
+    copy = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115  closed with the last reference
     while block := binary.read(1024 * 1024):
         copy.write(block)
     copy.seek(0)
