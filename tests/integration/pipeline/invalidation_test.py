@@ -93,7 +93,7 @@ def test_the_sidecar_reports_invalid_calls(two_servers: Stack) -> None:
         stub = invalidation_pb2_grpc.CacheInvalidationStub(channel)
         for namespaces, message in (
             ([], "name at least one"),
-            (["jobs"], "unknown cache namespace 'jobs'"),
+            (["jobs"], "'jobs' is unknown, use candidates, postings, skills"),
         ):
             with pytest.raises(grpc.RpcError, match=message) as error:
                 stub.Invalidate(invalidation_pb2.InvalidateRequest(namespaces=namespaces), timeout=5)
