@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +21,7 @@ from apps.records.normalizing.dates import Order, parse_moment
 from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.gazetteer import country_code, language_codes
+from apps.records.normalizing.jobs import years_of_jobs
 from apps.records.normalizing.language import detect_language
 from apps.records.normalizing.lists import split_skills
 from apps.records.normalizing.markup import is_html, to_markdown
@@ -138,7 +138,18 @@ def _text_of_scalar(raw: Any) -> str:
 
 
 def _text_of_object(raw: Mapping[Any, Any]) -> str:
-    for key in ("name", "label", "title", "text", "value", "content", "displayName", "#text"):
+    for key in (
+        "name",
+        "label",
+        "title",
+        "text",
+        "value",
+        "content",
+        "displayName",
+        "#text",
+        "Label",
+        "Name",
+    ):
         if isinstance(raw.get(key), str | int | float):
             return text_of(raw[key])
     keys = ", ".join(map(str, list(raw)[:4]))
@@ -373,27 +384,10 @@ def _language(raw: Any, values: Values, options: CellOptions) -> Values:
 
 
 def _experience(raw: Any, values: Values, options: CellOptions) -> Values:
-    if isinstance(raw, list) and any(isinstance(each, Mapping) for each in raw):
-        return {_ONE: _years_of_jobs(raw, options.now)}
+    jobs = raw if isinstance(raw, list) else [raw]
+    if any(isinstance(each, Mapping) for each in jobs):
+        return {_ONE: years_of_jobs(jobs, now=options.now)}
     return {_ONE: parse_experience(_first(raw)).minimum}
-
-
-_MONTH = re.compile(r"((?:19|20)\d{2})(?:-(0[1-9]|1[0-2]))?")
-
-
-def _years_of_jobs(jobs: Sequence[Any], now: dt.datetime) -> Decimal | None:
-    """The years that jobs with a startDate and an endDate cover; one without an end goes on."""
-    months: set[int] = set()
-    this_month = now.year * 12 + now.month
-    for job in jobs:
-        if not isinstance(job, Mapping):
-            continue
-        start, end = (_MONTH.match(str(job.get(key) or "")) for key in ("startDate", "endDate"))
-        if start is None or (end is None and not is_unknown(job.get("endDate"))):
-            continue
-        last = int(end[1]) * 12 + int(end[2] or 6) if end else this_month
-        months.update(range(int(start[1]) * 12 + int(start[2] or 6), min(last, this_month)))
-    return round(Decimal(len(months)) / 12, 1) if months else None
 
 
 def _skills(raw: Any, values: Values, options: CellOptions) -> Values:
@@ -405,7 +399,9 @@ def _employment_type(raw: Any, values: Values, options: CellOptions) -> Values:
 
 
 def _english_level(raw: Any, values: Values, options: CellOptions) -> Values:
-    is_of_languages = isinstance(raw, list) and len(raw) > 0 and (len(raw) > 1 or isinstance(raw[0], Mapping))
+    is_of_languages = isinstance(raw, Mapping) or (
+        isinstance(raw, list) and (len(raw) > 1 or isinstance(raw[0], Mapping))
+    )
     return {_ONE: parse_english_level(raw if is_of_languages else _first(raw))}
 
 

@@ -181,11 +181,13 @@ def lookup(row: AnyMapping[str, Any], name: str) -> Any:
         if isinstance(value, AnyMapping):
             value = value.get(key)
         elif isinstance(value, list):
-            value = [
+            found = [
                 each.get(key)
                 for each in value
                 if isinstance(each, AnyMapping) and not is_unknown(each.get(key))
             ]
+            # The jobs of several employers are one list, whether an employer has one of them or several.
+            value = [one for each in found for one in (each if isinstance(each, list) else [each])]
         else:
             return None
     return value
@@ -428,8 +430,15 @@ def _pattern(where: str, given: str | None) -> re.Pattern[str] | None:
     return pattern
 
 
-_ENTRY_HEADINGS = ("text", "title", "position", "name", "institution", "heading")
-_ENTRY_TEXTS = ("content", "description", "summary", "body", "highlights", "area", "studyType")
+# Keys in lower case.
+_ENTRY_HEADINGS = (
+    "text", "title", "position", "positiontitle", "degreename", "name", "institution", "heading",
+    "certificationname", "licensename",
+)  # fmt: skip
+_ENTRY_TEXTS = (
+    "content", "description", "summary", "body", "highlights", "area", "studytype", "activities", "comments",
+    "degreemajor",
+)  # fmt: skip
 
 
 def _markdown(row: AnyMapping[str, Any], sections: tuple[Section, ...]) -> str:
@@ -470,10 +479,14 @@ def _prose(value: Any) -> str:
 def _entry(value: Any) -> str:
     if not isinstance(value, AnyMapping):
         return _prose(value) if not is_unknown(value) else ""
-    heading = next(
-        (str(value[key]) for key in _ENTRY_HEADINGS if isinstance(value.get(key), str) and value[key]), ""
-    )
-    texts = [
-        _prose(value[key]) for key in _ENTRY_TEXTS if isinstance(value.get(key), str | list) and value[key]
-    ]
+    parts = {str(key).lower(): part for key, part in value.items() if not is_unknown(part)}
+    heading = next((name for key in _ENTRY_HEADINGS if (name := _heading(parts.get(key)))), "")
+    texts = [_prose(parts[key]) for key in _ENTRY_TEXTS if key in parts]
     return "\n\n".join([*([f"### {heading}"] if heading else []), *filter(None, texts)])
+
+
+def _heading(value: Any) -> str:
+    """The text of a cell that is a line: a text, or the name of an object such as {"Label": "Engineer"}."""
+    if isinstance(value, AnyMapping):
+        value = next((value[key] for key in ("label", "Label", "name", "Name", "#text") if key in value), "")
+    return " ".join(value.split()) if isinstance(value, str) else ""

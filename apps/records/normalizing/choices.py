@@ -130,9 +130,11 @@ _ENGLISH = tuple((level, re.compile(rf"(?<![^\W\d_])(?:{pattern})(?![^\W_])")) f
 def parse_english_level(value: object) -> int:
     """Return the level of English, 0 (none) to 5 (fluent), by name, CEFR level or usual wording.
 
+    `value` may be the languages of a résumé, among which English is looked for.
+
     Raises UnreadableCellError.
     """
-    if isinstance(value, list):
+    if isinstance(value, list | Mapping):
         value = _english_of(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 5:
         return value
@@ -150,19 +152,62 @@ def parse_english_level(value: object) -> int:
     )
 
 
-def _english_of(languages: list[Any]) -> Any:
-    """The level of English in [{"language": "English", "fluency": "B2"}] or ["English (fluent)"]."""
-    for each in languages:
-        name = each.get("language", each.get("name", "")) if isinstance(each, Mapping) else each
-        if isinstance(name, str) and fold(name).startswith(
-            ("english", "englisch", "en", "영어", "anglais", "ingles")
-        ):
-            return (
-                each.get("fluency", each.get("level", each.get("proficiency", "")))
-                if isinstance(each, Mapping)
-                else name
-            )
+_ENGLISH_NAME = re.compile(r"english|englisch|영어|anglais|ingles|eng?(?![^\W\d_])")
+_MOTHER_TONGUES = ("MotherTongueList", "MotherTongue")  # keys of Europass
+_FOREIGN = ("ForeignLanguageList", "ForeignLanguage", "Language")
+_LANGUAGE_KEYS = ("language", "name", "LanguageCode", "Label", "Code", "CompetencyName", "CompetencyID")
+_LEVEL_KEYS = ("fluency", "level", "proficiency", "Comments")
+_CEFR = re.compile(r"[ABC][12]")
+
+
+def _english_of(languages: Any) -> Any:
+    """The level of English in the languages of a résumé.
+
+    JSON Résumé: [{"language": "English", "fluency": "B2"}]; plain: ["English (fluent)"]; Europass and HR-XML:
+    objects in which a language has one level for each of listening, reading and so on, of which the lowest
+    counts.
+    """
+    if isinstance(languages, Mapping) and not languages.keys() & {*_LANGUAGE_KEYS, "Description"}:
+        if any(_names_english(each) for each in _within(languages, _MOTHER_TONGUES)):
+            return "native"
+        languages = _within(languages, _FOREIGN)
+    for each in languages if isinstance(languages, list) else [languages]:
+        if isinstance(each, Mapping) and _names_english(each):
+            level = next((each[key] for key in _LEVEL_KEYS if key in each), None)
+            return level if level is not None else _lowest_cefr(each)
+        if isinstance(each, str) and _names_english(each):
+            return each
     raise UnreadableCellError("English is not among the languages")
+
+
+def _within(value: Any, keys: tuple[str, ...]) -> list[Any]:
+    """The objects under the first of `keys` that is there, and under the next ones within it."""
+    while isinstance(value, Mapping) and (key := next((key for key in keys if key in value), None)):
+        value = value[key]
+    return value if isinstance(value, list) else [value]
+
+
+def _names_english(language: Any) -> bool:
+    if isinstance(language, Mapping):
+        inner = language.get("Description")
+        language = {**language, **inner} if isinstance(inner, Mapping) else language
+        return any(
+            _names_english(language[key]) for key in _LANGUAGE_KEYS if isinstance(language.get(key), str)
+        )
+    return isinstance(language, str) and _ENGLISH_NAME.match(fold(language)) is not None
+
+
+def _lowest_cefr(value: Any) -> str:
+    """The lowest CEFR level among the texts within an object."""
+    texts: list[Any] = [value]
+    levels = []
+    while texts:
+        each = texts.pop()
+        if isinstance(each, Mapping | list):
+            texts.extend(each.values() if isinstance(each, Mapping) else each)
+        elif isinstance(each, str) and _CEFR.fullmatch(each.strip()):
+            levels.append(each.strip())
+    return min(levels, default="")
 
 
 MAX_YEARS = 80

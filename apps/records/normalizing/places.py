@@ -121,9 +121,9 @@ def _cells(value: object) -> Iterable[str | Mapping[str, Any]]:
 
 
 _KEYS = {
-    "city": ("city", "addressLocality", "locality", "town"),
-    "region": ("region", "state", "addressRegion", "stateCode", "province"),
-    "country": ("countryCode", "country_code", "country", "addressCountry"),
+    "city": ("city", "addressLocality", "locality", "town", "CityName", "Municipality"),
+    "region": ("region", "state", "addressRegion", "stateCode", "province", "Region"),
+    "country": ("countryCode", "country_code", "country", "addressCountry", "CountryCode", "Country"),
 }
 
 
@@ -139,7 +139,8 @@ def _of_mapping(cell: Mapping[str, Any]) -> Place:
     for name, keys in _KEYS.items():
         found = next((cell[key] for key in keys if not is_unknown(cell.get(key))), "")
         if isinstance(found, Mapping):
-            found = found.get("name") or found.get("code") or ""
+            found = next((found[key] for key in ("name", "code", "Code", "Label") if found.get(key)), "")
+        found = found[0] if isinstance(found, list) else found
         parts[name] = _bounded(str(found))
     if any(parts.values()):
         return _normal(parts["city"], parts["region"], parts["country"])

@@ -12,6 +12,13 @@ ROW_TAGS = (
     "job", "item", "entry", "jobposting", "position", "vacancy", "offer", "posting", "listing", "candidate",
     "resume", "row", "record",
 )  # fmt: skip
+# Rows of documents in which one of ROW_TAGS is a part of the row: a tag that tells the document, and that
+# of the row.
+ROW_TAG_OF_SHAPE = {
+    "skillspassport": "learnerinfo",  # Europass before 2020
+    "structuredxmlresume": "resume",  # HR-XML 2
+    "candidateprofile": "candidate",  # HR-XML 3, and Europass since 2020
+}
 MAX_NESTING = 100
 LOOKED_AT = 512 * 1024  # bytes of the beginning in which the tag of a row is looked for
 _MARKUP_WITHIN = {
@@ -88,7 +95,8 @@ def _row_tag(sample: bytes) -> str:
             if depth == 2:
                 children[name] = children.get(name, 0) + 1
     by_lower = {name.lower(): name for name in sorted(seen)}
-    for tag in ROW_TAGS:
+    shapes = (row for shape, row in ROW_TAG_OF_SHAPE.items() if shape in by_lower)
+    for tag in (*shapes, *ROW_TAGS):
         if tag in by_lower:
             return by_lower[tag]
     return max(children, key=lambda name: children[name], default="")

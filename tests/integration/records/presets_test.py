@@ -1,6 +1,7 @@
 """Each preset on an invented file: it is recognised, and the row says what the file says."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,11 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
         },
     ),
     "schema_org": ("kite.html", SCHEMA_ORG, AT_KITE | PAID | {"external_id": "so-1", "remote": True}),
+    "schema_org of Google for Jobs": (
+        "kite.json",
+        {"@context": "https://schema.org/", "@graph": [JOB_POSTING, JOB_POSTING | {"@type": "WebSite"}]},
+        AT_KITE | PAID | {"external_id": "so-1", "remote": True},
+    ),
     "indeed_xml": (
         "kite.xml",
         INDEED,
@@ -256,7 +262,7 @@ def test_preset_is_recognised_and_reads_every_field_of_its_shape(tmp_path: Path,
     file = tmp_path / name
     file.write_text(content if isinstance(content, str) else json.dumps(content))
     out, err = run("import_postings", file)
-    assert f"the preset {preset}" in out and "1 new" in out, out
+    assert f"the preset {preset.split(maxsplit=1)[0]}" in out and "1 new" in out, out
     assert "left out" not in err
     row = Posting.objects.select_related("company").get()
     expected = {
@@ -312,5 +318,162 @@ def test_json_resume_becomes_a_candidate_without_name_and_address(tmp_path: Path
     assert {"Python", "Rust", "PostgreSQL"} <= set(row.skills_text.split(", "))
     assert "Moved a store" in row.resume and "### Engineer" in row.resume and "{" not in row.resume
     assert "ada@example.org" not in f"{row.resume}{row.external_id}" and "Ada Field" not in row.resume
+    out, _ = run("import_candidates", file)
+    assert "1 unchanged" in out
+
+
+EUROPASS_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<SkillsPassport xmlns="http://europass.cedefop.europa.eu/Europass"><Locale>en</Locale>
+<DocumentInfo><DocumentType>ECV</DocumentType></DocumentInfo><LearnerInfo>
+<Identification><PersonName><FirstName>Ada</FirstName><Surname>Field</Surname></PersonName><ContactInfo>
+<Address><Contact><AddressLine>Hofweg 1</AddressLine><PostalCode>10115</PostalCode>
+<Municipality>Berlin</Municipality>
+<Country><Code>DE</Code><Label>Germany</Label></Country></Contact></Address>
+<Email><Contact>ada@example.org</Contact></Email></ContactInfo></Identification>
+<Headline><Type><Code>preferred_job</Code><Label>PREFERRED JOB</Label></Type>
+<Description><Label>Backend engineer</Label></Description></Headline>
+<WorkExperienceList>
+<WorkExperience><Period><From year="2022" month="--01" day="---01"/><To year="2023" month="--12"/>
+<Current>false</Current>
+</Period><Position><Label>Engineer</Label></Position>
+<Activities>&lt;p&gt;Moved a store&lt;/p&gt;</Activities>
+<Employer><Name>Orbital Kite</Name></Employer></WorkExperience>
+<WorkExperience><Period><From year="2020" month="--01"/><To year="2021" month="--12"/></Period>
+<Position><Label>Junior engineer</Label></Position><Activities>Kept PostgreSQL alive</Activities>
+</WorkExperience>
+</WorkExperienceList>
+<EducationList><Education><Title>Physics</Title><Organisation><Name>TU</Name></Organisation></Education>
+</EducationList>
+<Skills><Linguistic><MotherTongueList><MotherTongue><Description><Code>de</Code><Label>German</Label>
+</Description>
+</MotherTongue></MotherTongueList><ForeignLanguageList>
+<ForeignLanguage><Description><Code>fr</Code><Label>French</Label></Description>
+<ProficiencyLevel><Listening>A2</Listening></ProficiencyLevel></ForeignLanguage>
+<ForeignLanguage><Description><Code>en</Code><Label>English</Label></Description><ProficiencyLevel>
+<Listening>C2</Listening><Reading>C2</Reading><SpokenInteraction>C1</SpokenInteraction><Writing>C1</Writing>
+</ProficiencyLevel></ForeignLanguage></ForeignLanguageList></Linguistic>
+<Computer><Description>Python and Java</Description></Computer></Skills>
+</LearnerInfo></SkillsPassport>"""
+EUROPASS_JSON = {
+    "SkillsPassport": {
+        "Locale": "en",
+        "LearnerInfo": {
+            "Identification": {
+                "PersonName": {"FirstName": "Ada", "Surname": "Field"},
+                "ContactInfo": {
+                    "Address": {
+                        "Contact": {
+                            "Municipality": "Berlin",
+                            "Country": {"Code": "DE", "Label": "Germany"},
+                        }
+                    },
+                    "Email": {"Contact": "ada@example.org"},
+                },
+            },
+            "Headline": {"Description": {"Label": "Backend engineer"}},
+            "WorkExperience": [
+                {
+                    "Period": {"From": {"Year": 2020, "Month": 1}, "To": {"Year": 2023, "Month": 12}},
+                    "Position": {"Label": "Engineer"},
+                    "Activities": "<p>Moved a store with PostgreSQL</p>",
+                }
+            ],
+            "Education": [{"Title": "Physics"}],
+            "Skills": {
+                "Linguistic": {
+                    "MotherTongue": [{"Description": {"Code": "en", "Label": "English"}}],
+                    "ForeignLanguage": [{"Description": {"Code": "de", "Label": "German"}}],
+                },
+                "Computer": {"Description": "Python and Java"},
+            },
+        },
+    }
+}
+HR_XML_2 = """<?xml version="1.0"?><Candidates xmlns="http://ns.hr-xml.org/2007-04-15"><Candidate>
+<CandidateId><IdValue>c-1</IdValue></CandidateId><Resume><ResumeId idOwner="kite"><IdValue>r-7</IdValue>
+</ResumeId>
+<StructuredXMLResume><ContactInfo><PersonName><FormattedName>Ada Field</FormattedName></PersonName>
+<ContactMethod><InternetEmailAddress>ada@example.org</InternetEmailAddress></ContactMethod>
+<ContactMethod><PostalAddress><CountryCode>DE</CountryCode><Municipality>Berlin</Municipality>
+</PostalAddress></ContactMethod>
+</ContactInfo><ExecutiveSummary>Builds services with PostgreSQL.</ExecutiveSummary>
+<EmploymentHistory>
+<EmployerOrg><EmployerOrgName>Orbital Kite</EmployerOrgName><PositionHistory positionType="directHire">
+<Title>Backend engineer</Title><Description>Moved a store</Description>
+<StartDate><YearMonth>2022-01</YearMonth></StartDate><EndDate><YearMonth>2023-12</YearMonth></EndDate>
+</PositionHistory></EmployerOrg>
+<EmployerOrg><EmployerOrgName>Rowan</EmployerOrgName>
+<PositionHistory><Title>Engineer</Title><StartDate><AnyDate>2021-01-01</AnyDate></StartDate>
+<EndDate><AnyDate>2021-12-31</AnyDate></EndDate></PositionHistory>
+<PositionHistory><Title>Trainee</Title><StartDate><AnyDate>2020-01-01</AnyDate></StartDate>
+<EndDate><AnyDate>2020-12-31</AnyDate></EndDate></PositionHistory></EmployerOrg></EmploymentHistory>
+<EducationHistory><SchoolOrInstitution><School><SchoolName>TU</SchoolName></School>
+<Degree><DegreeName>Master</DegreeName><DegreeMajor><Name>Physics</Name></DegreeMajor></Degree>
+</SchoolOrInstitution></EducationHistory>
+<Qualifications><Competency name="Python"/><Competency name="Java"/></Qualifications>
+<Languages><Language><LanguageCode>de</LanguageCode></Language>
+<Language><LanguageCode>en</LanguageCode><Comments>fluent</Comments></Language></Languages>
+</StructuredXMLResume></Resume></Candidate></Candidates>"""
+HR_XML_3 = """<?xml version="1.0"?>
+<Candidate xmlns="http://www.europass.eu/1.0" xmlns:hr="http://www.hr-xml.org/3"
+ xmlns:oa="http://www.openapplications.org/oagis/9" xmlns:eures="http://www.europass_eures.eu/1.0">
+<hr:DocumentID schemeName="DocumentIdentifier" schemeVersionID="4.0"/><CandidatePerson>
+<PersonName><oa:GivenName>Ada</oa:GivenName><hr:FamilyName>Field</hr:FamilyName></PersonName>
+<Communication><ChannelCode>Email</ChannelCode><oa:URI>ada@example.org</oa:URI></Communication>
+<Communication><UseCode>home</UseCode><Address type="home"><oa:CityName>Berlin</oa:CityName>
+<CountryCode>de</CountryCode></Address></Communication>
+<PrimaryLanguageCode name="NORMAL">deu</PrimaryLanguageCode>
+</CandidatePerson><CandidateProfile languageCode="en">
+<hr:ExecutiveSummary>Builds services with PostgreSQL.</hr:ExecutiveSummary>
+<EmploymentHistory><EmployerHistory><hr:OrganizationName>Orbital Kite</hr:OrganizationName>
+<PositionHistory><PositionTitle typeCode="FREETEXT">Backend engineer</PositionTitle><eures:EmploymentPeriod>
+<eures:StartDate><hr:FormattedDateTime>2020-01-01</hr:FormattedDateTime></eures:StartDate>
+<eures:EndDate><hr:FormattedDateTime>2023-12-31</hr:FormattedDateTime></eures:EndDate>
+<hr:CurrentIndicator>false</hr:CurrentIndicator></eures:EmploymentPeriod>
+<oa:Description>&lt;p&gt;Moved a store&lt;/p&gt;</oa:Description></PositionHistory></EmployerHistory>
+</EmploymentHistory>
+<EducationHistory><EducationOrganizationAttendance><hr:OrganizationName>TU</hr:OrganizationName>
+<EducationDegree><hr:DegreeName>Physics</hr:DegreeName></EducationDegree>
+</EducationOrganizationAttendance></EducationHistory>
+<PersonQualifications><PersonCompetency>
+<hr:CompetencyName>Engineering of Python, Java</hr:CompetencyName></PersonCompetency>
+<PersonCompetency><hr:CompetencyName>Python</hr:CompetencyName></PersonCompetency>
+<PersonCompetency><hr:CompetencyName>Java</hr:CompetencyName></PersonCompetency>
+<PersonCompetency><CompetencyID>eng</CompetencyID><hr:TaxonomyID>language</hr:TaxonomyID>
+<eures:CompetencyDimension>
+<hr:CompetencyDimensionTypeCode>CEF-Understanding-Listening</hr:CompetencyDimensionTypeCode>
+<hr:Score><hr:ScoreText>C2</hr:ScoreText></hr:Score></eures:CompetencyDimension>
+<eures:CompetencyDimension>
+<hr:CompetencyDimensionTypeCode>CEF-Writing-Production</hr:CompetencyDimensionTypeCode>
+<hr:Score><hr:ScoreText>C1</hr:ScoreText></hr:Score></eures:CompetencyDimension></PersonCompetency>
+</PersonQualifications>
+</CandidateProfile></Candidate>"""
+ALONE = re.sub(r"<CandidateId>.*?</CandidateId>|</?Candidates?(?: [^>]*)?>", "", HR_XML_2)
+
+
+@pytest.mark.parametrize(
+    ("preset", "content"),
+    [
+        ("europass", EUROPASS_XML),
+        ("europass_json", json.dumps(EUROPASS_JSON)),
+        ("hr_xml_2", HR_XML_2),
+        ("hr_xml_2", ALONE),
+        ("hr_xml_3", HR_XML_3),
+    ],
+)
+def test_resume_of_a_public_shape_becomes_a_candidate_without_name_and_address(
+    tmp_path: Path, preset: str, content: str
+) -> None:
+    file = tmp_path / ("ada.json" if content.startswith("{") else "ada.xml")
+    file.write_text(content)
+    out, err = run("import_candidates", file)
+    assert f"the preset {preset}" in out and "1 new" in out, out
+    assert "left out" not in err
+    row = Candidate.objects.get()
+    assert (row.headline, row.city, row.country, row.english_level) == ("Backend engineer", "Berlin", "DE", 5)
+    assert row.experience_years == 4 or (row.experience_years is not None and row.experience_years >= 3.7)
+    assert {"Python", "Java", "PostgreSQL"} <= set(row.skills_text.split(", "))
+    assert "Moved a store" in row.resume and "Physics" in row.resume and "ngineer" in row.resume
+    assert not re.search("[{<]|Ada|Field|Hofweg|example.org", f"{row.resume}{row.external_id}")
     out, _ = run("import_candidates", file)
     assert "1 unchanged" in out

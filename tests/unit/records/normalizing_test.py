@@ -20,6 +20,7 @@ from apps.records.normalizing.dates import infer_order, parse_moment
 from apps.records.normalizing.encodings import detect_encoding
 from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
+from apps.records.normalizing.jobs import years_of_jobs
 from apps.records.normalizing.language import detect_language
 from apps.records.normalizing.lists import split_skills
 from apps.records.normalizing.markup import MAX_HTML, to_markdown
@@ -416,3 +417,20 @@ def test_company_spellings_of_one_company_fold_to_one_name() -> None:
 @given(st.text(max_size=60))
 def test_folding_twice_is_folding_once(text: str) -> None:
     assert fold(fold(text)) == fold(text)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "years"),
+    [
+        (
+            [{"startDate": "2020-01", "endDate": "2020-12"}, {"startDate": "2020-07", "endDate": "2021-07"}],
+            "1.5",
+        ),
+        ([{"startDate": "2024-11", "endDate": "Present"}], "2"),
+        ([{"Period": {"From": {"Year": 2019, "Month": 11}, "Current": True}}], "7"),
+        ([{"StartDate": {"StringDate": "2020"}, "EndDate": {"Year": "2022"}}], "2"),
+        ([{"startDate": "2020-01", "endDate": "soon"}, {"startDate": "last year"}, "2020-01", {}], None),
+    ],
+)
+def test_jobs_cover_years_once_and_unreadable_dates_cover_none(jobs: list[Any], years: str | None) -> None:
+    assert years_of_jobs(jobs, now=NOW) == (Decimal(years) if years else None)
