@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import connection, transaction
-from django.db.models import Value
+from django.db.models import Q, Value
 
 from apps.caching.services import invalidate_on_commit
 from apps.skills.finder import Term
@@ -99,7 +99,13 @@ def dictionary_terms() -> list[Term]:
     """Return every name and alias in the database."""
     names = Skill.objects.values_list("name", "pk", "in_text", "candidates_only")
     aliases = SkillAlias.objects.values_list("name", "skill_id", Value(True), "skill__candidates_only")
-    return [Term(*row) for row in (*names, *aliases)]
+    # A name that the dictionary itself keeps out of texts is ambiguous; an unlisted one is unchecked.
+    listed = ~Q(category__name=Skill.UNLISTED)
+    ambiguous = set(Skill.objects.filter(listed, in_text=False).values_list("pk", flat=True))
+    return [
+        *(Term(*row, ambiguous=row[1] in ambiguous) for row in names),
+        *(Term(*row) for row in aliases),
+    ]
 
 
 def dictionary_version() -> str:

@@ -56,6 +56,12 @@ MARKS = re.compile(rb"[#_+]+")
 MARK_INSIDE = re.compile(rb"\+[A-Za-z]")
 # What may follow a name without a space: "Java17", "Python3.11", "Python3.x", "Java8+".
 VERSION = re.compile(r"[0-9]{1,4}(?:\.(?:[0-9]{1,4}|x))*\+?(?![^\W_]|[+#_.])")
+# What may stand between two items of a list, "React, Redux and Spring": also one word that is no known skill.
+BETWEEN_ITEMS = re.compile(r"\|(?: [^ |]+\|)?(?: and| or)?| and| or")
+MIN_LISTED = 3  # names in a list of ambiguous names alone, for them to be skills
+BRACKETED = re.compile(
+    r"\(\s*([^()\s]{2,30})\s*\)"
+)  # "Backend Engineer (Go)"; "(C)" and "(R)" are other signs
 # Web and mail addresses, whose parts name no skill. A match begins only at the start of a run of the
 # characters that it repeats, so that the search takes linear time.
 ADDRESS = re.compile(
@@ -71,20 +77,26 @@ ADDRESS = re.compile(
 class Term:
     """A name or alias of a skill. `findable` terms are searched for in running text.
 
-    A `private` skill is one that only candidates name.
+    A `private` skill is one that only candidates name. An `ambiguous` name (Go, Spring) is found only beside
+    other skills.
     """
 
     text: str
     skill_id: int
     findable: bool
     private: bool = False
+    ambiguous: bool = False
+
+
+_Match = tuple[int, int, int]  # the space before a term, the character after it, the number of the term
 
 
 class SkillFinder:
     """Finds names and aliases as whole words, and the longest one where several overlap.
 
     A word also ends where another script begins ("Python을") and before a version ("Java17"). Addresses name
-    no skill.
+    no skill. An ambiguous name counts as an item of a list with other skills ("Go, PostgreSQL"), and in
+    brackets in a text that names another skill ("Backend Engineer (Go)").
 
     It reads a text once, whatever the size of the dictionary (Aho-Corasick). Thread-safe.
     """
@@ -93,11 +105,14 @@ class SkillFinder:
         named = [(name, term) for term in terms if (name := folded_name(term.text))]
         self._by_name = {name: term.skill_id for name, term in named}
         self.private = frozenset(term.skill_id for _, term in named if term.private)
-        self._findable = [term for _, term in named if term.findable]
+        searched = [(name, term) for name, term in named if term.findable or term.ambiguous]
+        self._findable = [term for _, term in searched]
+        self._ambiguous = [term.ambiguous for term in self._findable]
+        self._by_ambiguous_text = {term.text: term.skill_id for term in self._findable if term.ambiguous}
         self._cased = [_is_acronym(term.text) for term in self._findable]
         # Each term begins with the space before its first word, so that no match begins inside a word.
         self._automaton = AhoCorasick(
-            [name for name, term in named if term.findable], implementation=Implementation.ContiguousNFA
+            [name for name, _ in searched], implementation=Implementation.ContiguousNFA
         )
 
     def find(self, text: str) -> list[int]:
@@ -109,15 +124,35 @@ class SkillFinder:
             for number, start, end in self._automaton.find_matches_as_indexes(folded, overlapping=True)
             if (folded[end] in " |" or _has_version(folded, end, cased=self._cased[number]))
             and not (self._cased[number] and not words[start:end].isupper())
+            and not (self._ambiguous[number] and not _at_border(folded, start, end))
         ]
         matches.sort()
-        found: dict[int, None] = {}
+        longest: list[_Match] = []
         covered = 0
         for start, negative_end, number in matches:
             if start >= covered:
-                found[self._findable[number].skill_id] = None
                 covered = -negative_end
+                longest.append((start, covered, number))
+        if not any(self._ambiguous[number] for _, _, number in longest):
+            return list(dict.fromkeys(self._findable[number].skill_id for _, _, number in longest))
+        longest = [each for items in _lists(longest, folded) for each in self._skills_of(items, folded)]
+        found = dict.fromkeys(self._findable[number].skill_id for _, _, number in longest)
+        if found:
+            bracketed = (self._by_ambiguous_text.get(name) for name in BRACKETED.findall(text))
+            found |= dict.fromkeys(each for each in bracketed if each is not None)
         return list(found)
+
+    def _skills_of(self, items: list[_Match], folded: str) -> list[_Match]:
+        """The items of a list that name skills. An ambiguous one is a whole item: not "Java, go through"."""
+        ambiguous = [self._ambiguous[number] for _, _, number in items]
+        is_list = len(items) > 1 and (len(items) >= MIN_LISTED or not all(ambiguous))
+        skills = []
+        for place, (start, end, number) in enumerate(items):
+            begins = place > 0 or start == 0 or folded[start - 1] == "|"
+            ends = place + 1 < len(items) or folded[end] == "|" or end == len(folded) - 1
+            if not ambiguous[place] or (is_list and begins and ends):
+                skills.append((start, end, number))
+        return skills
 
     def resolve(self, name: str, *, private: bool = True) -> int | None:
         """Return the skill that `name` means, ignoring case, hyphens and spacing, or None.
@@ -126,6 +161,22 @@ class SkillFinder:
         """
         skill_id = self._by_name.get(folded_name(name))
         return skill_id if private or skill_id not in self.private else None
+
+
+def _at_border(folded: str, start: int, end: int) -> bool:
+    """Return whether a phrase or the text begins or ends with a match."""
+    return start == 0 or end == len(folded) - 1 or folded[end] == "|" or folded[start - 1] == "|"
+
+
+def _lists(matches: list[_Match], folded: str) -> list[list[_Match]]:
+    """Part the matches of a text into lists of neighbours."""
+    lists = [matches[:1]]
+    for match in matches[1:]:
+        if BETWEEN_ITEMS.fullmatch(folded, lists[-1][-1][1], match[0]):
+            lists[-1].append(match)
+        else:
+            lists.append([match])
+    return lists
 
 
 def folded_name(term: str) -> str:

@@ -66,6 +66,27 @@ def test_find_returns_whole_words_and_the_longest_match(text: str, found: list[i
 @pytest.mark.parametrize(
     ("text", "found"),
     [
+        ("Requirements: Go, PostgreSQL, Kubernetes", [1, 5]),
+        ("Stack: React, Redux, Spring, Rust", [2, 3, 4]),
+        ("PostgreSQL and Go", [5, 1]),
+        ("Senior Engineer (Go), PostgreSQL", [5, 1]),
+        ("Summer Internship (Spring)", []),
+        ("go through, react quickly", []),
+        ("PostgreSQL, go through", [5]),
+        ("Ready, set, go", []),
+        ("Go-to-Market Manager for PostgreSQL", [5]),
+        ("Go", []),
+    ],
+)
+def test_ambiguous_name_is_found_when_it_stands_beside_other_skills(text: str, found: list[int]) -> None:
+    names = {1: "Go", 2: "React", 3: "Spring", 4: "Rust", 5: "PostgreSQL"}
+    finder = SkillFinder(Term(name, key, key == 5, ambiguous=key != 5) for key, name in names.items())
+    assert finder.find(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
         ("Python을 사용", [17]),
         ("Java와", [1]),
         ("熟悉Java和Python", [1, 17]),
