@@ -128,12 +128,9 @@ def _configured_model() -> str:
     """The model of the settings, without registering it: the folder may hold another one."""
     from django.conf import settings
 
-    from apps.embeddings.models import EmbeddingModel
+    from apps.embeddings.registry import configured_version
 
-    revision = EmbeddingModel.revision_of(
-        weights=settings.EMBEDDING_WEIGHTS, windows=settings.EMBEDDING_WINDOWS
-    )
-    return f"{settings.EMBEDDING_MODEL}@{revision}"
+    return f"{settings.EMBEDDING_MODEL}@{configured_version()['revision']}"
 
 
 def stored_corpus(folder: Path, rows: int | None) -> Corpus | None:

@@ -190,12 +190,10 @@ def _posting(name: str, text: str) -> Any:
 def encode(queries: list[str]) -> Any:
     """The vectors of queries, by the model of the settings."""
     from apps.embeddings.registry import default_model
-    from workers.encoding.encoder import ModelVersion
+    from workers.chunks import version_of
     from workers.encoding.loaded import encoder_of
 
-    model = default_model()
-    version = ModelVersion(model.name, model.weights, model.windows, model.dimensions)
-    return encoder_of(version).encode(queries, role="query")
+    return encoder_of(version_of(default_model())).encode(queries, role="query")
 
 
 if __name__ == "__main__":

@@ -227,6 +227,8 @@ INVALIDATE_DEADLINE = env.number("INVALIDATE_DEADLINE", default=2.0)  # seconds
 # --- embedding -----------------------------------------------------------------------------------------
 # The model that is registered in an empty database: a name on the Hugging Face hub, or a local folder
 EMBEDDING_MODEL = env("EMBEDDING_MODEL", default="sentence-transformers/all-MiniLM-L6-v2")
+# Trained change of the model's weights: a file; `default`: the one shipped for the default model; empty: none
+EMBEDDING_ADAPTER = env("EMBEDDING_ADAPTER", default="default")
 EMBEDDING_WEIGHTS = env("EMBEDDING_WEIGHTS", default="main")  # branch, tag or commit on the hub
 EMBEDDING_DIMENSIONS = env.number("EMBEDDING_DIMENSIONS", default=384, minimum=1, maximum=4_000)
 # Maximum length of a text, in model windows; 1 truncates

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from django.db import InterfaceError, OperationalError
 
 from apps.embeddings import chunk_ledger, leases, reading, runs
+from apps.embeddings.adapters import Adapter
 from apps.embeddings.chunk_ledger import EmbeddedText
 from apps.embeddings.dead_letters import FailedText
 from apps.embeddings.errors import LeaseLostError
@@ -31,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 def version_of(model: EmbeddingModel) -> ModelVersion:
     """The model version as the encoder names it."""
-    return ModelVersion(model.name, model.weights, model.windows, model.dimensions)
+    adapter = Adapter(model.adapter, model.adapter_sha256) if model.adapter else None
+    return ModelVersion(model.name, model.weights, model.windows, model.dimensions, adapter)
 
 
 def process(lease: Lease) -> None:

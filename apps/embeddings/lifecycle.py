@@ -7,6 +7,7 @@ from django.utils import timezone
 from psycopg.sql import SQL
 
 from apps.caching.services import invalidate_on_commit
+from apps.embeddings.adapters import Adapter
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.index import build_index, drop_index, index_exists
 from apps.embeddings.kinds import TABLES, KindTables
@@ -20,23 +21,25 @@ DELETE_BATCH_SIZE = 10_000  # vectors in one transaction, which bounds locks and
 
 
 def add_model(
-    name: str, *, dimensions: int, weights: str = "main", windows: int = 8, template: int = 1
+    name: str,
+    *,
+    dimensions: int,
+    weights: str = "main",
+    windows: int = 8,
+    template: int = 1,
+    adapter: Adapter | None = None,
 ) -> tuple[EmbeddingModel, list[EmbeddingRun]]:
     """Register a model version, or take a retired one back, and request the runs that fill it.
 
     The active model answers until `activate` is called. Idempotent. Raises ModelStateError if the version is
     registered with another number of dimensions.
     """
+    fields = EmbeddingModel.version_fields(
+        weights=weights, windows=windows, template=template, adapter=adapter
+    )
     with transaction.atomic():
         model, _ = EmbeddingModel.objects.select_for_update().get_or_create(
-            name=name,
-            revision=EmbeddingModel.revision_of(weights=weights, windows=windows, template=template),
-            defaults={
-                "weights": weights,
-                "windows": windows,
-                "template": template,
-                "dimensions": dimensions,
-            },
+            name=name, revision=fields["revision"], defaults={**fields, "dimensions": dimensions}
         )
         if model.dimensions != dimensions:
             raise ModelStateError(

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg.sql import SQL
 
+from apps.embeddings.adapters import find_adapter
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.kinds import tables
 from apps.embeddings.models import EmbeddingModel
@@ -40,19 +41,29 @@ class Coverage:
 
 
 def default_model() -> EmbeddingModel:
-    """The model version of the settings, registered if it is new. Safe to call twice at once."""
+    """The model version of the settings, registered if it is new. Safe to call twice at once.
+
+    Raises ModelStateError if the adapter of the settings cannot be read.
+    """
+    fields = configured_version()
     model, _ = EmbeddingModel.objects.get_or_create(
         name=settings.EMBEDDING_MODEL,
-        revision=EmbeddingModel.revision_of(
-            weights=settings.EMBEDDING_WEIGHTS, windows=settings.EMBEDDING_WINDOWS
-        ),
-        defaults={
-            "weights": settings.EMBEDDING_WEIGHTS,
-            "windows": settings.EMBEDDING_WINDOWS,
-            "dimensions": settings.EMBEDDING_DIMENSIONS,
-        },
+        revision=fields["revision"],
+        defaults={**fields, "dimensions": settings.EMBEDDING_DIMENSIONS},
     )
     return model
+
+
+def configured_version() -> dict[str, Any]:
+    """The fields of the settings' model that its revision names, and the revision.
+
+    Raises ModelStateError if the adapter of the settings cannot be read.
+    """
+    return EmbeddingModel.version_fields(
+        weights=settings.EMBEDDING_WEIGHTS,
+        windows=settings.EMBEDDING_WINDOWS,
+        adapter=find_adapter(settings.EMBEDDING_ADAPTER, settings.EMBEDDING_MODEL),
+    )
 
 
 def models_to_fill() -> list[EmbeddingModel]:

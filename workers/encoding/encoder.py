@@ -15,6 +15,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
+from apps.embeddings.adapters import Adapter
+from workers.encoding.adapter import merge
 from workers.encoding.batches import plan_batches
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware
@@ -34,13 +36,15 @@ Vectors = npt.NDArray[np.float32]
 class ModelVersion:
     """Everything that must be equal for two vectors to be comparable; see EmbeddingModel.
 
-    `windows` is the maximum number of windows of a text, `dimensions` the length of a vector.
+    `windows` is the maximum number of windows of a text, `dimensions` the length of a vector. `adapter` is a
+    trained change of the weights.
     """
 
     name: str
     weights: str
     windows: int
     dimensions: int
+    adapter: Adapter | None = None
 
 
 @dataclass(frozen=True)
@@ -189,8 +193,12 @@ def _load(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
         location_of(version.name),
         device=hardware.device,
         revision=None if Path(version.name).is_dir() else version.weights,
-        model_kwargs={"dtype": hardware.dtype},
+        # The change of an adapter is added before the weights are rounded.
+        model_kwargs={"dtype": torch.float32 if version.adapter else hardware.dtype},
     )
+    if version.adapter:
+        merge(model, version.adapter)
+        model.to(hardware.dtype)
     return model.eval()
 
 

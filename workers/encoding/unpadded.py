@@ -8,7 +8,7 @@ docs/decisions/0009.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Self
 
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 Tokens = Sequence[list[int]]
 Features = dict[str, torch.Tensor]
+FusedLayer = tuple[
+    Any, torch.Tensor, torch.Tensor
+]  # with the weight and the bias of queries, keys and values
 
 # Models of this type count positions from 0 and have the submodules that `Unpadded` calls.
 MODEL_TYPE = "bert"
@@ -39,11 +42,9 @@ class Unpadded:
         self._embeddings = network.embeddings
         first_type = network.embeddings.token_type_embeddings.weight[0]
         self._positions = (network.embeddings.position_embeddings.weight + first_type).detach()
-        self._layers: list[tuple[Any, torch.Tensor, torch.Tensor]] = []
+        self._layers: list[FusedLayer] = []
         for layer in network.encoder.layer:
-            attention = layer.attention.self
-            parts = (attention.query, attention.key, attention.value)
-            weight, bias = (torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "bias"))
+            weight, bias = fuse(layer)
             self._layers.append((layer, weight.detach(), bias.detach()))
 
     @classmethod
@@ -80,6 +81,13 @@ class Unpadded:
 
     def __call__(self, tokens: Tokens) -> Features:
         """Return what the model's own forward pass returns for these token ids. Call it in inference mode."""
+        features = self.token_embeddings(tokens)
+        for module in self._pooling:
+            features = module(features)
+        return features
+
+    def token_embeddings(self, tokens: Tokens) -> Features:
+        """Return the vectors of the tokens (texts × longest text × width) and their mask, before pooling."""
         lengths = np.array([len(each) for each in tokens])
         texts, longest = len(lengths), int(lengths.max())
         is_token = np.arange(longest) < lengths[:, None]  # texts × longest
@@ -88,7 +96,7 @@ class Unpadded:
         ids = torch.from_numpy(np.fromiter(chain.from_iterable(tokens), np.int64, len(places)))
         words = embedding(ids, self._embeddings.word_embeddings.weight)
         rows = self._embeddings.LayerNorm(words + embedding(places % longest, self._positions))
-        for layer, weight, bias in self._layers:
+        for layer, weight, bias in self.layers():
             padded = _pad(linear(rows, weight, bias), places, texts, longest)
             query, key, value = padded.view(texts, longest, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
             attended = scaled_dot_product_attention(
@@ -97,13 +105,30 @@ class Unpadded:
             attended = attended.transpose(1, 2).reshape(texts * longest, -1).index_select(0, places)
             rows = layer.attention.output(attended, rows)
             rows = layer.output(layer.intermediate(rows), rows)
-        features: Features = {
+        return {
             "token_embeddings": _pad(rows, places, texts, longest),
             "attention_mask": mask.long(),
         }
-        for module in self._pooling:
-            features = module(features)
-        return features
+
+    def layers(self) -> Iterable[FusedLayer]:
+        """Return the layers with their fused weights."""
+        return self._layers
+
+
+class TrainableUnpadded(Unpadded):
+    """The forward pass of a model that is being trained, apart from its embeddings."""
+
+    def layers(self) -> Iterable[FusedLayer]:
+        """Fuse the weights as they are now."""
+        return ((layer, *fuse(layer)) for layer, _, _ in self._layers)
+
+
+def fuse(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weights (3 widths × width) and biases of a layer's queries, keys and values as one."""
+    attention = layer.attention.self
+    parts = (attention.query, attention.key, attention.value)
+    weight, bias = (torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "bias"))
+    return weight, bias
 
 
 def _pad(rows: torch.Tensor, places: torch.Tensor, texts: int, length: int) -> torch.Tensor:

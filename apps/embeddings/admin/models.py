@@ -45,6 +45,7 @@ class EmbeddingModelAdmin(ReadOnlyAdmin):
         ("name", "revision"),
         ("state", "dimensions"),
         ("weights", "template", "windows"),
+        "adapter",
         "postings",
         "candidates",
         ("created_at", "activated_at"),

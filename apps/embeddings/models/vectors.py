@@ -1,12 +1,13 @@
 """Model versions and the vectors made with them."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
 from pgvector.django import HalfVectorField
 
 from apps.candidates.models import Candidate
+from apps.embeddings.adapters import Adapter
 from apps.postings.models import Posting
 
 
@@ -49,7 +50,17 @@ class EmbeddingModel(models.Model):
         default=8,
         help_text="Texts are cut after this many model windows; 1 embeds only the first",
     )
-    revision = models.CharField(max_length=120, help_text="Weights, text template and windows in one name")
+    adapter = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="File with a trained change of the weights; empty: none",
+    )
+    adapter_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
+    revision = models.CharField(
+        max_length=120, help_text="Weights, text template, windows and adapter in one name"
+    )
     dimensions = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=7, choices=State, default=State.FILLING)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -78,14 +89,35 @@ class EmbeddingModel(models.Model):
         """Save the model, with a revision made of its fields if it has none."""
         if not self.revision:
             self.revision = self.revision_of(
-                weights=self.weights, windows=self.windows, template=self.template
+                weights=self.weights,
+                windows=self.windows,
+                template=self.template,
+                adapter_sha256=self.adapter_sha256,
             )
         super().save(*args, **kwargs)  # type: ignore[arg-type]  # passed on as given
 
     @staticmethod
-    def revision_of(*, weights: str, windows: int, template: int = 1) -> str:
+    def revision_of(*, weights: str, windows: int, template: int = 1, adapter_sha256: str = "") -> str:
         """The revision that names these settings."""
-        return f"{weights}-t{template}-w{windows}"
+        adapter = f"-a{adapter_sha256[:12]}" if adapter_sha256 else ""
+        return f"{weights}-t{template}-w{windows}{adapter}"
+
+    @classmethod
+    def version_fields(
+        cls, *, weights: str, windows: int, template: int = 1, adapter: Adapter | None = None
+    ) -> dict[str, Any]:
+        """The values of the fields that a revision names, and of the revision."""
+        sha256 = adapter.sha256 if adapter else ""
+        return {
+            "weights": weights,
+            "windows": windows,
+            "template": template,
+            "adapter": adapter.file if adapter else "",
+            "adapter_sha256": sha256,
+            "revision": cls.revision_of(
+                weights=weights, windows=windows, template=template, adapter_sha256=sha256
+            ),
+        }
 
 
 class Embedding(models.Model):

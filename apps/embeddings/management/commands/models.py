@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.embeddings import hints, lifecycle, registry
+from apps.embeddings.adapters import DEFAULT, find_adapter
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.index import build_index, index_exists
 from apps.embeddings.models import EmbeddingModel, Kind
@@ -30,6 +31,12 @@ class Command(BaseCommand):
             type=int,
             default=settings.EMBEDDING_WINDOWS,
             help="windows of the model that are read of a text; 1 truncates (%(default)s)",
+        )
+        add.add_argument(
+            "--adapter",
+            default=DEFAULT,
+            help="file with a trained change of the weights; `default`: the one shipped for this model, "
+            "if there is one; empty: none (%(default)s)",
         )
         activate = verbs.add_parser(
             "activate", help="let a filled version answer queries, in one transaction"
@@ -78,6 +85,7 @@ class Command(BaseCommand):
             dimensions=options["dimensions"],
             weights=options["weights"],
             windows=options["windows"],
+            adapter=find_adapter(options["adapter"], options["name"]),
         )
         hints.plan_soon(run.pk for run in runs)
         self.stdout.write(
