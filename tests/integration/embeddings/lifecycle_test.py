@@ -1,5 +1,6 @@
 """Model changes: no incomplete model is activated, no vectors are mixed, and a rollback is one step."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.embeddings import chunk_ledger, lifecycle, planning, registry, runs
+from apps.embeddings.adapters import find_adapter
 from apps.embeddings.chunk_ledger import EmbeddedText
 from apps.embeddings.errors import ModelStateError
 from apps.embeddings.index import index_exists
@@ -147,6 +149,30 @@ def test_an_invalid_index_is_built_again() -> None:
         lifecycle.build_indexes(run.pk)
     # Nothing is missing, so no row is counted.
     assert not [each for each in asked if "postings_posting" in each["sql"]]
+
+
+def test_another_adapter_is_another_model_that_is_filled_activated_and_rolled_back(
+    settings: Any, tmp_path: Path
+) -> None:
+    make_postings(3)
+    settings.EMBEDDING_DIMENSIONS = 3
+    settings.EMBEDDING_ADAPTER = ""
+    plain = registry.default_model()
+    fill(plain)
+    file = tmp_path / "adapter.safetensors"
+    file.write_bytes(b"first")
+    first, _ = lifecycle.add_model(plain.name, dimensions=3, adapter=find_adapter(str(file), plain.name))
+    assert first.revision == f"{plain.revision}-a{first.adapter_sha256[:12]}"
+    assert first.adapter == str(file)
+    fill(first)
+    assert lifecycle.activate(first)
+    assert lifecycle.rollback() == plain
+    file.write_bytes(b"second")
+    settings.EMBEDDING_ADAPTER = str(file)
+    assert registry.default_model() not in (plain, first)
+    settings.EMBEDDING_ADAPTER = str(tmp_path / "missing")
+    with pytest.raises(ModelStateError, match="Cannot read the adapter"):
+        registry.default_model()
 
 
 def test_the_models_command_reports_results_and_next_steps(capsys: pytest.CaptureFixture[str]) -> None:
