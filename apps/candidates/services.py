@@ -12,7 +12,7 @@ from apps.records.services import RecordWriter, WriteResult, stated_names, sync_
 from apps.records.upsert import RecordTable
 from apps.skills.finder import SkillFinder
 
-COLUMNS = [name for name in CandidateInput.model_fields if name != "skills"]
+COLUMNS = [name for name in CandidateInput.model_fields if name != "skills"] + ["coordinates"]
 TABLE = RecordTable(Candidate, CandidateSkill, key="candidate_id", columns=COLUMNS)
 
 

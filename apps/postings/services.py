@@ -19,6 +19,7 @@ from apps.skills.services import current_finder, spell_publicly
 
 COLUMNS = [name for name in PostingInput.model_fields if name not in {"company", "skills"}] + [
     "company_id",
+    "coordinates",
     "missing_since",
 ]
 # A posting that was closed because its source did not hold it any more is open again when the source does.

@@ -23,10 +23,11 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.caching.services import invalidate_on_commit
-from apps.records.hand_edits import mark, release
+from apps.records.hand_edits import SALARY_AMOUNTS, mark, release
 from apps.records.input_errors import input_errors
 from apps.records.inputs import RecordInput
 from apps.records.models import Import, ImportNote, Record
+from apps.records.normalizing.coordinates import PLACE_FIELDS, coordinates_of
 from apps.records.services import MANUAL, stated_names
 from apps.skills.models import SkillUse
 
@@ -144,9 +145,12 @@ class RecordAdmin(ModelAdmin):
             }
             obj.hand_edits = release(stored.hand_edits, form.cleaned_data.get("released") or ())
             self._mark(request, obj, before)
+            if not SALARY_AMOUNTS.isdisjoint(before):
+                obj.salary_text = ""
             if obj.places and not before.keys().isdisjoint(obj.places[0]):
                 first = {name: getattr(obj, name) for name in ("city", "region", "country")}
                 obj.places = [first, *obj.places[1:]]
+        obj.coordinates = coordinates_of(**{name: getattr(obj, name) for name in PLACE_FIELDS})
         super().save_model(request, obj, form, change)
 
     def _mark(self, request: HttpRequest, record: Any, before: dict[str, Any]) -> None:

@@ -15,10 +15,8 @@ from django.utils import timezone
 from apps.records.models import Record
 
 # Fields that belong together: a person who corrects the city has looked at the whole place.
-GROUPS = (
-    frozenset({"city", "region", "country", "places"}),
-    frozenset({"salary_min", "salary_max", "salary_currency", "salary_period", "salary_text"}),
-)
+SALARY_AMOUNTS = frozenset({"salary_min", "salary_max", "salary_currency", "salary_period"})
+GROUPS = (frozenset({"city", "region", "country", "places"}), SALARY_AMOUNTS | {"salary_text"})
 
 
 @dataclass(frozen=True)

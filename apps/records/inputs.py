@@ -182,10 +182,11 @@ class RecordInput(BaseModel):
     skills: Strings = Field(default_factory=list, max_length=500)
 
     def columns(self) -> dict[str, Any]:
-        """Return the values by model field, without the skills."""
+        """Return the values by model field, without the skills; the coordinates are not known yet."""
         values = self.__dict__.copy()  # iterating over a pydantic model is slow
         del values["skills"]
         values["places"] = self.value("places")
+        values["coordinates"] = []
         return values
 
     def lacking(self) -> tuple[str, str] | None:

@@ -48,7 +48,11 @@ class ContentHash(models.Func):
 
 
 class PlaceNames(models.Func):
-    """Folded names that find a row's places, such as "berlin", "de" and "berlin|de" (migration 0002)."""
+    """Folded names that find a row's places (migration 0003).
+
+    They are "berlin", "de", "berlin|de" and so on, and for a place with coordinates the square degree around
+    it, such as "@52,13": the first latitude and longitude are 52.something and 13.something.
+    """
 
     function = "jobrec_place_names"
     output_field = ArrayField(models.TextField())
@@ -101,8 +105,16 @@ class Record(models.Model):
         blank=True,
         help_text="All places, where there are several; the first one is also in city, region and country",
     )
+    coordinates = ArrayField(
+        models.FloatField(null=True),
+        default=list,
+        db_default=models.Value("{}"),
+        blank=True,
+        editable=False,
+        help_text="Latitude and longitude in degrees of each place in turn, both NULL where a place has none",
+    )
     place_names = models.GeneratedField(
-        expression=PlaceNames("city", "region", "country", "places"),
+        expression=PlaceNames("city", "region", "country", "places", "coordinates"),
         output_field=ArrayField(models.TextField()),
         db_persist=True,
     )

@@ -7,9 +7,10 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Manager
 
-from apps.records.hand_edits import Conflict, comparable, mark, settle
+from apps.records.hand_edits import SALARY_AMOUNTS, Conflict, comparable, mark, settle
 from apps.records.inputs import RecordInput
 from apps.records.models import Record
+from apps.records.normalizing.coordinates import PLACE_FIELDS, coordinates_of
 from apps.records.upsert import Key, RecordRow, RecordTable, UpsertResult
 from apps.skills.finder import SkillFinder
 from apps.skills.models import Skill, SkillUse
@@ -162,8 +163,11 @@ class RecordWriter:
         given = set(form.model_fields_set)
         known: dict[str, Any] = record.hand_edits if record is not None else {}
         edits, conflicts = known, []
+        changed: dict[str, Any] = {}
         if record is not None and by:
-            edits = self._marked(form, record, given, finder, by)
+            changed = self._changed(form, record, given, finder)
+            if changed and record.source != MANUAL:  # a row that no import wrote has no edits
+                edits = mark(known, changed, by=by)
         elif record is not None and known:
             said = {name: self._given(form, name, finder) for name in given & known.keys()}
             current = {name: self.current(record, name) for name in known}
@@ -183,16 +187,25 @@ class RecordWriter:
             # The form of a person has one place, which is the first of several.
             values["places"] = [_first_place(form), *record.places[1:]]
             given.add("places")
+        if not SALARY_AMOUNTS.isdisjoint(changed):
+            values["salary_text"] = ""  # what the source wrote is not what the person says
+            given.add("salary_text")
+        if not PLACE_FIELDS.isdisjoint(given):
+            # Of a row that was not read, the parts that are not given count as unknown.
+            place = {
+                name: values[name] if record is None or name in given else getattr(record, name)
+                for name in PLACE_FIELDS
+            }
+            values["coordinates"] = coordinates_of(**place)
+            given.add("coordinates")
         columns = frozenset(self.column_names.get(name, name) for name in given) | {"missing_since"}
         return RecordRow(values, stated, ids, columns, known, edits), conflicts
 
-    def _marked(
-        self, form: RecordInput, record: Record, given: set[str], finder: SkillFinder, by: str
+    def _changed(
+        self, form: RecordInput, record: Record, given: set[str], finder: SkillFinder
     ) -> dict[str, Any]:
-        """The edits by hand after a person set the given fields; a row that no import wrote has none."""
-        if record.source == MANUAL:
-            return dict(record.hand_edits)
-        before = {
+        """The stored values of the given fields that the form changes."""
+        return {
             name: current
             for name in given - {"source", "external_id"}
             if not self.is_same(
@@ -201,7 +214,6 @@ class RecordWriter:
                 comparable(self._given(form, name, finder)),
             )
         }
-        return mark(record.hand_edits, before, by=by) if before else dict(record.hand_edits)
 
     def _given(self, form: RecordInput, name: str, finder: SkillFinder) -> Any:
         """The value that the input gives, skills by the names that the dictionary has for them."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
@@ -82,9 +83,9 @@ class UpsertResult:
         )
 
 
-def _array(ids: Sequence[int]) -> str:
+def _array(numbers: Sequence[float | None]) -> str:
     """In PostgreSQL's text form: psycopg would look at each element's type."""
-    return f"{{{','.join(map(str, ids))}}}"
+    return f"{{{','.join(map(str, numbers))}}}".replace("None", "NULL")
 
 
 class RecordTable:
@@ -110,6 +111,7 @@ class RecordTable:
         self._fields: dict[str, models.Field[Any, Any]] = {
             str(each.column): each for each in model._meta.concrete_fields if each.column in columns
         }
+        self._arrays = {name for name, each in self._fields.items() if isinstance(each, ArrayField)}
         self._json = {name for name, each in self._fields.items() if isinstance(each, models.JSONField)}
         self._names = {
             "table": sql.Identifier(model._meta.db_table),
@@ -169,7 +171,9 @@ class RecordTable:
                 copy.write_row([*values, given, known, new, stated, _array(row.found)])
 
     def _copied(self, value: Any, name: str) -> Any:
-        return orjson.dumps(value).decode() if name in self._json else value
+        if name in self._json:
+            return orjson.dumps(value).decode()
+        return _array(value) if name in self._arrays else value
 
     def _create(self) -> sql.Composed:
         columns = sql.SQL(", ").join(

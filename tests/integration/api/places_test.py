@@ -10,7 +10,7 @@ from apps.postings.inputs import PostingInput
 from apps.postings.services import upsert_postings
 from tests.integration.api.conftest import Api, key, names
 
-PLACES = "places { city region country countryName }"
+PLACES = "places { city region country countryName latitude longitude }"
 ROWS: list[dict[str, Any]] = [
     {"external_id": "p-us", "title": "A", "country": "USA", "remote": True},
     {"external_id": "p-any", "title": "B", "remote": True},
@@ -40,18 +40,27 @@ def rows(db: None, clean_cache: None) -> None:
     )
 
 
-def test_places_of_a_row_are_all_shown_with_the_english_name_of_the_country(recruiter: Api) -> None:
+def test_places_of_a_row_are_all_shown_with_country_and_coordinates(recruiter: Api) -> None:
     query = f"{{ postings(first: 10) {{ edges {{ node {{ externalId {PLACES} }} }} }} }}"
     edges = recruiter.data(query)["postings"]["edges"]
     shown = {edge["node"]["externalId"]: edge["node"]["places"] for edge in edges}
-    usa = {"city": "", "region": "", "country": "US", "countryName": "United States"}
-    berlin = {"city": "Berlin", "region": "", "country": "DE", "countryName": "Germany"}
+    nowhere = {"city": "", "region": "", "latitude": None, "longitude": None}
+    usa = nowhere | {"country": "US", "countryName": "United States"}
+    berlin: dict[str, Any] = {"city": "Berlin", "region": "", "country": "DE", "countryName": "Germany"}
+    berlin |= {"latitude": 52.52437, "longitude": 13.41053}
     assert (shown["p-us"], shown["p-any"], shown["p-site"]) == ([usa], [], [berlin])
-    brazil = {"city": "", "region": "SP", "country": "BR", "countryName": "Brazil"}
-    assert shown["p-two"] == [berlin, brazil]
+    assert shown["p-two"] == [berlin, nowhere | {"region": "SP", "country": "BR", "countryName": "Brazil"}]
     query = f"query($id: ID!) {{ candidate(id: $id) {{ {PLACES} }} }}"
     [place] = recruiter.data(query, id=key("c-br"))["candidate"]["places"]
-    assert (place["city"], place["countryName"]) == ("sao paulo", "Brazil")
+    assert (place["city"], place["countryName"], round(place["latitude"])) == ("sao paulo", "Brazil", -24)
+
+
+def test_name_of_a_country_is_in_the_language_that_the_field_names(anonymous: Api) -> None:
+    query = """query($language: String!) { postings(filter: {location: "Berlin", remote: false}) { edges {
+        node { places { countryName(language: $language) english: countryName } } } } }"""
+    for language, name in (("de", "Deutschland"), ("ko", "독일"), ("nonsense", "Germany")):
+        [edge] = anonymous.data(query, language=language)["postings"]["edges"]
+        assert edge["node"]["places"] == [{"countryName": name, "english": "Germany"}]
 
 
 def _fits(edges: Any) -> dict[str, Any]:

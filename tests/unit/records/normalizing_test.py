@@ -20,6 +20,7 @@ from apps.records.normalizing.dates import infer_order, parse_moment
 from apps.records.normalizing.encodings import detect_encoding
 from apps.records.normalizing.errors import UnreadableCellError
 from apps.records.normalizing.folding import fold
+from apps.records.normalizing.gazetteer import coordinates, country_name
 from apps.records.normalizing.jobs import years_of_jobs
 from apps.records.normalizing.language import detect_language
 from apps.records.normalizing.lists import split_skills
@@ -189,6 +190,23 @@ def test_date_in_any_unambiguous_form_is_that_day(day: dt.date, form: str) -> No
         ("New York, NY", [Place("New York", "NY", "US")], None),
         ("Tbilisi, Georgia", [Place("Tbilisi", "", "GE")], None),
         ("Atlanta, Georgia", [Place("Atlanta", "GA", "US")], None),
+        ("Bayern, DE", [Place("", "Bayern", "DE")], None),
+        ("Germany - Bavaria", [Place("", "Bavaria", "DE")], None),
+        ("Bayern (Deutschland)", [Place("", "Bayern", "DE")], None),
+        ("Bayern, Bayern, DE", [Place("", "Bayern", "DE")], None),
+        ("Bayern", [Place("", "Bayern", "DE")], None),
+        ({"city": "Bayern", "country": "Germany"}, [Place("", "Bayern", "DE")], None),
+        ("Munich, Bavaria", [Place("Munich", "Bavaria", "DE")], None),
+        ("California, USA", [Place("", "CA", "US")], None),
+        ("Oregon, USA", [Place("", "OR", "US")], None),
+        ("New York, USA", [Place("New York", "", "US")], None),
+        ("Île-de-France, France", [Place("", "Île-de-France", "FR")], None),
+        ("Catalonia, Spain", [Place("", "Catalonia", "ES")], None),
+        ("Ontario, Canada", [Place("", "Ontario", "CA")], None),
+        ("Toronto, ON", [Place("Toronto", "ON", "CA")], None),
+        ("Utrecht, NL", [Place("Utrecht", "", "NL")], None),  # a region too, but people mean the city
+        ("경기도", [Place("", "경기도", "KR")], None),
+        ("경기도, 대한민국", [Place("", "경기도", "KR")], None),
         ("Remote", [], True),
         ("N/A", [], None),
         (
@@ -203,6 +221,34 @@ def test_places_as_people_write_them_are_read(
 ) -> None:
     found = parse_places(value)
     assert (list(found.places), found.remote) == (places, remote)
+
+
+@pytest.mark.parametrize(
+    ("place", "degrees"),
+    [
+        (("Berlin", "", "DE"), (53, 13)),
+        (("München", "Bayern", "Deutschland"), (48, 12)),
+        (("서울", "강남구", "KR"), (38, 127)),
+        (("Springfield", "IL", "US"), (40, -90)),
+        (("Paris", "", ""), (49, 2)),  # much larger than any other
+        (("Springfield", "", ""), None),
+        (("Berlin", "", "Atlantis"), None),
+        (("", "Bayern", "DE"), None),
+    ],
+)
+def test_city_has_coordinates_where_it_is_clear_which_one_is_meant(
+    place: tuple[str, str, str], degrees: tuple[int, int] | None
+) -> None:
+    found = coordinates(*place)
+    assert (found and tuple(map(round, found))) == degrees
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [("en", "Germany"), ("ko", "독일"), ("pt-BR", "Alemanha"), ("xx", "Germany"), ("../" * 40, "Germany")],
+)
+def test_country_has_its_name_in_the_language_or_in_english(language: str, name: str) -> None:
+    assert (country_name("DE", language), country_name("Atlantis", language)) == (name, "Atlantis")
 
 
 @given(
