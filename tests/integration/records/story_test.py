@@ -221,6 +221,7 @@ def test_source_keeps_what_people_edit_through_every_kind_of_import(tmp_path: Pa
         "acme/p2": {
             "remote": (True, False),
             "salary_min": (45_000, 50_000),
+            "salary_text": ("€45.000 – 60.000 p.a.", ""),
             "skills": (
                 {"Python": "stated", "SQL": "stated", "PostgreSQL": "found"},
                 {"Python": "stated", "Rust": "stated", "PostgreSQL": "found"},
