@@ -50,6 +50,19 @@ OTHER_SEPARATORS = _other_separators()
 PICTURES = "\U0001f000-\U0001ffff\U000e0000-\U000e0fff"  # emoji and their modifiers
 OTHER_SEPARATOR = re.compile(f"[{re.escape(''.join(OTHER_SEPARATORS))}{PICTURES}]")
 OTHER_SCRIPT = re.compile(f"[^{LATIN}{ACCENTS}][^{LATIN}]*")
+# Names in Japanese and Chinese, which have no spaces: a word begins and ends at least where the script
+# changes ("機械学習を"). A long name in Chinese characters alone is found anywhere among others; a shorter one
+# may be a part of another word.
+UNSPACED_NAME = re.compile(" [\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{2,}")
+LONG_HAN_NAME = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]{3,}")
+# Korean particles follow a noun without a space ("파이썬을"); what else follows makes another word of it.
+KOREAN_PARTICLE = re.compile(
+    "(?:[을를이가은는의에와과도만로나란랑든며고다인]|으로|이나|이란|이랑|이든|이며|이고|이다|이라|하고|라는|이라는|라고|이라고"
+    "|에서|에게|에는|에도|에의|에서의|에서는|에서도|로의|으로의|로는|으로는|로도|으로도|로서|으로서|로써|으로써|로부터"
+    "|으로부터|부터|까지|마다|보다|처럼|같은|등|등을|등의|등이|뿐|입니다|조차|밖에|대로|만을|만의|과의|와의|과는|와는)"
+    r"(?=[ |])"
+)
+CHINESE_PARTICLES = "和与與及或的等"
 SPACES = re.compile(b"  +")
 ELLIPSIS = re.compile(rb"\.\.+")
 MARKS = re.compile(rb"[#_+]+")
@@ -94,9 +107,10 @@ _Match = tuple[int, int, int]  # the space before a term, the character after it
 class SkillFinder:
     """Finds names and aliases as whole words, and the longest one where several overlap.
 
-    A word also ends where another script begins ("Python을") and before a version ("Java17"). Addresses name
-    no skill. An ambiguous name counts as an item of a list with other skills ("Go, PostgreSQL"), and in
-    brackets in a text that names another skill ("Backend Engineer (Go)").
+    A word also ends where another script begins ("Python을"), before a particle of Korean or Chinese
+    ("파이썬을") and before a version ("Java17"). Addresses name no skill. An ambiguous name counts as an item
+    of a list with other skills ("Go, PostgreSQL"), and in brackets in a text that names another skill
+    ("Backend Engineer (Go)").
 
     It reads a text once, whatever the size of the dictionary (Aho-Corasick). Thread-safe.
     """
@@ -110,10 +124,11 @@ class SkillFinder:
         self._ambiguous = [term.ambiguous for term in self._findable]
         self._by_ambiguous_text = {term.text: term.skill_id for term in self._findable if term.ambiguous}
         self._cased = [_is_acronym(term.text) for term in self._findable]
-        # Each term begins with the space before its first word, so that no match begins inside a word.
-        self._automaton = AhoCorasick(
-            [name for name, _ in searched], implementation=Implementation.ContiguousNFA
-        )
+        # Each term begins with the space before its first word, so that no match begins inside a word. Words
+        # of languages without spaces are looked at when they are found.
+        patterns = [name[1:] if UNSPACED_NAME.fullmatch(name) else name for name, _ in searched]
+        self._is_unspaced = [not pattern.startswith(" ") for pattern in patterns]
+        self._automaton = AhoCorasick(patterns, implementation=Implementation.ContiguousNFA)
 
     def find(self, text: str) -> list[int]:
         """Return the ids of the skills in `text`, each once, in the order of their first occurrence."""
@@ -122,7 +137,11 @@ class SkillFinder:
         matches = [
             (start, -end, number)
             for number, start, end in self._automaton.find_matches_as_indexes(folded, overlapping=True)
-            if (folded[end] in " |" or _has_version(folded, end, cased=self._cased[number]))
+            if (
+                _is_unspaced_word(folded, start, end)
+                if self._is_unspaced[number]
+                else folded[end] in " |" or _ends_inside(folded, start, end, cased=self._cased[number])
+            )
             and not (self._cased[number] and not words[start:end].isupper())
             and not (self._ambiguous[number] and not _at_border(folded, start, end))
         ]
@@ -230,9 +249,27 @@ def _inside_word(found: re.Match[bytes]) -> bytes:
     return b" " if marks == b"+" and after.isalpha() else marks
 
 
-def _has_version(folded: str, end: int, *, cased: bool) -> bool:
-    """Return whether a version follows the name that ends at `end`. A short acronym has none."""
-    return not cased and folded[end].isdecimal() and VERSION.match(folded, end) is not None
+def _ends_inside(folded: str, start: int, end: int, *, cased: bool) -> bool:
+    """Return whether a name ends before a version or a Korean particle. A short acronym has no version."""
+    if folded[end].isdecimal():
+        return not cased and VERSION.match(folded, end) is not None
+    return folded[end] >= "가" and end - start > 2 and KOREAN_PARTICLE.match(folded, end) is not None
+
+
+def _is_unspaced_word(folded: str, start: int, end: int) -> bool:
+    """Return whether a name in Japanese or Chinese is a word of its own."""
+    if LONG_HAN_NAME.fullmatch(folded, start, end):
+        return True
+    if _script(folded[start - 1]) == _script(folded[start]):
+        return False
+    return _script(folded[end - 1]) != _script(folded[end]) or folded[end] in CHINESE_PARTICLES
+
+
+def _script(char: str) -> str:
+    """The script of a character: Hiragana, Katakana, Han, or none of these."""
+    if "\u3041" <= char <= "\u30ff":
+        return "Hiragana" if char < "\u30a0" else "Katakana"
+    return "Han" if char == "\u3005" or "\u3400" <= char <= "\u9fff" else ""
 
 
 def _fold(text: str) -> str:

@@ -122,6 +122,46 @@ def test_find_takes_scripts_and_versions_as_borders_and_folds_compatibility_form
     assert FINDER.find(text) == found
 
 
+EAST_ASIAN = SkillFinder(
+    Term(name, number, findable=True)
+    for number, name in enumerate(
+        [
+            "파이썬",
+            "자바",
+            "자바스크립트",
+            "파이썬 개발",
+            "机器学习",
+            "会计",
+            "看護師",
+            "機械学習",
+            "データ分析",
+            "パイソン",
+        ]
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("파이썬을 사용", ["파이썬"]),
+        ("자바와 파이썬으로", ["자바", "파이썬"]),
+        ("파이썬의, 자바에서는", ["파이썬", "자바"]),
+        ("파이썬 개발을", ["파이썬 개발"]),
+        ("자바스크립트를", ["자바스크립트"]),
+        ("자바칩 파이썬개발자", []),
+        ("熟悉机器学习和Python", ["机器学习"]),
+        ("会计和审计", ["会计"]),
+        ("会计师 总会计", []),
+        ("看護師募集。機械学習の経験", ["看護師", "機械学習"]),
+        ("新しいデータ分析が、パイソンを", ["データ分析", "パイソン"]),
+        ("パイソニスタ ビッグデータ分析", []),
+    ],
+)
+def test_find_takes_a_name_before_a_particle_but_not_inside_another_word(text: str, found: list[str]) -> None:
+    assert EAST_ASIAN.find(text) == [EAST_ASIAN.resolve(name) for name in found]
+
+
 @pytest.mark.parametrize(
     "address",
     [
