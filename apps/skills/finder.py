@@ -51,8 +51,8 @@ PICTURES = "\U0001f000-\U0001ffff\U000e0000-\U000e0fff"  # emoji and their modif
 OTHER_SEPARATOR = re.compile(f"[{re.escape(''.join(OTHER_SEPARATORS))}{PICTURES}]")
 OTHER_SCRIPT = re.compile(f"[^{LATIN}{ACCENTS}][^{LATIN}]*")
 # Names in Japanese and Chinese, which have no spaces: a word begins and ends at least where the script
-# changes ("機械学習を"). A long name in Chinese characters alone is found anywhere among others; a shorter one
-# may be a part of another word.
+# changes ("機械学習を"). A long name in Chinese characters alone is found anywhere among others, while a
+# shorter one may be a part of another word.
 UNSPACED_NAME = re.compile(" [\u3005\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{2,}")
 LONG_HAN_NAME = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]{3,}")
 # Korean particles follow a noun without a space ("파이썬을"); what else follows makes another word of it.
