@@ -41,12 +41,12 @@ MAX_TOKENS = 512
 # which its authors advise "query: " on both sides.
 PROMPTS = {"query": "query: ", "document": "query: "}
 MATRICES = {  # of a layer: names of BERT and of the file, rows × columns (H for width, F for inner)
-    "attention.self.query": ("q", "HH"),
-    "attention.self.key": ("k", "HH"),
-    "attention.self.value": ("v", "HH"),
-    "attention.output.dense": ("ao", "HH"),
-    "intermediate.dense": ("fi", "FH"),
-    "output.dense": ("fo", "HF"),
+    "attention.self.query": ("q", "H", "H"),
+    "attention.self.key": ("k", "H", "H"),
+    "attention.self.value": ("v", "H", "H"),
+    "attention.output.dense": ("ao", "H", "H"),
+    "intermediate.dense": ("fi", "F", "H"),
+    "output.dense": ("fo", "H", "F"),
 }
 NORMS = {"attention.output.LayerNorm": "aln", "output.LayerNorm": "oln"}
 
@@ -95,7 +95,7 @@ def convert(content: bytes, folder: Path) -> None:
     """Write the model to a folder that sentence-transformers loads, in float16."""
     network, tokenizer = read(content)
     with tempfile.TemporaryDirectory() as parts:
-        network.half().save_pretrained(parts)
+        network.to(torch.float16).save_pretrained(parts)  # type: ignore[arg-type]  # wrongly typed
         tokenizer.save_pretrained(parts)
         transformer = Transformer(parts, max_seq_length=MAX_TOKENS)
         pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
@@ -127,7 +127,7 @@ def read(content: bytes) -> tuple[BertModel, PreTrainedTokenizerFast]:
     missing, unexpected = network.load_state_dict(dict(_weights(tensors, sizes)), strict=False)
     if unexpected or set(missing) - {"embeddings.position_ids", "embeddings.token_type_ids"}:
         raise ModelLoadError(f"the file lacks weights or has others: {missing} {unexpected}")
-    return network.eval(), tokenizer
+    return network, tokenizer
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _tokenizer(reader: _Reader) -> PreTrainedTokenizerFast:
         pair=f"{pieces[begin]} $A {pieces[end]} {pieces[end]} $B {pieces[end]}",
         special_tokens=[(pieces[begin], begin), (pieces[end], end)],
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         bos_token=pieces[begin],
         cls_token=pieces[begin],
@@ -237,7 +237,7 @@ def _weights(tensors: _Tensors, sizes: _Sizes) -> Iterator[tuple[str, torch.Tens
     yield "embeddings.LayerNorm.bias", tensors.vector("emb.ln.b")
     for layer in range(sizes.layers):
         prefix = f"encoder.layer.{layer}."
-        for name, (short, (rows, columns)) in MATRICES.items():
+        for name, (short, rows, columns) in MATRICES.items():
             weight = tensors.matrix(f"l{layer}.{short}.w", length[rows], length[columns])
             yield f"{prefix}{name}.weight", weight
             yield f"{prefix}{name}.bias", tensors.vector(f"l{layer}.{short}.b")
