@@ -20,7 +20,7 @@ def _current(record: Any, name: str) -> Any:
     return stated_names(record) if name == "skills" else getattr(record, name)
 
 
-WRITER = RecordWriter(TABLE, CandidateInput, list, _current)
+WRITER = RecordWriter(TABLE, CandidateInput, lambda _: None, _current)
 
 
 def upsert_candidates(

@@ -32,13 +32,11 @@ TABLE = RecordTable(
 )
 
 
-def _columns_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _to_columns(rows: Sequence[dict[str, Any]]) -> None:
     companies = company_ids({row["company"] for row in rows if row["company"]})
-    return [
-        {name: value for name, value in row.items() if name != "company"}
-        | {"company_id": companies.get(row["company"]), "missing_since": None}
-        for row in rows
-    ]
+    for row in rows:
+        row["company_id"] = companies.get(row.pop("company"))
+        row["missing_since"] = None
 
 
 def _current(record: Any, name: str) -> Any:
@@ -53,7 +51,7 @@ def _is_same(name: str, one: Any, other: Any) -> bool:
     )
 
 
-WRITER = RecordWriter(TABLE, PostingInput, _columns_of, _current, {"company": "company_id"}, _is_same)
+WRITER = RecordWriter(TABLE, PostingInput, _to_columns, _current, {"company": "company_id"}, _is_same)
 
 
 def upsert_postings(

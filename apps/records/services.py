@@ -1,7 +1,7 @@
 """Write records: resolve their skills, and leave edits by hand and fields that a source lacks."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
@@ -62,17 +62,18 @@ class WriteResult:
 class RecordWriter:
     """Writes one kind of record.
 
-    `columns_of` turns values by form field into values by column, for many rows at once (companies become
-    keys); `current` reads a stored row's value of a form field; `is_same` says whether a source means the
-    same with two values.
+    `to_columns` turns values by form field into values by column, in place, for many rows at once (companies
+    become keys); `current` reads a stored row's value of a form field; `is_same` says whether a source means
+    the same with two values.
     """
 
     table: RecordTable
     form: type[RecordInput]
-    columns_of: Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
+    to_columns: Callable[[Sequence[dict[str, Any]]], None]
     current: Callable[[Record, str], Any]
     column_names: Mapping[str, str] = field(default_factory=dict)
     is_same: Callable[[str, Any, Any], bool] = lambda _, one, other: bool(one == other)
+    _known_columns: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, compare=False)
 
     def write(
         self,
@@ -135,8 +136,7 @@ class RecordWriter:
             row, met = self._row(form, ids, record, finder, source_wins, by)
             rows.append(row)
             conflicts += met
-        values = self.columns_of([row.values for row in rows])
-        rows = [replace(row, values=each) for row, each in zip(rows, values, strict=True)]
+        self.to_columns([row.values for row in rows])
         return rows, conflicts, incomplete
 
     def _stored(self, inputs: Sequence[RecordInput], *, everything: bool) -> dict[Key, Record]:
@@ -198,8 +198,15 @@ class RecordWriter:
             }
             values["coordinates"] = coordinates_of(**place)
             given.add("coordinates")
-        columns = frozenset(self.column_names.get(name, name) for name in given) | {"missing_since"}
-        return RecordRow(values, stated, ids, columns, known, edits), conflicts
+        return RecordRow(values, stated, ids, self._columns(frozenset(given)), known, edits), conflicts
+
+    def _columns(self, given: frozenset[str]) -> frozenset[str]:
+        """The columns that a row with these fields gives; the rows of a feed give few different sets."""
+        columns = self._known_columns.get(given)
+        if columns is None:
+            columns = frozenset(self.column_names.get(name, name) for name in given) | {"missing_since"}
+            self._known_columns[given] = columns
+        return columns
 
     def _changed(
         self, form: RecordInput, record: Record, given: set[str], finder: SkillFinder

@@ -13,6 +13,7 @@ import orjson
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
 from django.db.backends.utils import CursorWrapper
+from django.db.models.lookups import Lookup
 from psycopg import sql
 
 from apps.records.models import Record
@@ -30,7 +31,7 @@ _STATED_NOW = sql.SQL("""coalesce(incoming.stated, ARRAY(
         SELECT u.skill_id FROM {use} AS u WHERE u.{key} = record.id AND u.origin = 'stated'))""")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class RecordRow:
     """One row to write: its columns by name, and the ids of its skills.
 
@@ -111,8 +112,14 @@ class RecordTable:
         self._fields: dict[str, models.Field[Any, Any]] = {
             str(each.column): each for each in model._meta.concrete_fields if each.column in columns
         }
-        self._arrays = {name for name, each in self._fields.items() if isinstance(each, ArrayField)}
-        self._json = {name for name, each in self._fields.items() if isinstance(each, models.JSONField)}
+        self._json = [
+            number
+            for number, name in enumerate(self.columns)
+            if isinstance(self._fields[name], models.JSONField)
+        ]
+        self._arrays = [
+            number for number, name in enumerate(self.columns) if isinstance(self._fields[name], ArrayField)
+        ]
         self._names = {
             "table": sql.Identifier(model._meta.db_table),
             "use": sql.Identifier(use._meta.db_table),
@@ -161,19 +168,22 @@ class RecordTable:
         ).format(**self._names)
         # Django does not know COPY, so it would not turn psycopg's errors into its own.
         with connection.wrap_database_errors, cursor.copy(statement) as copy:
+            bits: dict[frozenset[str], int] = {}  # rows of one file give the same fields
             for row in rows:
-                values = [self._copied(row.values[name], name) for name in self.columns]
-                given = sum(self._bits[name] for name in row.given if name in self._bits)
+                values = [row.values[name] for name in self.columns]
+                for number in self._json:
+                    values[number] = orjson.dumps(values[number]).decode()
+                for number in self._arrays:
+                    values[number] = _array(values[number])
+                given = bits.get(row.given)
+                if given is None:
+                    given = sum(self._bits[name] for name in row.given if name in self._bits)
+                    bits[row.given] = given
                 known, new = (
                     orjson.dumps(each).decode() if each else "{}" for each in (row.known_edits, row.new_edits)
                 )
                 stated = None if row.stated is None else _array(row.stated)
                 copy.write_row([*values, given, known, new, stated, _array(row.found)])
-
-    def _copied(self, value: Any, name: str) -> Any:
-        if name in self._json:
-            return orjson.dumps(value).decode()
-        return _array(value) if name in self._arrays else value
 
     def _create(self) -> sql.Composed:
         columns = sql.SQL(", ").join(
@@ -226,9 +236,24 @@ class RecordTable:
             by_source.setdefault(source, []).append(external_id)
         rows: list[Record] = []
         for source, external_ids in by_source.items():
-            found = self.model._default_manager.filter(source=source, external_id__in=external_ids)
+            # One array: a thousand parameters would cost more than the lookups.
+            found = self.model._default_manager.filter(
+                AnyOf(models.F("external_id"), external_ids), source=source
+            )
             rows += found.exclude(hand_edits={}) if only_edited else found
         return rows
+
+
+class AnyOf(Lookup):
+    """True where the left side is one of the values on the right, which travel as one array of texts."""
+
+    prepare_rhs = False
+    lookup_name = "any_of"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return `lhs = ANY (array)`."""
+        lhs, parameters = self.process_lhs(compiler, connection)
+        return f"{lhs} = ANY (%s::text[])", (*parameters, list(self.rhs))
 
 
 def _listed(names: Sequence[str], alias: str = "") -> sql.Composed:

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,6 +62,7 @@ WHOLE = frozenset({"location", "salary"})  # cells that stand for several fields
 # In these currencies, a smaller amount without a period is hardly one for a year.
 MIN_YEARLY = 10_000
 YEARLY_CURRENCIES = frozenset({"", "USD", "EUR", "GBP", "CHF", "CAD", "AUD", "NZD", "SGD"})
+_CELL_TYPES = frozenset({str, float, list, dict, type(None)})
 _ONE = ""  # key of the value where a reader fills just the field that it reads
 
 
@@ -72,10 +74,10 @@ def read_cells(mapped: Mapping[str, Any], options: CellOptions) -> tuple[Values,
     """
     values: Values = {}
     unread: list[UnreadCell] = []
-    for name in sorted(mapped, key=_TURNS.__getitem__):
+    for name in _in_turn(tuple(mapped)):
         raw = mapped[name]
         # A mapping that gives a value means it, even "none"; such a value is a subclass of str.
-        if type(raw) in (str, float, list, dict, type(None)) and is_unknown(raw, words=options.null_words):
+        if type(raw) in _CELL_TYPES and is_unknown(raw, words=options.null_words):
             continue
         try:
             found = READERS.get(name, _line)(raw, values, options)
@@ -435,22 +437,10 @@ READERS: dict[str, Reader] = {
 }
 
 
-class _Turns(dict[str, tuple[int, str]]):
+_TURNS = {"location": 0, "city": 1, "region": 1, "country": 1, "salary": 3, "salary_min": 4, "salary_max": 4}
+
+
+@lru_cache(maxsize=1_000)  # the rows of a file have the same cells
+def _in_turn(names: tuple[str, ...]) -> tuple[str, ...]:
     """In which order fields are read: places before their parts, which override; money after its country."""
-
-    _FIRST = {
-        "location": 0,
-        "city": 1,
-        "region": 1,
-        "country": 1,
-        "salary": 3,
-        "salary_min": 4,
-        "salary_max": 4,
-    }
-
-    def __missing__(self, name: str) -> tuple[int, str]:
-        self[name] = (self._FIRST.get(name, 2), name)
-        return self[name]
-
-
-_TURNS = _Turns()
+    return tuple(sorted(names, key=lambda name: (_TURNS.get(name, 2), name)))

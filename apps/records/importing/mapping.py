@@ -455,11 +455,13 @@ def _markdown(row: AnyMapping[str, Any], sections: tuple[Section, ...]) -> str:
 
 def _body(value: Any) -> str:
     """The Markdown of a cell: bullets for a list of texts, a heading and a text for each object."""
-    if isinstance(value, list) and any(isinstance(each, AnyMapping) for each in value):
-        return "\n\n".join(filter(None, (_entry(each) for each in value)))
+    if isinstance(value, str):
+        return _prose(value)
     if isinstance(value, AnyMapping):
         return _entry(value)
     if isinstance(value, list):
+        if any(isinstance(each, dict) for each in value):
+            return "\n\n".join(filter(None, (_entry(each) for each in value)))
         return "\n".join(f"- {text}" for each in value if not is_unknown(each) and (text := _prose(each)))
     return _prose(value)
 

@@ -1,6 +1,8 @@
 """One import from its first row to its record: read, write, close what is missing."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -122,7 +124,8 @@ def run_job(job: Job, *, on_reject: Callable[[bytes], object], progress: Callabl
         outcome.tally = loader.tally
         with job.open(job.path, job.merged_reading(), progress=progress) as (rows, reading):
             outcome.reading = reading
-            loader.run(rows)
+            with _rare_collections():
+                loader.run(rows)
     except ImportFileError as error:
         if history:
             history.finish(outcome.tally, error=str(error))
@@ -139,6 +142,20 @@ def run_job(job: Job, *, on_reject: Callable[[bytes], object], progress: Callabl
         )
         history.finish(outcome.tally)
     return outcome
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector run rarely: the thousands of objects of a batch live until it is written, so
+    that looking through them takes a fifth of an import's time and finds nothing."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _begin(job: Job, outcome: Outcome) -> History:

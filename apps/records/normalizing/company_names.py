@@ -1,6 +1,7 @@
 """Compare names of companies regardless of spelling and legal form."""
 
 import re
+from functools import lru_cache
 
 from apps.records.normalizing.folding import fold
 
@@ -19,6 +20,7 @@ LEGAL_FORMS = frozenset(
 _PUNCTUATION = re.compile(r"[^\w\s&+]|_")
 
 
+@lru_cache(maxsize=20_000)  # feeds name the same companies row after row
 def folded_company(name: str) -> str:
     """Return what spellings of a company share: its name without case, accents, punctuation and legal form.
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 _SPACES = re.compile(r"[^\S\x1c-\x1f]+")  # what PostgreSQL calls a space
+_ACCENTS = re.compile("[\u0300-\u036f]")
 # Letters that Unicode does not decompose, although readers write them without their stroke or ligature.
 _PLAIN_LETTERS = str.maketrans(
     {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "ħ": "h"}
@@ -22,10 +23,10 @@ def fold(text: str) -> str:
     compatible = _lower(unicodedata.normalize("NFKC", text)).translate(_PLAIN_LETTERS)
     decomposed = unicodedata.normalize("NFD", compatible)
     # Only accents of letters go (category Mn below U+0370); Indic and Hangul vowels are letters, not accents.
-    plain = "".join(each for each in decomposed if not "\u0300" <= each <= "\u036f")
+    plain = _ACCENTS.sub("", decomposed)
     return _SPACES.sub(" ", unicodedata.normalize("NFC", plain)).strip(" ")
 
 
 def _lower(text: str) -> str:
     """Lower case letter by letter, as PostgreSQL does it; `casefold` and a final sigma would differ."""
-    return "".join(map(str.lower, text))
+    return "".join(map(str.lower, text)) if "Σ" in text else text.lower()

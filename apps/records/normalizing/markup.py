@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -69,9 +70,10 @@ def _without_open_script(text: str) -> str:
 
 @cache
 def _options() -> Any:
+    import html_to_markdown
     from html_to_markdown import ConversionOptions, PreprocessingOptions
 
-    return ConversionOptions(
+    options = ConversionOptions(
         bullets="-",
         autolinks=False,
         extract_metadata=False,
@@ -82,3 +84,12 @@ def _options() -> Any:
         exclude_selectors=["script", "style", "iframe", "object", "embed", "svg", "head", "template"],
         preprocessing=PreprocessingOptions(enabled=True, remove_navigation=False, remove_forms=False),
     )  # fmt: skip
+    # A default that is written as a string is looked up at each conversion, a dozen of them as long as the
+    # conversion itself: write the members of the enumerations.
+    members = {}
+    for each in fields(options):
+        enumeration = getattr(html_to_markdown, str(each.type).partition(" ")[0], None)
+        value = getattr(options, each.name)
+        if enumeration is not None and isinstance(value, str):
+            members[each.name] = getattr(enumeration, value.upper())
+    return replace(options, **members)
