@@ -14,13 +14,21 @@ def primary_key(value: str, *, of: str, argument: str) -> int:
     """
     if _is_key(value):
         return int(value)
+    name, key = type_and_key(value, argument=argument)
+    if name != of:
+        raise bad_field(argument, f"{value[:40]!r} is not the id of a {of}")
+    return key
+
+
+def type_and_key(value: str, *, argument: str) -> tuple[str, int]:
+    """The type's name and the primary key in a global id. Raises BadInputError, which names `argument`."""
     try:
-        node, key = from_global_id(value)
+        name, key = from_global_id(value)
     except ValueError as error:
         raise bad_field(argument, f"{value[:40]!r} is not an id") from error
-    if node != of or not _is_key(key):
-        raise bad_field(argument, f"{value[:40]!r} is not the id of a {of}")
-    return int(key)
+    if not _is_key(key):
+        raise bad_field(argument, f"{value[:40]!r} is not an id")
+    return name, int(key)
 
 
 def bare_key(value: str, *, argument: str) -> int:

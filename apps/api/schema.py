@@ -8,6 +8,7 @@ from apps.api.candidates.queries import CandidateQueries
 from apps.api.dead_letters.mutations import DeadLetterMutations
 from apps.api.dead_letters.queries import DeadLetterQueries
 from apps.api.fields import with_facts
+from apps.api.nodes import NodeQueries
 from apps.api.postings.mutations import PostingMutations
 from apps.api.postings.queries import PostingQueries
 from apps.api.recommendations.mutations import RecommendationMutations
@@ -26,6 +27,7 @@ class Query(
     StatisticsQueries,
     RunQueries,
     DeadLetterQueries,
+    NodeQueries,
 ):
     """All queries."""
 

@@ -21,14 +21,22 @@ Order = Literal["dmy", "mdy"]
 EXAMPLE = "2026-11-23, 23.11.2026 or 2026-11-23T08:00:00+01:00"
 _SPREADSHEET_EPOCH = dt.datetime(1899, 12, 30, tzinfo=dt.UTC)
 _SPREADSHEET_DAYS = range(32_874, 73_415)  # 1990 to 2100
+_TIME = r"(?:[T,\s]+(?:at\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?\s*(?P<half>[ap]m)?)?"
 _NUMERIC = re.compile(
     r"(?P<a>\d{1,4})\s*[./\-년年]\s*(?P<b>\d{1,2})\s*[./\-월月]\s*(?P<c>\d{2,4})\s*[.일日]?"
-    r"(?:[T,\s]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?\s*(?P<half>[ap]m)?)?\s*(?:z|utc|gmt)?"
+    rf"{_TIME}\s*(?:z|utc|gmt)?"
 )
 _NAMED = re.compile(
-    r"(?:[^\W\d_]+\.?,?\s+)?(?:(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?\s+(?:de\s+|of\s+)?(?P<month>[^\W\d_]+)\.?,?"
-    r"|(?P<month2>[^\W\d_]+)\.?\s+(?P<day2>\d{1,2})(?:st|nd|rd|th)?,?)\s+(?:de\s+|of\s+)?(?P<year>\d{4})"
+    r"(?:[^\W\d_]+\.?,?\s+)?(?:(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?[\s/-]+(?:de\s+|of\s+)?(?P<month>[^\W\d_]+)\.?,?"
+    r"|(?P<month2>[^\W\d_]+)\.?\s+(?P<day2>\d{1,2})(?:st|nd|rd|th)?,?)[\s/-]+(?:de\s+|of\s+)?(?P<year>\d{4})"
+    rf"{_TIME}\s*(?:z|utc|gmt)?"
 )
+# Offsets in hours of the abbreviations that mean one zone.
+_ZONES = {
+    "UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CDT": -5, "MDT": -6, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2,
+    "KST": 9, "JST": 9,
+}  # fmt: skip
+_ZONE = re.compile(rf"\s*(?:{'|'.join(_ZONES)})$")
 _UNITS = {
     "minute": r"minutes?|mins?|minuten?|분|分",
     "hour": r"hours?|hrs?|h|stunden?|heures?|horas?|시간|時間",
@@ -44,10 +52,14 @@ _AGO = re.compile(
 )
 _TODAY = re.compile(
     r"(?:posted |active )?(?:today|just now|just posted|now|heute|aujourd'hui|hoy|오늘|방금|今日|本日)"
+    r"(?: at \S+(?: [ap]m)?)?"
 )
-_YESTERDAY = re.compile(r"(?:posted |active )?(?:yesterday|gestern|hier|ayer|어제|昨日)")
+_YESTERDAY = re.compile(
+    r"(?:posted |active )?(?:yesterday|gestern|hier|ayer|어제|昨日)(?: at \S+(?: [ap]m)?)?"
+)
 _NO_DATE = re.compile(
-    r"0{4}-00-00(?:[t ].*)?|0|0001-01-01.*|1970-01-01(?:t00:00(?::00)?(?:\.0+)?(?:z|\+00:00)?)?|9999-12-31.*"
+    r"0{4}[-/.]00[-/.]00(?:[t ].*)?|00[-/.]00[-/.]0{4}|0|0001-01-01.*|9999-12-31.*"
+    r"|1970-01-01(?:t00:00(?::00)?(?:\.0+)?(?:z|\+00:00)?)?"
 )
 _MONTH_LOCALES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "sv")
 
@@ -86,7 +98,9 @@ def _of_text(value: str, now: dt.datetime, order: Order | None) -> Moment | None
     folded = fold(text)
     if _NO_DATE.fullmatch(folded):
         return None
-    if re.fullmatch(r"\d+(?:\.\d+)?", text) and not re.fullmatch(r"\d{1,2}\.\d{1,2}", text):
+    if re.fullmatch(r"\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?", text) and not re.fullmatch(
+        r"\d{1,2}\.\d{1,2}", text
+    ):
         return _of_number(float(text))
     found = (
         _iso(text)
@@ -161,10 +175,14 @@ def _iso(text: str) -> Moment | None:
     if not re.match(r"\d{4}-?\d{2}-?\d{2}|\d{4}-W", text):
         return None
     try:
-        at = dt.datetime.fromisoformat(re.sub(r"\s*(?:UTC|GMT)$", "+00:00", text))
+        at = dt.datetime.fromisoformat(_ZONE.sub(_offset, text))
     except ValueError:
         return None
     return Moment(at if at.tzinfo else at.replace(tzinfo=dt.UTC), has_time=len(text) > len("2026-11-23"))
+
+
+def _offset(zone: re.Match[str]) -> str:
+    return f"{_ZONES[zone[0].strip()]:+03d}:00"
 
 
 def _numeric(folded: str, text: str, order: Order | None) -> Moment | None:
@@ -187,6 +205,11 @@ def _numeric(folded: str, text: str, order: Order | None) -> Moment | None:
             )
     else:
         return None
+    return _at(year, month, day, match)
+
+
+def _at(year: int, month: int, day: int, match: re.Match[str]) -> Moment:
+    """A day at the time of day that `match` found, if any."""
     time = [int(match[part] or 0) for part in ("hour", "minute", "second")]
     if match["half"]:
         time[0] = time[0] % 12 + (12 if match["half"] == "pm" else 0)
@@ -210,7 +233,7 @@ def _named(folded: str) -> Moment | None:
     month = _month_names().get(match["month"] or match["month2"])
     if month is None:
         return None
-    return Moment(_datetime(int(match["year"]), month, int(match["day"] or match["day2"])), has_time=False)
+    return _at(int(match["year"]), month, int(match["day"] or match["day2"]), match)
 
 
 @cache

@@ -76,9 +76,9 @@ def _latin(sample: bytes) -> str:
 
 
 def _is_utf_8(sample: bytes) -> bool:
-    """The last character may be cut by the end of the sample."""
+    """The last character may be cut by the end of the sample, but not by the end of a short file."""
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)
+        codecs.getincrementaldecoder("utf-8")().decode(sample, final=len(sample) < SAMPLE)
     except UnicodeDecodeError:
         return False
     return True

@@ -87,6 +87,7 @@ def country_codes() -> dict[str, str]:
         for code, name in Locale.parse(language).territories.items():
             if len(code) == 2 and code.isalpha() and code not in {"EU", "EZ", "UN", "ZZ", "QO", "XA", "XB"}:
                 codes.setdefault(fold(name), code)
+                codes.setdefault(fold(name).replace("&", "and"), code)
                 codes.setdefault(code.casefold(), code)
     return codes | {fold(name): code for name, code in _ALSO.items()}
 
@@ -127,30 +128,39 @@ def us_states() -> dict[str, str]:
 
 
 @cache
-def _regions() -> dict[str, frozenset[str]]:
-    """Countries (alpha-2) by the folded name of a region, in LANGUAGES and as ISO 3166-2 writes it."""
+def _regions() -> dict[str, dict[str, bool]]:
+    """Countries (alpha-2) by the folded name of a region, in LANGUAGES and as ISO 3166-2 writes it.
+
+    True where the region bears the name of its city, as Utrecht and Genf do, so that people mean the city.
+    """
     import pycountry
 
     translations = [
         gettext.translation("iso3166-2", pycountry.LOCALES_DIR, languages=[each], fallback=True)
         for each in ("zh_CN" if each == "zh" else each for each in LANGUAGES)
     ]
-    countries: dict[str, set[str]] = {name: {code} for name, code in _ALSO_REGIONS.items()}
+    countries: dict[str, dict[str, bool]] = {name: {code: False} for name, code in _ALSO_REGIONS.items()}
     for region in pycountry.subdivisions:
         if region.type not in _REGION_TYPES:
             continue
         written = {region.name, *(each.gettext(region.name) for each in translations)}
         if region.country_code in _COUNTRIES_WITH_REGION_CODES:
             written.add(region.code.partition("-")[2])
+        is_city = any(city(name, country=region.country_code) for name in written)
         for name in (part for each in written for part in re.split(r"\s*[\[\]/;]\s*", each)):
             for spelling in {fold(name), fold(name).removesuffix("-do"), fold(name).replace("-", " ")} - {""}:
-                countries.setdefault(spelling, set()).add(region.country_code)
-    return {name: frozenset(codes) for name, codes in countries.items()}
+                countries.setdefault(spelling, {})[region.country_code] = is_city
+    return countries
 
 
 def countries_with_region(name: str) -> frozenset[str]:
     """Return the countries (alpha-2) of which `name` is a region, such as Bayern, Bavaria or 경기도."""
-    return _regions().get(fold(name), frozenset())
+    return frozenset(_regions().get(fold(name), ()))
+
+
+def is_named_after_city(region: str, country: str) -> bool:
+    """Return whether a region bears the name of a city in the country (alpha-2), in whatever language."""
+    return _regions().get(fold(region), {}).get(country, False)
 
 
 def cities_named(name: str) -> tuple[City, ...]:

@@ -5,16 +5,31 @@ import json
 import re
 from collections.abc import Sequence
 
+from apps.records.normalizing.markup import is_html, to_markdown
 from apps.records.normalizing.unknown import is_unknown
 
 MAX_LITERAL = 100_000  # characters of a list written as JSON or as Python writes it
 
 # Bullets and line breaks part everything; so do semicolons and bars, which no name of a skill holds.
-_ALWAYS = re.compile(r"\s*[;|\n\r\t•·▪●◦‣※、，；｜]\s*|\s+[–—]\s+|^\s*[-*+]\s+|(?<=\n)\s*[-*+]\s+")
+_ALWAYS = re.compile(
+    r"\s*(?:[;|\n\r\t•·▪●◦‣※、，；｜✓✔➢➤►▶❖◆■]|\\[nrt](?![a-z]))\s*|\s+[–—]\s+|^\s*[-*+]\s+|(?<=\n)\s*[-*+]\s+"
+)
 _COMMA = re.compile(r"\s*,\s*(?![^()]*\))")
 _SLASH = re.compile(r"\s+/\s+")
 _NUMBERED = re.compile(r"^(?:\(?\d{1,2}[.)]\s+|[-*+•·]\s*)")
 # A full stop ends a sentence, not a name, unless the name is one such as ".NET" or "Node.js".
+_NUMBERED_INLINE = re.compile(r"(?:^|\s+)\d{1,2}[.)]\s+")  # "1. Python 2. SQL"
+_DASHES = re.compile(r"\s+-\s+")
+# What a cell says around a name: a heading, "e.g.", how many years or how well.
+_BEFORE = re.compile(
+    r"^(?:(?:skills?|technologies|(?:tech )?stack|kenntnisse|기술)\s*:|e\.g\.|z\.\s?b\.|such as)\s*",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(
+    r"\s*\((?:\d[^()]*(?:years?|yrs?|jahre?|년)\+?|basic|beginner|intermediate|advanced|expert|fluent|required|preferred|must|optional)\)$",
+    re.IGNORECASE,
+)
+_NO_NAMES = frozenset({"etc", "etc.", "usw.", "usw", "u.a.", "and more", "others", "등"})
 _EDGE = re.compile(r"^[\s\"'“”„`\[\]{}*]+|[\s\"'“”„`\[\]{}*:]+$")
 _SENTENCE_END = re.compile(r"(?<=[^\W_])\.$|(?<=[+#)])\.$")
 
@@ -38,6 +53,8 @@ def split_skills(value: object) -> list[str]:
 def _cells(value: object) -> list[str]:
     """The texts in a value: each member of a list, the name of an object."""
     if isinstance(value, str):
+        if "<" in value and is_html(value):
+            value = to_markdown(value)
         literal = _literal(value)
         return [value] if literal is None else _cells(literal)
     if isinstance(value, Sequence):
@@ -68,7 +85,12 @@ def _literal(text: str) -> object | None:
 
 def _entries(cell: str) -> list[str]:
     entries = []
+    if cell.lstrip().startswith(("1.", "1)")):
+        cell = _NUMBERED_INLINE.sub("\n", cell)
     for line in _ALWAYS.split(cell):
+        if len(parts := _DASHES.split(line)) > 2:
+            entries += parts
+            continue
         for part in _COMMA.split(line):
             entries += _SLASH.split(part)
     return entries
@@ -76,7 +98,9 @@ def _entries(cell: str) -> list[str]:
 
 def _clean(entry: str) -> str:
     entry = _NUMBERED.sub("", entry.strip())
-    entry = _EDGE.sub("", entry)
+    entry = _AFTER.sub("", _BEFORE.sub("", _EDGE.sub("", entry)))
+    if entry.casefold() in _NO_NAMES:
+        return ""
     if not entry.casefold().endswith(("inc.", "etc.")):
         entry = _SENTENCE_END.sub("", entry)
     entry = re.sub(r"^(?:and|und|et|및)\s+", "", " ".join(entry.split()), flags=re.IGNORECASE)

@@ -13,9 +13,12 @@ MAX_HTML = 2_000_000  # characters; markup weighs more than the text in it
 _TAGS = (
     "a|abbr|article|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|form|h[1-6]|head|header|hr|html"
     "|i|iframe|img|li|link|main|meta|noscript|ol|p|pre|script|section|small|span|strike|strong|style|sub|sup"
-    "|table|tbody|td|tfoot|th|thead|title|tr|u|ul"
+    "|table|tbody|td|tfoot|th|thead|title|tr|u|ul|address|aside|button|caption|cite|del|details|fieldset"
+    "|figcaption|figure|footer|ins|label|legend|mark|nav|o:p|object|option|select|summary|svg|textarea"
 )
-_TAG = re.compile(rf"<(?:/?(?:{_TAGS})(?:\s[^<>]*)?/?|!--|!doctype\b)", re.IGNORECASE)
+# A tag that the end of a text cuts off is one too; "vector<int>" is none.
+_TAG = re.compile(rf"<(?:/?(?:{_TAGS})(?:\s[^<>]*)?/?(?:>|$)|!--|!doctype\b)", re.IGNORECASE)
+_CDATA = re.compile(r"<!\[CDATA\[|\]\]>")
 _ESCAPED_TAG = re.compile(
     rf"&(?:amp;)?lt;(/?(?:{_TAGS})(?:\s(?:(?!&(?:amp;)?[lg]t;).){{0,2000}})?/?)&(?:amp;)?gt;", re.IGNORECASE
 )
@@ -40,6 +43,8 @@ def to_markdown(text: str) -> str:
     was escaped twice is read as if it were escaped once. Raises UnreadableCellError beyond MAX_HTML
     characters.
     """
+    if "<![CDATA[" in text:  # left over from an XML feed
+        text = _CDATA.sub("", text)
     if not is_html(text):
         return text
     if len(text) > MAX_HTML:

@@ -15,6 +15,7 @@ _SYMBOLS = {
     "hk$": "HKD", "r$": "BRL", "mx$": "MXN", "$": "USD", "€": "EUR", "£": "GBP", "₹": "INR", "₩": "KRW",
     "₽": "RUB", "₴": "UAH", "₺": "TRY", "₫": "VND", "₦": "NGN", "₪": "ILS", "₱": "PHP", "฿": "THB",
     "zł": "PLN", "kč": "CZK", "chf": "CHF", "円": "JPY", "원": "KRW", "元": "CNY", "rs.": "INR", "rs": "INR",
+    "руб": "RUB", "грн": "UAH",
 }  # fmt: skip
 # Signs that several currencies share: the posting's country decides, else the most frequent use.
 _SHARED = {
@@ -41,24 +42,28 @@ _CODES = frozenset(
     ]
 )  # fmt: skip
 _PERIODS = {
-    "hour": r"hours?|hourly|hr|hrs|h|stunde|std|stundlich|heure|hora|시급|시간|時給",
-    "day": r"days?|daily|tag|taglich|jour|dia|일급|日給|per diem",
+    "hour": r"hours?|hourly|hr|hrs|h|stunde|std|stundlich|heure|hora|timme|godz|час|시급|시간|時給",
+    "day": r"days?|daily|tag|taglich|jour|dia|dag|dzien|день|일급|日給|per diem",
     "week": r"weeks?|weekly|wk|woche|wochentlich|semaine|semana|주급|週給",
-    "month": r"months?|monthly|mo|mth|monat|monatlich|mois|mes|월급|월|月給|月",
+    "month": (
+        r"months?|monthly|mo|mth|monat|monatlich|mois|mes|manad|maned|mnd|mies|miesiac|miesiecznie|месяц"
+        r"|мес|월급|월|月給|月"
+    ),
     "year": (
-        r"years?|yearly|annually|annual|annum|yr|yrs|pa|p\.a\.?|jahr|jahrlich|par an|por ano|al ano|연봉|년"
-        r"|年俸|年収|年"
+        r"years?|yearly|annually|annual|annum|yr|yrs|pa|p\.a\.?|jahr|jahrlich|/\s*an|par an|por ano|al ano"
+        r"|ar|rok|rocznie|год|연봉|년|年俸|年収|年"
     ),
 }
 _PERIOD = re.compile(
     "|".join(f"(?P<{name}>(?<![^\\W\\d_])(?:{words})(?![^\\W\\d_]))" for name, words in _PERIODS.items())
 )
 _SIGN = re.compile(
-    r"us\$|ca\$|c\$|au\$|a\$|nz\$|s\$|hk\$|mx\$|r\$|[$€£₹₩₽₴₺₫₦₪₱฿¥円원元]"
+    r"us\$|ca\$|c\$|au\$|a\$|nz\$|s\$|hk\$|mx\$|r\$|[$€£₹₩₽₴₺₫₦₪₱฿¥円원元]|руб|грн"
     r"|(?<![^\W\d_])(?:zł|zl|kč|kc|chf|kr|rs)(?![^\W\d_])"
 )
 _NUMBER = re.compile(
-    r"(?P<digits>\d(?:[\d.,'’\u00a0\u202f]|[ ](?=\d{3}(?!\d)))*)\s*(?P<scale>k(?![^\W\d_])|тыс|mio|mn"
+    r"(?P<digits>\d(?:[\d.,'’\u00a0\u202f]|[ ](?=\d{3}(?!\d|[kb](?![^\W\d_]))))*)\s*"
+    r"(?P<scale>k(?![^\W\d_])|тыс|mio|mn"
     r"|m(?![^\W\d_])|lakhs?|lpa|억|천만|백만|만|천|万|千)?"
 )
 _SCALES = {
@@ -66,6 +71,8 @@ _SCALES = {
     "lakhs": 10**5, "lpa": 10**5, "m": 10**6, "mn": 10**6, "mio": 10**6, "백만": 10**6, "천만": 10**7,
     "억": 10**8,
 }  # fmt: skip
+# Hours of work, of which neither the number nor the unit is of a salary: "40 hours per week".
+_HOURS_A_WEEK = re.compile(r"\d{1,2}(?:[.,]\d)?\s*(?:hours|hrs|h|std|stunden)\.?\s*(?:/|per|a|pro)\s*w\w*")
 # Between two amounts of one range. A plus sign or "from" leaves the range open at its upper end.
 _BETWEEN = re.compile(r"\s*(?:[-–—−~〜～]|to|bis|until|up to|and|und|a|à|부터)\s*$")
 _UP_TO = re.compile(r"(?<![^\W\d_])(?:up to|max(?:imum)?\.?|bis zu|bis|jusqu'a|hasta)\s*\S{0,3}\s*$")
@@ -96,7 +103,7 @@ def parse_salary(text: str, *, country: str = "") -> Salary | None:
         raise UnreadableCellError(
             f"a salary of at most {MAX_TEXT} characters is needed, not a text of {len(text):,}"
         )
-    folded = fold(text)
+    folded = _HOURS_A_WEEK.sub(" ", fold(text))
     numbers = [match for match in _NUMBER.finditer(folded) if _is_amount(folded, match)]
     if not numbers:
         if _NO_AMOUNT.search(folded):
@@ -123,11 +130,9 @@ def parse_amount(text: str) -> Decimal:
 
 
 def _is_amount(text: str, match: re.Match[str]) -> bool:
-    """Leave out numbers of a bonus in percent, of hours a week, and the year of a plan such as "401k"."""
+    """Leave out numbers of a bonus in percent, of figures ("6 figures"), and plans such as "401k"."""
     after, before = text[match.end() : match.end() + 12], text[max(match.start() - 1, 0) : match.start()]
-    if after.lstrip().startswith("%") or re.match(
-        r"\s*(?:hours|hrs|h|std|stunden)\.?\s*(?:/|per|a|pro)\s*w", after
-    ):
+    if re.match(r"\s*%|[\s-]*figures?(?![^\W\d_])", after):
         return False
     return match[0] not in {"401k", "403b", "401"} and not ("a" <= before <= "z")
 

@@ -13,6 +13,7 @@ from apps.records.normalizing.gazetteer import (
     city,
     countries_with_region,
     country_code,
+    is_named_after_city,
     us_states,
 )
 from apps.records.normalizing.unknown import is_unknown
@@ -22,20 +23,32 @@ MAX_NAME = 120  # characters of a city, region or country
 
 _BETWEEN_PLACES = re.compile(r"\s*[;|\n•·]\s*|\s+/\s+|\s+or\s+|\s+oder\s+|\s+및\s+")
 _REMOTE_WORDS = (
-    r"fully remote|100% remote|remote[ -]first|remote|home[ -]?office|telework|work from home|wfh"
-    r"|telecommute|재택(?:근무)?|원격(?:근무)?|リモート|在宅"
+    r"fully remote|100% remote|remote[ -]first|remote|home[ -]?office|telework|work from home"
+    r"|work from anywhere|wfh|telecommute|재택(?:근무)?|원격(?:근무)?|リモート|在宅"
 )
 _REMOTE = re.compile(rf"(?<![^\W\d_])(?:{_REMOTE_WORDS})(?![^\W\d_])")
 _AROUND_REMOTE = re.compile(
     rf"[\s(\[,\-–—:/]*(?<![^\W\d_])(?:{_REMOTE_WORDS})"
-    r"(?:\s+(?:only|ok|possible|within|in|from|optional))?[\s)\],\-–—:/]*",
+    r"(?:\s+(?:only|ok|possible|möglich|within|in|from|optional))?[\s)\],\-–—:/]*",
     re.IGNORECASE,
 )
 _HYBRID = re.compile(
     r"[\s(\[,\-–—:/]*(?<![^\W\d_])(?:hybrid|on[ -]?site|in[ -]office|vor ort)(?![^\W\d_])[\s)\],\-–—:/]*",
     re.IGNORECASE,
 )
-_ZIP = re.compile(r"\b\d{4,6}(?:-\d{4})?\b")
+_ZIP = re.compile(
+    r"\b(?:(?:DE?|AT?|CH|FR?|IT?|NL)-)?\d{4,6}(?:-\d{4})?\b|\b[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b"
+)
+# Words around a place: "US only", "Anywhere in the US", "Berlin +2 more".
+_AROUND_PLACE = re.compile(
+    r"^(?:anywhere (?:in|within)|within|across|all of)\s+(?:the\s+)?|[\s-]+(?:only|wide)$"
+    r"|\s*\+\s*\d+\s+(?:more|others?).*$",
+    re.IGNORECASE,
+)
+_AND = re.compile(r"\s+(?:&|and|und|et|y)\s+|/")
+_COMMA = re.compile(r"\s*[,，]\s*|\s+[-–—]\s+|\s*[()]\s*")
+_SUBDIVISION = re.compile(r"([A-Z]{2})-[A-Z0-9]{1,3}")  # ISO 3166-2, such as DE-BE
+_LARGE = 100_000  # inhabitants of a city that is known by its name alone
 # Codes of both a state and a country: a place that no gazetteer knows is rather in the country.
 _RATHER_COUNTRIES = frozenset({"de", "in"})
 # Inhabitants of a city that "Washington, USA" means rather than the state of that name.
@@ -104,9 +117,10 @@ def _parse(value: object) -> Places:
             hybrid = hybrid or is_hybrid
             if is_unknown(text):
                 continue
-            place = _place(text, remote=is_remote)
-            if place and place not in places:
-                places.append(place)
+            for each in _several(text):
+                place = _place(each, remote=is_remote)
+                if place and place not in places:
+                    places.append(place)
     return Places(tuple(places[:MAX_PLACES]), remote, hybrid)
 
 
@@ -186,12 +200,62 @@ def _without_mode(text: str) -> tuple[str, bool, bool]:
     return text.strip(" ,-–—()[]:/"), is_remote, is_hybrid
 
 
+def _several(text: str) -> list[str]:
+    """Part a list of places whose signs may also stand within one place; [text] where it is one place."""
+    text = _AROUND_PLACE.sub("", text)
+    parts = [part for part in _parts(text) if part]
+    countries = [_country_or_group(part) for part in parts]
+    if len(parts) > 1 and all(countries) and len(set(countries)) > 1 and not _is_one_place(parts):
+        return parts  # "Germany, Austria, Switzerland"
+    if len(parts) > 2 and countries[0] == "US" and all(part.casefold() in us_states() for part in parts[1:]):
+        return [f"{state}, US" for state in parts[1:]]  # "USA (CA, NY, TX)"
+    if len(parts) > 2 and len(set(parts)) == len(parts) and all(map(_is_large_city, parts)):
+        return parts  # "Berlin, Hamburg, Munich"
+    pieces = _AND.split(text)
+    is_one = len(pieces) == 1 or countries_with_region(text) or country_code(text)
+    if not is_one and all(_country_or_group(piece) or cities_named(piece) for piece in pieces):
+        return pieces
+    return [text]
+
+
+def _country_or_group(text: str) -> str:
+    code = country_code(text) if len(text) > 3 or text.isupper() else ""
+    return code or (fold(text) if fold(text) in GROUPS else "")
+
+
+def _is_one_place(parts: list[str]) -> bool:
+    """Whether two names of countries are one place, as in "Georgia, US" and "Hong Kong, China"."""
+    first, last = parts[0], country_code(parts[-1])
+    return len(parts) == 2 and (
+        fold(first) in us_states() or fold(parts[1]) in us_states() or city(first, country=last) is not None
+    )
+
+
+def _is_large_city(text: str) -> bool:
+    known = cities_named(text)
+    return bool(known) and known[0].population >= _LARGE and not _country_or_group(text)
+
+
+def _parts(text: str) -> list[str]:
+    """The parts of a place between commas, without postal codes, coordinates and words for "unknown"."""
+    parts = (part.strip(" ()[]") for part in _COMMA.split(text) if any(map(str.isalpha, part)))
+    parts = (_ZIP.sub("", part).strip() for part in parts)
+    return [part for part in parts if part and not is_unknown(part) and not _is_no_place(part)]
+
+
+def _is_no_place(part: str) -> bool:
+    return (
+        fold(part) in _NO_PLACES
+        or re.fullmatch(r"\+?\d+ (?:more|others?|locations?)", fold(part)) is not None
+    )
+
+
 def _place(text: str, *, remote: bool) -> Place:
     if place := _korean(text):
         return place
-    parts = [part.strip(" ()[]") for part in re.split(r"\s*[,，]\s*|\s+[-–—]\s+|\s*[()]\s*", text)]
-    parts = [part for part in (_ZIP.sub("", part).strip() for part in parts) if part and not is_unknown(part)]
-    parts = [part for part in parts if fold(part) not in _NO_PLACES]
+    parts = [_country_of_subdivision(part) for part in _parts(text)]
+    if len(parts) == 1:
+        parts = _with_state(parts[0])
     if not parts:
         return Place()
     if len(parts) == 1:
@@ -201,6 +265,19 @@ def _place(text: str, *, remote: bool) -> Place:
     if len(parts) == 3:
         return _normal(*parts)
     return _pair(*parts)
+
+
+def _country_of_subdivision(part: str) -> str:
+    """ "DE" of "DE-BE", other parts as they are."""
+    coded = _SUBDIVISION.fullmatch(part)
+    return coded[1] if coded and country_code(coded[1]) else part
+
+
+def _with_state(part: str) -> list[str]:
+    """ "Austin" and "TX" of "Austin TX"."""
+    name, _, state = part.rpartition(" ")
+    known = state.isupper() and state.casefold() in us_states() and city(name, country="US", region=state)
+    return [name, state] if known else [part]
 
 
 def _single(text: str, *, remote: bool) -> Place:
@@ -215,7 +292,12 @@ def _single(text: str, *, remote: bool) -> Place:
     if state and (len(text) > 2 or remote) and not city(text):
         return Place(region=state, country="US")
     countries = countries_with_region(text)
-    if len(countries) == 1 and len(text) > 2 and not cities_named(text):
+    if (
+        len(countries) == 1
+        and len(text) > 2
+        and not cities_named(text)
+        and not is_named_after_city(text, min(countries))
+    ):
         return Place(region=_bounded(text), country=min(countries))
     return Place(city=_bounded(text))
 
@@ -225,7 +307,9 @@ def _is_region(name: str, country: str) -> bool:
     if country == "US":
         found = city(name, country="US")
         return fold(name) in us_states() and (found is None or found.population < _LARGER_THAN_A_STATE)
-    return country in countries_with_region(name) and city(name, country=country) is None
+    return country in countries_with_region(name) and not (
+        city(name, country=country) or is_named_after_city(name, country)
+    )
 
 
 def _in_country(name: str, country: str) -> Place:

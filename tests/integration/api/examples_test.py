@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from graphene_django.settings import graphene_settings
 from graphql import OperationDefinitionNode, parse
+from graphql_relay import to_global_id
 
 from apps.embeddings.models import DeadLetter, EmbeddingModel, EmbeddingRun
 from tests.integration.api.conftest import Api, key
@@ -57,7 +58,8 @@ def ids(corpus: EmbeddingModel) -> dict[str, str]:
         step="encode",
         error="the vector is not finite",
     )
-    return {"POSTING": key("p1"), "CANDIDATE": key("c1"), "RUN": str(run.pk)}
+    node = to_global_id("Posting", key("p1"))
+    return {"POSTING": key("p1"), "POSTING_NODE": node, "CANDIDATE": key("c1"), "RUN": str(run.pk)}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from django.test import Client
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
+    GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
@@ -261,9 +262,10 @@ def requests(draw: Any) -> dict[str, Any]:
                 arguments.append(f"{argument}: ${variable}")
         alias = f"a{len(variables)}{draw(st.integers(0, 9))}: " if draw(st.booleans()) else ""
         kind: Any = definition.type
-        while not isinstance(kind, GraphQLScalarType | GraphQLEnumType | GraphQLObjectType):
+        named = GraphQLScalarType | GraphQLEnumType | GraphQLObjectType | GraphQLInterfaceType
+        while not isinstance(kind, named):
             kind = kind.of_type
-        inside = ""
+        inside = "{ __typename id }" if isinstance(kind, GraphQLInterfaceType) else ""
         if isinstance(kind, GraphQLObjectType):
             inside = selection(kind, depth + 1) if depth < 8 else "{ __typename }"
         given_arguments = f"({', '.join(arguments)})" if arguments else ""

@@ -11,8 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from graphql import GraphQLObjectType, GraphQLOutputType
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLOutputType
 from graphql.type import get_named_type
+from graphql_relay import to_global_id
 
 from apps.api.schema import schema
 from apps.candidates.models import Candidate
@@ -31,6 +32,7 @@ QUERIES: dict[str, tuple[str, int]] = {
     "dashboard": ("kind: POSTING, first: $first", 8),
     "deadLetters": ("first: $first", 4),
     "embeddingRuns": ("first: $first", 4),
+    "node": ("id: $node", 4),
     "posting": ("id: $posting", 4),
     "postings": ("first: $first", 5),
     "recommendedCandidates": ("postingId: $posting, first: $first", 25),
@@ -44,7 +46,7 @@ QUERIES: dict[str, tuple[str, int]] = {
     "skillMatch": ("postingId: $posting, candidateId: $candidate", 5),
     "topCompanies": ("first: $first", 3),
 }
-TYPES = {"first": "Int", "posting": "ID!", "candidate": "ID!"}
+TYPES = {"first": "Int", "posting": "ID!", "candidate": "ID!", "node": "ID!"}
 
 
 @pytest.fixture
@@ -75,6 +77,7 @@ def test_every_query_has_a_known_number_of_statements() -> None:
 def test_statements_of_an_uncached_response_do_not_grow_with_its_page(reader: Api, name: str) -> None:
     arguments, expected = QUERIES[name]
     known: dict[str, Any] = {"posting": key("p5"), "candidate": key("c1")}
+    known["node"] = to_global_id("Posting", key("p5"))
     assert [_statements(reader, name, arguments, first=size, **known) for size in (2, 8)] == [expected] * 2
 
 
@@ -192,6 +195,10 @@ def _statements(reader: Api, name: str, arguments: str, *, cold: bool = True, **
 def _selection(type_: GraphQLOutputType, above: tuple[str, ...] = ()) -> str:
     """Every field of the type that needs no argument, and theirs; no type within itself."""
     named = get_named_type(type_)
+    if isinstance(named, GraphQLInterfaceType):
+        posting = schema.graphql_schema.type_map["Posting"]
+        assert isinstance(posting, GraphQLObjectType)
+        return f"{{ ... on Posting {_selection(posting)} }}"
     if not isinstance(named, GraphQLObjectType):
         return ""
     fields = [

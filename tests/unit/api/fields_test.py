@@ -12,6 +12,7 @@ PER_READER = {
     "candidates",
     "deadLetters",
     "embeddingRuns",
+    "node",
     "recommendedCandidates",
     "recommendedPostings",
     "searchCandidates",

@@ -64,6 +64,16 @@ def salary(low: Any, high: Any, currency: str = "", period: str = "") -> Salary:
         ("40 hours a week, $20/hr", salary(20, None, "USD", "hour")),
         ("$120K + 401k", salary(120_000, None, "USD")),
         ("100000 - 50000", salary(50_000, 100_000)),
+        ("$65,000-$75,000 401k", salary(65_000, 75_000, "USD")),
+        ("40h/week, 3000 EUR/month", salary(3_000, None, "EUR", "month")),
+        ("$25/hr (40 hours per week)", salary(25, None, "USD", "hour")),
+        ("140-180 тыс. руб. в месяц", salary(140_000, 180_000, "RUB", "month")),
+        ("45 000 € / an", salary(45_000, None, "EUR", "year")),
+        ("80 000 SEK/år", salary(80_000, None, "SEK", "year")),
+        ("3,5-4,5 LPA", salary(350_000, 450_000, "INR", "year")),
+        ("年収500万円〜800万円", salary(5_000_000, 8_000_000, "JPY", "year")),
+        ("60k-80k USD, 0.1%-0.5% equity", salary(60_000, 80_000, "USD")),
+        ("회사 내규에 따름", None),
         ("competitive", None),
         ("DOE", None),
     ],
@@ -72,7 +82,9 @@ def test_salary_as_people_write_it_is_read(text: str, expected: Salary | None) -
     assert parse_salary(text) == expected
 
 
-@pytest.mark.parametrize("text", ["hello", "bonus 10%", "three apples", "1 or 2 or 3 x 4"])
+@pytest.mark.parametrize(
+    "text", ["hello", "bonus 10%", "6 figures", "TVöD E13", "three apples", "1 or 2 or 3 x 4"]
+)
 def test_salary_without_amounts_is_not_invented(text: str) -> None:
     with pytest.raises(UnreadableCellError):
         parse_salary(text)
@@ -129,6 +141,14 @@ def test_salary_range_keeps_both_amounts_its_currency_and_period(
         ("2025년 11월 24일", utc(2025, 11, 24)),
         ("11/24/2025 3:05 PM", utc(2025, 11, 24, 15, 5)),
         ("2026-11-01T10:00:00+02:00", utc(2026, 11, 1, 8)),
+        ("24-Nov-2026", utc(2026, 11, 24)),
+        ("24/Nov/2026", utc(2026, 11, 24)),
+        ("Nov 24 2026 08:30 AM", utc(2026, 11, 24, 8, 30)),
+        ("24. November 2026 17:05", utc(2026, 11, 24, 17, 5)),
+        ("2026-11-24T08:00:00 EST", utc(2026, 11, 24, 13)),
+        ("1.7639712e9", utc(2025, 11, 24, 8)),
+        ("yesterday at 5pm", utc(2026, 11, 27)),
+        ("2026. 11. 24.", utc(2026, 11, 24)),
     ],
 )
 def test_date_as_people_write_it_is_read(value: object, expected: dt.datetime) -> None:
@@ -136,7 +156,9 @@ def test_date_as_people_write_it_is_read(value: object, expected: dt.datetime) -
     assert moment is not None and moment.at == expected
 
 
-@pytest.mark.parametrize("value", [0, "0", "0000-00-00", "1970-01-01", "1970-01-01T00:00:00Z", "9999-12-31"])
+@pytest.mark.parametrize(
+    "value", [0, "0", "0000-00-00", "1970-01-01", "1970-01-01T00:00:00Z", "9999-12-31", "00/00/0000"]
+)
 def test_date_that_stands_for_none_is_none(value: object) -> None:
     assert parse_moment(value, now=NOW) is None
 
@@ -207,6 +229,26 @@ def test_date_in_any_unambiguous_form_is_that_day(day: dt.date, form: str) -> No
         ("Utrecht, NL", [Place("Utrecht", "", "NL")], None),  # a region too, but people mean the city
         ("경기도", [Place("", "경기도", "KR")], None),
         ("경기도, 대한민국", [Place("", "경기도", "KR")], None),
+        ("Berlin & Hamburg", [Place("Berlin"), Place("Hamburg")], None),
+        ("Wien/Graz", [Place("Wien"), Place("Graz")], None),
+        ("Bosnia and Herzegovina", [Place("", "", "BA")], None),
+        ("Berlin, Hamburg, Munich", [Place("Berlin"), Place("Hamburg"), Place("Munich")], None),
+        ("Germany, Austria", [Place("", "", "DE"), Place("", "", "AT")], None),
+        ("EMEA, APAC", [Place("", "EMEA"), Place("", "APAC")], None),
+        ("Georgia, US", [Place("", "GA", "US")], None),
+        ("Remote - USA (CA, NY)", [Place("", "CA", "US"), Place("", "NY", "US")], True),
+        ("Remote, US only", [Place("", "", "US")], True),
+        ("Anywhere in the US", [Place("", "", "US")], None),
+        ("Work from anywhere", [], True),
+        ("Homeoffice möglich, Köln", [Place("Köln")], True),
+        ("D-80331 München", [Place("München")], None),
+        ("Berlin, DE-BE", [Place("Berlin", "", "DE")], None),
+        ("Paris (75)", [Place("Paris")], None),
+        ("London SW1A 1AA", [Place("London")], None),
+        ("Austin TX", [Place("Austin", "TX", "US")], None),
+        ("Berlin, Germany +2 more", [Place("Berlin", "", "DE")], None),
+        ("3 locations", [], None),
+        ("40.7128,-74.0060", [], None),
         ("Remote", [], True),
         ("N/A", [], None),
         (
@@ -272,13 +314,17 @@ def test_places_of_any_cell_are_bounded_and_raise_nothing(value: object) -> None
 
 @pytest.mark.parametrize(
     "word",
-    ["N/A", "null", "None", "NaN", "-", "미정", "not specified", "", "  ", float("nan"), None, [], "—"],
-)
+    [
+        "N/A", "null", "None", "NaN", "-", "미정", "not specified", "", "  ", float("nan"), None, [], "—",
+        "(null)", "<null>", "[None]", "None.", "n / a", "N\\A", "-- --", "???", "_", "''", "TBC", "#REF!",
+        "Not disclosed", "該当なし", "не указано", "k. A.",
+    ],
+)  # fmt: skip
 def test_word_for_unknown_is_unknown(word: object) -> None:
     assert is_unknown(word)
 
 
-@pytest.mark.parametrize("word", ["0", 0, False, "Nano", "Nullarbor", "C", "R"])
+@pytest.mark.parametrize("word", ["0", 0, False, "Nano", "Nullarbor", "C", "R", "€", "C++", "○"])
 def test_word_that_says_something_is_not_unknown(word: object) -> None:
     assert not is_unknown(word)
 
@@ -297,6 +343,14 @@ def test_word_that_says_something_is_not_unknown(word: object) -> None:
         ("None, -", []),
         ([{"name": "Go"}, "Java, Kotlin"], ["Go", "Java", "Kotlin"]),
         ("Java (8, 11), Kotlin", ["Java (8, 11)", "Kotlin"]),
+        ("1. Python 2. SQL 3. Excel", ["Python", "SQL", "Excel"]),
+        ("Python (5 years), SQL (advanced)", ["Python", "SQL"]),
+        ("Skills: Python - SQL - Excel", ["Python", "SQL", "Excel"]),
+        ("<ul><li>C&#43;&#43;</li><li>SQL</li></ul>", ["C++", "SQL"]),
+        ("Python\\nSQL", ["Python", "SQL"]),
+        ("✓ Python ✓ SQL, etc.", ["Python", "SQL"]),
+        ("e.g. Python; T-SQL, PL/SQL", ["Python", "T-SQL", "PL/SQL"]),
+        ("{'Python','SQL'}", ["Python", "SQL"]),
     ],
 )
 def test_skills_in_one_cell_are_split_where_they_are_several(cell: object, skills: list[str]) -> None:
@@ -332,6 +386,11 @@ def test_markup_becomes_plain_markdown() -> None:
     ("List<String> and Map<K,V>", "List<String> and Map<K,V>"),
     ("x <b>y</b><script>alert(1)", "x y"),
     ("R&D; x", "R&D; x"),
+    ("std::vector<int>, List<String>", "std::vector<int>, List<String>"),
+    ("Text <a href='x", "Text"),
+    ("<![CDATA[<p>x</p>]]>", "x"),
+    ("<o:p>&nbsp;</o:p>word <mark>y</mark>", "word y"),
+    ("<!-- c --><style>a{}</style>T", "T"),
 ])  # fmt: skip
 def test_markup_that_is_escaped_broken_or_none_is_read_right(text: str, expected: str) -> None:
     assert to_markdown(text) == expected
