@@ -1,5 +1,6 @@
 """Resolve skills: from the names that a source states, and from texts."""
 
+import re
 import threading
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +15,7 @@ _lock = threading.Lock()
 _current: tuple[str, SkillFinder] | None = None
 
 MAX_NAME_LENGTH = 100  # characters of Skill.name
+AND = re.compile(r"\s+(?:&|and|or|und|oder|et|y)\s+")
 
 
 def current_finder() -> SkillFinder:
@@ -80,13 +82,25 @@ def spell_publicly(names: Iterable[str], *, finder: SkillFinder | None = None) -
 
 
 def resolve_stated(names: Sequence[str], *, finder: SkillFinder) -> tuple[list[int], list[str]]:
-    """Return (the ids of the skills that `names` mean, each once; the names that the dictionary lacks)."""
+    """Return (the ids of the skills that `names` mean, each once; the names that the dictionary lacks).
+
+    A name that the dictionary lacks may be several that it has, such as "SQL and Excel". "AI/ML" stays whole.
+    """
     ids: dict[int, None] = {}
     unknown: list[str] = []
     for name in names:
         skill_id = finder.resolve(name)
         if skill_id is not None:
             ids[skill_id] = None
+        elif several := _several(name, finder):
+            ids |= dict.fromkeys(several)
         elif folded_name(name):
             unknown.append(name)
     return list(ids), unknown
+
+
+def _several(name: str, finder: SkillFinder) -> list[int]:
+    """The skills of a list such as "SQL and Excel"; [] where the dictionary lacks one of them."""
+    parts = AND.split(name.strip())
+    ids = [skill_id for part in parts if (skill_id := finder.resolve(part)) is not None]
+    return ids if 1 < len(parts) == len(ids) else []

@@ -16,6 +16,7 @@ _BOMS = (
 # Those that feeds are written in, as Python calls them. Others must be named.
 CANDIDATES = (
     "cp949", "shift_jis", "cp932", "gb18030", "big5", "euc_jp", "cp1252", "cp1250", "cp1251", "koi8_r",
+    "cp866", "cp1253", "cp1255", "cp1256", "tis_620",
 )  # fmt: skip
 _ONE_BYTE = {
     "latin_1": "cp1252", "ascii": "utf-8", "iso8859_1": "cp1252", "cp1254": "cp1252", "iso8859_15": "cp1252",
@@ -23,7 +24,13 @@ _ONE_BYTE = {
     "shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030",
 }  # fmt: skip
 
-_LATIN = {"cp1252": "äöüßéèàùâêîôûëïçñøåæãõìòáíóúœ", "cp1250": "ąćęłńóśźżáčďéěíňřšťúůýžőűâăîșțţşäöüß"}
+_WESTERN, _CENTRAL = "äöüßéèàùâêîôûëïçñøåæãõìòáíóúœ", "ąćęłńóśźżáčďéěíňřšťúůýžőűâăîșțţşäöüß"
+# The usual letters of each; on a tie the first counts.
+_LATIN = {
+    "cp1252": _WESTERN, "cp1250": _CENTRAL, "iso8859_2": _CENTRAL, "cp1254": "ğışçöüâ", "mac_roman": _WESTERN,
+}  # fmt: skip
+_KANA = re.compile("[\u3041-\u30fe]")
+MIN_KANA = 0.2  # share of Hiragana and Katakana in Japanese text; other text in Shift-JIS has hardly any
 _SIGN_IN_WORD = re.compile(r"(?<=[^\W\d_])[^\w\s.,;:'’\-–/&+()\"!?@#*|\\`´](?=[^\W\d_])|\w[¹²³ªº]\w")
 
 
@@ -34,13 +41,8 @@ def detect_encoding(sample: bytes) -> str:
     charset-normalizer finds among CANDIDATES. Raises UnreadableCellError where nothing fits: the encoding
     must be named then.
     """
-    for mark, name in _BOMS:
-        if sample.startswith(mark):
-            return name
-    if name := _utf_16_without_mark(sample):
+    if name := _certain(sample):
         return name
-    if _is_utf_8(sample):
-        return "utf-8"
     if _has_lone_bytes(sample):
         return _latin(sample)
     from charset_normalizer import from_bytes
@@ -54,19 +56,37 @@ def detect_encoding(sample: bytes) -> str:
     return _latin(sample) if name in _LATIN else name
 
 
+def _certain(sample: bytes) -> str:
+    """The encoding that a mark, or a pattern that no other encoding has, gives away; "" where none does."""
+    for mark, name in _BOMS:
+        if sample.startswith(mark):
+            return name
+    if b"\x1b$" in sample:
+        return "iso2022_jp"  # ASCII bytes only
+    if name := _utf_16_without_mark(sample):
+        return name
+    if _is_utf_8(sample):
+        return "utf-8"
+    return "cp932" if _is_shift_jis(sample) else ""
+
+
 def _has_lone_bytes(sample: bytes) -> bool:
     """Whether most bytes beyond ASCII stand alone, as the accented letters of Latin text do.
 
     Letters of other scripts stand in groups of bytes. Below 0xB3 lie hardly any letters of Latin text, and
-    the first bytes of Shift-JIS, whose second may be ASCII.
+    the first bytes of Shift-JIS and Big5, whose second may be ASCII.
     """
     lone = len(re.findall(rb"(?<![\x80-\xff])[\xb3-\xff](?![\x80-\xff])", sample))
-    others = len(re.findall(rb"[\x80-\xff]{2,}|(?<![\x80-\xff])[\x81-\x9f](?![\x80-\xff])", sample))
+    others = len(
+        re.findall(
+            rb"[\x80-\xff]{2,}|(?<![\x80-\xff])[\x81-\x9f\xa4-\xa6\xa8-\xaa\xac-\xaf](?![\x80-\xff])", sample
+        )
+    )
     return lone > others
 
 
 def _latin(sample: bytes) -> str:
-    """Tell Western from Central European by the more usual letters; cp1252 on a tie."""
+    """Tell Western from Central European and Turkish by the more usual letters; cp1252 on a tie."""
 
     def score(name: str) -> int:
         text = sample.decode(name, errors="replace").casefold()
@@ -82,6 +102,12 @@ def _is_utf_8(sample: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_shift_jis(sample: bytes) -> bool:
+    text = sample.decode("cp932", errors="replace")
+    foreign = len(re.findall(r"[^\x00-\x7f]", text))
+    return foreign > 0 and len(_KANA.findall(text)) > MIN_KANA * foreign and text.count("\ufffd") < 2
 
 
 def _utf_16_without_mark(sample: bytes) -> str:

@@ -1,5 +1,6 @@
 """Feeds that nobody made for jobrec: each small file is a case of ../shared/cases or a relative of one."""
 
+import datetime as dt
 import gzip
 import io
 import json
@@ -12,7 +13,7 @@ from django.core.management.base import CommandError
 
 from apps.postings.models import Company, Posting
 from apps.postings.services import close_posting
-from apps.records.models import Import, ImportNote
+from apps.records.models import Import, ImportNote, Sighting
 from tests.integration.records.importing import rejects, run
 
 pytestmark = pytest.mark.django_db
@@ -86,8 +87,12 @@ def test_lists_in_one_cell_are_the_skills_in_them(tmp_path: Path) -> None:
         each.external_id: set(each.skill_uses.filter(origin="stated").values_list("skill__name", flat=True))
         for each in Posting.objects.all()
     }
-    assert names["1"] == names["2"] == {"Python", "SQL"} and len(names["3"]) == 3
-    assert len(names["4"]) == 3 and not any(sign in name for name in names["4"] for sign in "•/")
+    assert names == {
+        "1": {"Python", "SQL"},
+        "2": {"Python", "SQL"},
+        "3": {"Python", "SQL", "Excel"},
+        "4": {"Patient care", "Nursing", "Wards"},
+    }
 
 
 def test_places_in_objects_and_lists_are_places(tmp_path: Path) -> None:
@@ -173,11 +178,39 @@ def test_cell_that_cannot_be_read_costs_the_cell_and_is_counted(tmp_path: Path) 
     assert {each["field"] for each in reasons} == {"salary", "employment_type", "published_at"}
 
 
+SAME_NAMES = "".join(f'{name} = "{name}"\n' for name in ("external_id", "title", "company", "city"))
+
+
 def test_null_words_are_unknown(tmp_path: Path) -> None:
     content = 'external_id,title,company,city,skills\nn1,Clerk,N/A,NaN,NaN\nn2,Clerk,null,None,"None, -"\n'
     run("import_postings", feed(tmp_path / "a.csv", content))
     assert not Company.objects.exists()
     assert set(Posting.objects.values_list("city", "skills_text")) == {("", "")}
+
+
+def test_words_for_unknown_of_the_site_and_of_a_mapping_are_unknown(tmp_path: Path, settings: Any) -> None:
+    settings.IMPORT_NULL_WORDS = frozenset({"offen"})
+    mapping = feed(tmp_path / "m.toml", '[options]\nnull_words = ["Siehe Text"]\n[fields]\n' + SAME_NAMES)
+    content = "external_id,title,company,city\n1,Clerk,Offen,Oslo\n2,Clerk,siehe text,offen\n"
+    run("import_postings", feed(tmp_path / "a.csv", content), "--mapping", str(mapping))
+    assert not Company.objects.exists()
+    assert dict(Posting.objects.values_list("external_id", "city")) == {"1": "Oslo", "2": ""}
+
+
+def test_posting_is_open_to_the_end_of_its_last_day_where_the_board_is(tmp_path: Path, settings: Any) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    run("import_postings", feed(tmp_path / "a.csv", "external_id,title,closes_at\n1,Cook,2026-11-28\n"))
+    last = dt.datetime(2026, 11, 29, 4, 59, tzinfo=dt.UTC)  # 23:59 in New York
+    assert Posting.objects.open(last).exists()
+    assert not Posting.objects.open(last + dt.timedelta(minutes=1)).exists()
+
+
+def test_row_was_seen_last_in_the_last_import_that_held_it(tmp_path: Path) -> None:
+    run("import_postings", feed(tmp_path / "a.csv", "external_id,title\n1,Cook\n2,Baker\n"), "--source", "s")
+    run("import_postings", feed(tmp_path / "b.csv", "external_id,title\n1,Cook\n"), "--source", "s")
+    ids = dict(Posting.objects.values_list("pk", "external_id"))
+    seen = {ids[each.row_id]: Path(each.seen_in.file).name for each in Sighting.objects.all()}
+    assert seen == {"1": "b.csv", "2": "a.csv"}
 
 
 def test_dates_that_are_numbers_are_the_dates_that_were_meant(tmp_path: Path) -> None:

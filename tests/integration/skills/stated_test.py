@@ -7,7 +7,7 @@ from apps.postings.models import Posting
 from apps.postings.services import upsert_postings
 from apps.skills.dictionary import dictionary_version
 from apps.skills.models import Skill, SkillCategory
-from apps.skills.services import current_finder
+from apps.skills.services import current_finder, resolve_stated
 
 pytestmark = pytest.mark.django_db
 
@@ -54,3 +54,16 @@ def test_later_batch_of_an_import_adds_no_skill_twice(django_capture_on_commit_c
 def test_external_id_is_stored_as_the_source_writes_it() -> None:
     assert upsert_postings([posting(external_id=DECOMPOSED)]).inserted
     assert Posting.objects.get().external_id == DECOMPOSED
+
+
+def test_stated_list_of_known_skills_is_those_skills_and_others_stay_whole() -> None:
+    finder = current_finder()
+
+    def resolved(name: str) -> set[str] | list[str]:
+        ids, unknown = resolve_stated([name], finder=finder)
+        return unknown or set(Skill.objects.filter(pk__in=ids).values_list("name", flat=True))
+
+    assert resolved("SQL and Python") == resolved("Python & SQL") == {"Python", "SQL"}
+    assert resolved("AI/ML") == ["AI/ML"]
+    assert resolved("Python and the sea") == ["Python and the sea"]
+    assert len(resolved("CI/CD")) == 1

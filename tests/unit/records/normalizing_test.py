@@ -479,12 +479,25 @@ def test_boolean_as_people_write_it_is_read() -> None:
         parse_boolean("maybe")
 
 
+RUSSIAN = "Имя,Описание\nИван,Разработка и поддержка серверов, опыт от трёх лет\nМария,Уход за пациентами\n"
+
+
 @pytest.mark.parametrize(("encoding", "text"), [
     ("cp1252", "id,title,city\n1,Überführer für Café,Zürich\n2,Ingénieur à Genève – 40.000 €,Genève\n"),
     ("cp1250", "id,tytuł\n1,Inżynier oprogramowania Łódź\n2,Księgowa w Częstochowie, środek\n"),
     ("cp949", "id,제목,지역\n1,백엔드 개발자,서울 강남구\n2,마케팅 담당자,부산\n"),
     ("shift_jis", "id,タイトル\n1,バックエンドエンジニア\n2,看護師募集,東京都\n"),
     ("cp1251", "id,название\n1,Инженер-программист в Москве\n"),
+    ("cp1254", "Ad,Açıklama\nAyşe,Hastaların bakımı, sağlık hizmetleri, Şişli\nÇağrı,Yazılım mühendisi\n"),
+    ("iso8859_2", "id,tytuł\n1,Inżynier oprogramowania Łódź\n2,Księgowa w Częstochowie, środek\n"),
+    ("mac_roman", "Name,Text\nMüller,Für unsere Großküche in München suchen wir eine Köchin\n"),
+    ("koi8_r", RUSSIAN),
+    ("cp866", RUSSIAN),
+    ("euc_jp", "id,タイトル\n1,バックエンドエンジニア\n2,看護師募集,東京都\n"),
+    ("iso2022_jp", "id,タイトル\n1,看護師募集,東京都\n"),
+    ("gb18030", "编号,职位\n1,软件工程师,负责后端服务的开发与维护\n2,护士,负责病房护理工作\n"),
+    ("big5", "編號,職位\n1,軟體工程師,負責後端服務的開發與維護\n2,護士,負責病房護理工作\n"),
+    ("cp1252", "é"),
     ("utf-16", "id,title\n1,Café\n"),
     ("utf-8-sig", "id,title\n1,Café 백엔드\n"),
 ])  # fmt: skip
