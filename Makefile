@@ -49,8 +49,9 @@ unit: .venv/dev  ## Tests that need no server: under half a minute
 	@$(BIN)/pytest --quiet --durations=0 --durations-min=2 --numprocesses 2 --dist loadfile tests/unit
 
 .PHONY: test
-test: check  ## Everything: check, then the whole suite with real servers and workers, and its coverage
+test: check  ## Everything: check, then the whole suite with real servers and workers, its coverage, and the quality of matches
 	@COVERAGE_CORE=$(COVERAGE_CORE) $(BIN)/pytest $(PARALLEL) $(COVERAGE)
+	@$(RUN) bench/quality.py --quick
 
 # Two processes, each with embedded servers and a database of its own; the tests of a module stay together.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -75,7 +76,7 @@ docs: .venv/dev  ## Builds the site of the docs into site/
 format: .venv/dev  ## Formats the code and fixes what ruff can fix
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-BENCHMARKS := import write pipeline retrieval filters fusion encoders embed_server serve dashboard invalidation model_change soak
+BENCHMARKS := import write pipeline retrieval filters quality encoders embed_server serve dashboard invalidation model_change soak
 
 .PHONY: bench
 bench: .venv/dev  ## All benchmarks; BENCH=--quick for a minute each

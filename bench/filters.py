@@ -152,15 +152,16 @@ def search(
 def whole_searches(queries: Queries, values: dict[str, Any], *, model: "EmbeddingModel", k: int) -> float:
     """The smallest share of the expected rows that a search with ranking returns."""
     from apps.embeddings.models import Kind
+    from apps.recommendations.active_ranking import active_ranking
     from apps.recommendations.matching import find_matches
     from apps.recommendations.profiles import Seeker
     from apps.recommendations.ranking import Features
     from apps.recommendations.services import filtered
 
-    matching = filtered("posting", values)
+    matching, ranking = filtered("posting", values), active_ranking()
     keys = set(matching.values_list("pk", flat=True))
     ranked = [
-        find_matches(Kind.POSTING, Seeker(Features(), text), matching, model=model).items
+        find_matches(Kind.POSTING, Seeker(Features(), text), matching, model=model, ranking=ranking).items
         for text in queries.texts[:WHOLE_SEARCHES]
     ]
     return min(len({each.row_id for each in items} & keys) / min(k, len(keys)) for items in ranked)

@@ -40,6 +40,8 @@ GROUPS = {
         ("Candidates", "badge", "candidates.candidate"),
         ("Imports", "upload_file", "records.import"),
         ("Interactions", "touch_app", "recommendations.interaction"),
+        ("Sponsored postings", "campaign", "recommendations.sponsoredposting"),
+        ("Ranking", "tune", "recommendations.rankingoptions"),
         ("Skills", "psychology", "skills.skill"),
         ("Skill categories", "category", "skills.skillcategory"),
     ],

@@ -260,6 +260,8 @@ MODEL_COVERAGE = env.number("MODEL_COVERAGE", default=0.99, maximum=1)
 KEEP_RUNS_DAYS = env.number("KEEP_RUNS_DAYS", default=30)
 # After a dead letter was cleared or replayed
 KEEP_DEAD_LETTERS_DAYS = env.number("KEEP_DEAD_LETTERS_DAYS", default=90)
+# JSON file of the weights of the ranking; by default the shipped one, apps/recommendations/weights.json
+RANKING_FILE = env("RANKING_FILE", default="")
 # Matches that are ranked and can be paged through
 RECOMMENDATION_DEPTH = env.number("RECOMMENDATION_DEPTH", default=200, minimum=1)
 HNSW_M = env.number("HNSW_M", default=16, minimum=2, maximum=100)

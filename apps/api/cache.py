@@ -12,6 +12,7 @@ from apps.api.popularity import popularity
 from apps.api.request import GraphQLRequest
 from apps.api.response import JSON, ApiResponse
 from apps.caching.two_level import Codec, Computed, TwoLevelCache
+from apps.recommendations.active_ranking import file_ranking
 
 # Browsers and proxies store the response, but ask each time whether it changed: then a 304 is the answer.
 HEADERS = {"Cache-Control": "public, no-cache", "Vary": "Accept, Authorization, Cookie"}
@@ -90,7 +91,12 @@ def warm(request: GraphQLRequest) -> bool:
 def _look_up(request: GraphQLRequest, compute: Callable[[], HttpResponse]) -> CachedResponse | HttpResponse:
     return responses.get_or_compute(
         "response",
-        {"query": request.query, "variables": request.variables, "operation": request.operation_name},
+        {
+            "query": request.query,
+            "variables": request.variables,
+            "operation": request.operation_name,
+            "ranking": file_ranking().fingerprint,  # other weights count as soon as a process has them
+        },
         tags=request.namespaces or (),
         compute=lambda: _computed(compute()),
     )

@@ -5,22 +5,23 @@ query's are summed in full:
 
     Σ idf of the common terms ÷ Σ idf of the query's terms × √(terms of the query ÷ terms of the row)
 
-at most 1; the better of that for the row's title and for its whole text. idf = ln(1 + rows ÷ rows with the
-term), a smoothed form of K. Spärck Jones, "A statistical interpretation of term specificity", Journal of
-Documentation 28(1), 1972, as in BM25. PostgreSQL's own ts_rank has no idf and reads every text it ranks; this
+at most 1, for the row's title and for its whole text. The names of its places and company count as terms of
+both, but not in the number of terms. idf = ln(1 + rows ÷ rows with the term), a smoothed form of K. Spärck
+Jones, "A statistical interpretation of term specificity", Journal of Documentation 28(1), 1972, as in BM25.
+PostgreSQL's own ts_rank has no idf and reads every text it ranks; this
 reads only the texts of rows to rank. A typed text may be in any language of the rows: it is stemmed in each,
 and compared with a row in the row's own.
 
-Finding uses the query's rarest terms, up to MAX_OCCURRENCES of them; scoring uses MAX_TERMS. Where a term
-occurs more often and the filter leaves too few of those rows, a second search looks through the matching rows
-where they are few, else through all occurrences where those are few.
+Finding uses the query's rarest terms, up to MAX_OCCURRENCES of their occurrences; scoring uses all MAX_TERMS.
+Where a term occurs more often and the filter leaves too few of those rows, a second search looks through the
+matching rows where they are few, else through all occurrences where those are few.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models.expressions import RawSQL
@@ -34,7 +35,7 @@ from apps.recommendations.subqueries import Subquery
 from apps.recommendations.text_index import MAX_CHARACTERS, text_table, whole_text
 from apps.sql import load
 
-MAX_TERMS = 64  # of a query, the rarest
+MAX_TERMS = 256  # of a query, the rarest; a whole posting has about as many
 MAX_OCCURRENCES = 10_000  # of all searched terms
 # Bounds of the second search. Where both are exceeded, MAX_MATCHING of the matching rows are searched: in a
 # table of a million, the term is then in one row of forty or more, so it is likely to be in enough of them.
@@ -61,6 +62,13 @@ class Terms:
 
 
 NO_TERMS = Terms({})
+
+
+class TextScore(NamedTuple):
+    """The text scores of a row's title and of its whole text, between 0 and 1."""
+
+    title: float
+    whole: float
 
 
 @dataclass(frozen=True)
@@ -230,9 +238,8 @@ class _Search:
         return _Hits(rows, json.loads(frequencies) if frequencies else {}, truncated=occurrences == limit)
 
 
-def text_scores(query: TextQuery, idf: Mapping[str, float], ids: Sequence[int]) -> dict[int, float]:
-    """The text score of each of `ids`, between 0 and 1; 0 where no term is shared. `idf` is that of
-    `find_rows`.
+def text_scores(query: TextQuery, idf: Mapping[str, float], ids: Sequence[int]) -> dict[int, TextScore]:
+    """The text scores of each of `ids`; 0 where no term is shared. `idf` is that of `find_rows`.
 
     Empty where no row has a term of the query: then no score is known.
     """
@@ -242,7 +249,9 @@ def text_scores(query: TextQuery, idf: Mapping[str, float], ids: Sequence[int]) 
     sums = {name: sum(idf.get(each, 0.0) for each in lexemes) for name, lexemes in by_configuration.items()}
     names = [name for name, total in sums.items() if total]
     statement = load(__file__, "text_scores").format(
-        table=Identifier(text_table(query.kind)), key=Identifier(tables(query.kind).key)
+        table=Identifier(text_table(query.kind)),
+        key=Identifier(tables(query.kind).key),
+        whole=Literal(int(RecordText.Part.WHOLE)),
     )
     parameters: dict[str, Any] = {
         "lexemes": list(idf),
@@ -256,4 +265,5 @@ def text_scores(query: TextQuery, idf: Mapping[str, float], ids: Sequence[int]) 
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return dict.fromkeys(ids, 0.0) | dict(cursor.fetchall())
+        found = {row_id: TextScore(title, whole) for row_id, title, whole in cursor.fetchall()}
+    return dict.fromkeys(ids, TextScore(0.0, 0.0)) | found

@@ -1,10 +1,10 @@
-"""Fuse two ranked lists, and weigh full text against the vector by the length of the query. Pure functions.
+"""Fuse two ranked lists, and choose the terms to search for. Pure functions.
 
 Lists are fused by reciprocal rank (G. Cormack, C. Clarke, S. Büttcher, "Reciprocal rank fusion outperforms
 Condorcet and individual rank learning methods", SIGIR 2009): a row's score is Σ weight ÷ (RRF_K + rank) over
 the lists.
 
-Measured with bench/fusion.py, nDCG@10: on long queries full text finds what the vector misses, on titles of
+Measured with bench/quality.py, nDCG@10: on long queries full text finds what the vector misses, on titles of
 three words it misleads. So its weight grows with the number of distinct terms of the query.
 """
 
@@ -14,12 +14,10 @@ from dataclasses import dataclass
 # Distinct terms of a query: up to the first, only the vector gives ranks; from the second on, full text has
 # full weight.
 SHORT_QUERY, LONG_QUERY = 4, 10
-MIN_TEXT_SHARE = 0.25  # share of its weight that a text score keeps in a short query
 RRF_K = 60  # the constant of the paper
 MAX_RANK_WEIGHT = 0.5  # of a rank by full text, against one by vector
-GUARANTEED_TEXT_ROWS = (
-    20  # the best rows by full text, which are in the fused list however short the query is
-)
+# The best rows by full text, which are in the fused list however short the query is
+GUARANTEED_TEXT_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -31,19 +29,10 @@ class Term:
     rows: int
 
 
-def length_share(terms: int) -> float:
-    """0 for up to SHORT_QUERY distinct terms, 1 from LONG_QUERY on, linear between."""
-    return min(1.0, max(0.0, (terms - SHORT_QUERY) / (LONG_QUERY - SHORT_QUERY)))
-
-
-def text_share(terms: int) -> float:
-    """The share of its weight that the text score has in ranking."""
-    return MIN_TEXT_SHARE + (1.0 - MIN_TEXT_SHARE) * length_share(terms)
-
-
 def rank_weight(terms: int) -> float:
-    """The weight of a rank by full text, against one by vector."""
-    return MAX_RANK_WEIGHT * length_share(terms)
+    """The weight of a rank by full text, against one by vector: 0 for up to SHORT_QUERY distinct terms."""
+    share = (terms - SHORT_QUERY) / (LONG_QUERY - SHORT_QUERY)
+    return MAX_RANK_WEIGHT * min(1.0, max(0.0, share))
 
 
 def fuse(first: Sequence[int], second: Sequence[int], *, weight: float, k: int) -> list[int]:

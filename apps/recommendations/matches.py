@@ -2,13 +2,13 @@
 
 import hashlib
 import zlib
-from collections.abc import Container
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 import orjson
 
-from apps.recommendations.ranking import Features, Score, normalised_weights
+from apps.recommendations.ranking import Features, total
 
 
 @dataclass(frozen=True)
@@ -22,35 +22,43 @@ class WeightedPart:
 
 @dataclass(frozen=True)
 class Match:
-    """A row, its score, and all values that the score was computed from. Skills are ids, ascending."""
+    """A row, its score, and all values that the score was computed from. Skills are ids, ascending.
+
+    `weights` are those of all rows of the list; `parts` holds the known values of this row.
+    """
 
     row_id: int
     score: float
     parts: dict[str, float]
-    text_share: float
+    weights: dict[str, float]
     matched_skills: list[int]
     missing_skills: list[int]
     extra_skills: list[int]
 
     @classmethod
     def of(
-        cls, row_id: int, result: Score, *, candidate: Features, posting: Features, text_share: float
+        cls,
+        row_id: int,
+        parts: Mapping[str, float],
+        *,
+        weights: dict[str, float],
+        candidate: Features,
+        posting: Features,
     ) -> Self:
-        """The match of a row from its score and both sides."""
+        """The match of a row from its parts and both sides."""
         return cls(
             row_id=row_id,
-            score=round(result.total, 6),
-            parts={name: round(value, 6) for name, value in result.parts.items()},
-            text_share=text_share,
+            score=round(total(parts, weights), 6),
+            parts={name: round(value, 6) for name, value in parts.items()},
+            weights=weights,
             matched_skills=sorted(candidate.skills & posting.skills),
             missing_skills=sorted(posting.skills - candidate.skills),
             extra_skills=sorted(candidate.skills - posting.skills),
         )
 
     def weighted_parts(self) -> list[WeightedPart]:
-        """The parts with their weights; the score is the sum of value × weight."""
-        weights = normalised_weights(self.parts, text_share=self.text_share)
-        return [WeightedPart(name, value, weights[name]) for name, value in self.parts.items()]
+        """The known parts with their weights; the score is the sum of value × weight."""
+        return [WeightedPart(name, value, self.weights[name]) for name, value in self.parts.items()]
 
 
 @dataclass(frozen=True)
@@ -91,18 +99,18 @@ class Matches:
         ranked = orjson.dumps([(match.row_id, match.score) for match in self.items])
         return hashlib.blake2b(ranked, digest_size=12).hexdigest()
 
-    def only(self, row_ids: Container[int]) -> Self:
-        """Only the matches whose row is in `row_ids`."""
-        return replace(self, items=[match for match in self.items if match.row_id in row_ids])
-
     def encode(self) -> bytes:
         """Compressed JSON for the second cache level, about a tenth of the plain size."""
-        return zlib.compress(orjson.dumps(self), level=1)
+        weights = self.items[0].weights if self.items else {}
+        items = [
+            {name: value for name, value in vars(each).items() if name != "weights"} for each in self.items
+        ]
+        stored = vars(self) | {"items": items, "weights": weights}
+        return zlib.compress(orjson.dumps(stored), level=1)
 
     @classmethod
     def decode(cls, stored: bytes) -> Self:
         """The matches that `encode` stored."""
         value = orjson.loads(zlib.decompress(stored))
-        return cls(
-            [Match(**item) for item in value["items"]], value["degraded"], Retrieval(**value["retrieval"])
-        )
+        items = [Match(**item, weights=value["weights"]) for item in value["items"]]
+        return cls(items, value["degraded"], Retrieval(**value["retrieval"]))

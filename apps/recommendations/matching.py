@@ -2,9 +2,10 @@
 them."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -14,14 +15,16 @@ from django.utils import timezone
 
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.recommendations import fulltext
-from apps.recommendations.features import features_of
-from apps.recommendations.fusion import fuse, rank_weight, text_share
+from apps.recommendations.features import Row, read_rows
+from apps.recommendations.fusion import fuse, rank_weight
 from apps.recommendations.interactions import interest
 from apps.recommendations.matches import Match, Matches, Retrieval
 from apps.recommendations.profiles import Seeker
-from apps.recommendations.ranking import Nearness, score
+from apps.recommendations.ranking import Nearness, list_weights, parts_of
+from apps.recommendations.rarity import skill_rarity
 from apps.recommendations.retrieval import Neighbours, cosines, nearest
 from apps.recommendations.subqueries import Subquery
+from apps.recommendations.weights import Ranking
 
 # Rows found by the rarest terms, for each that is left once all terms are scored.
 TEXT_OVERSAMPLING = 3
@@ -33,12 +36,12 @@ class TextResult:
 
     query: fulltext.TextQuery
     hits: fulltext.TextHits
-    scores: dict[int, float]
+    scores: dict[int, fulltext.TextScore]
 
     @property
     def rows(self) -> list[int]:
-        """Rows by text score, the best first."""
-        return sorted(self.scores, key=lambda row: (-self.scores[row], row))
+        """Rows by the better one of their text scores, the best first."""
+        return sorted(self.scores, key=lambda row: (-max(self.scores[row]), row))
 
 
 def find_matches(
@@ -47,6 +50,7 @@ def find_matches(
     matching: QuerySet[Any],
     *,
     model: EmbeddingModel | None,
+    ranking: Ranking,
     candidate_id: int | None = None,
 ) -> Matches:
     """Return the best RECOMMENDATION_DEPTH rows of `matching` for a seeker, or all of them where fewer match.
@@ -68,7 +72,7 @@ def find_matches(
         text = search_text(kind, seeker, matching, k=depth)
     terms = seeker.terms.count
     if near is not None:
-        share = text_share(terms)
+        share = ranking.text_share.of(terms)
         ids = fuse([row.row_id for row in near.rows], text.rows[:depth], weight=rank_weight(terms), k=depth)
     else:
         share = 1.0
@@ -78,7 +82,7 @@ def find_matches(
     with clock.lap("scores"):
         known = _nearness(kind, seeker, near, text, ids, model=model, candidate_id=candidate_id)
     with clock.lap("ranking"):
-        items = _ranked(kind, seeker, known, share=share)
+        items = _ranked(kind, seeker, known, share=share, ranking=ranking)
     retrieval = Retrieval(
         strategy=near.strategy if near else "none",
         matching=near.matching if near else None,
@@ -156,20 +160,68 @@ def _nearness(
     liked: dict[int, float] = {}
     if candidate_id is not None and model is not None and kind == Kind.POSTING:
         liked = interest(candidate_id, ids, model=model)
-    no_vector, no_text = (None, 0.0) if near is None else (0.0, None)
-    return {
-        row: Nearness(by_vector.get(row, no_vector), text_scores.get(row, no_text), liked.get(row))
-        for row in ids
+    no_vector, no_text = (None, fulltext.TextScore(0.0, 0.0)) if near is None else (0.0, None)
+    known: dict[int, Nearness] = {}
+    for row in ids:
+        text_score = text_scores.get(row, no_text)
+        known[row] = Nearness(
+            cosine=by_vector.get(row, no_vector),
+            text=text_score.whole if text_score else None,
+            title=text_score.title if text_score else None,
+            interest=liked.get(row),
+        )
+    return known
+
+
+def _ranked(
+    kind: Kind, seeker: Seeker, known: Mapping[int, Nearness], *, share: float, ranking: Ranking
+) -> list[Match]:
+    today, rarity = timezone.now().date(), skill_rarity()
+    rows = read_rows(kind, known)
+    sides = {
+        row_id: (seeker.features, row.features) if kind == Kind.POSTING else (row.features, seeker.features)
+        for row_id, row in rows.items()
     }
+    parts = {
+        row_id: parts_of(
+            candidate=candidate,
+            posting=posting,
+            nearness=_with_names(seeker, rows[row_id], known[row_id]),
+            rarity=rarity,
+            ranking=ranking,
+            today=today,
+        )
+        for row_id, (candidate, posting) in sides.items()
+    }
+    weights = list_weights(ranking, parts.values(), share=share)
+    matches = [
+        Match.of(row_id, parts[row_id], weights=weights, candidate=candidate, posting=posting)
+        for row_id, (candidate, posting) in sides.items()
+    ]
+    matches.sort(key=lambda each: (-each.score, each.row_id))
+    return _capped(matches, rows, ranking)
 
 
-def _ranked(kind: Kind, seeker: Seeker, known: Mapping[int, Nearness], *, share: float) -> list[Match]:
-    today = timezone.now().date()
-    matches = []
-    for row_id, features in features_of(kind, known).items():
-        sides = {"candidate": seeker.features, "posting": features}
-        if kind == Kind.CANDIDATE:
-            sides = {"candidate": features, "posting": seeker.features}
-        result = score(**sides, nearness=known[row_id], text_share=share, today=today)
-        matches.append(Match.of(row_id, result, **sides, text_share=share))
-    return sorted(matches, key=lambda each: (-each.score, each.row_id))
+def _with_names(seeker: Seeker, row: Row, nearness: Nearness) -> Nearness:
+    if not seeker.names.words:
+        return nearness
+    same_title = 1.0 if seeker.names.same_title(row.title) else None
+    return replace(nearness, same_title=same_title, named=seeker.names.named(row.features, row.company))
+
+
+def _capped(matches: list[Match], rows: Mapping[int, Row], ranking: Ranking) -> list[Match]:
+    """Move the postings of a company beyond its cap behind the first places; the order stays otherwise."""
+    if not ranking.company_cap:
+        return matches
+    counts: dict[int, int] = defaultdict(int)
+    first: list[Match] = []
+    rest: list[Match] = []
+    for match in matches:
+        company = rows[match.row_id].company_id
+        if len(first) < ranking.capped_places and (company is None or counts[company] < ranking.company_cap):
+            first.append(match)
+            if company is not None:
+                counts[company] += 1
+        else:
+            rest.append(match)
+    return first + rest

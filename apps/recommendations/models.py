@@ -1,11 +1,12 @@
-"""Interactions of candidates with postings, and the full-text index."""
+"""Interactions of candidates with postings, the full-text index, and options of the ranking."""
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from apps.candidates.models import Candidate
-from apps.postings.models import Posting
+from apps.postings.models import Company, Posting
 
 
 class Interaction(models.Model):
@@ -107,3 +108,57 @@ class CandidateText(RecordText):
             models.Index("language", name="candidate_text_by_language"),
             _content_index("candidate"),
         ]
+
+
+class SponsoredPosting(models.Model):
+    """A posting that is ranked higher for a time. How much higher is a ranking option."""
+
+    posting = models.OneToOneField(
+        Posting, on_delete=models.CASCADE, related_name="sponsorship", db_constraint=False
+    )
+    until = models.DateTimeField(null=True, blank=True, help_text="Empty: until it is removed from the list")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Posting {self.posting_id}"
+
+
+def _weight(help_text: str) -> "models.FloatField[float | None, float | None]":
+    return models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0), MaxValueValidator(100)], help_text=help_text
+    )
+
+
+class RankingOptions(models.Model):
+    """What the admin changes of the ranking; at most one row. An empty field leaves the file's as it is.
+
+    Weights compare with those of the file, where that of the vector is 0.42.
+    """
+
+    freshness = _weight("Weight of how recently a posting was published")
+    own_company = _weight("Weight of being a posting of the companies below")
+    own_companies = models.ManyToManyField(Company, blank=True, related_name="+")
+    sponsored = _weight("Weight of being a sponsored posting")
+    company_cap = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Maximum postings of one company among the first places; 0 is no limit",
+    )
+    capped_places = models.PositiveSmallIntegerField(
+        default=10,
+        validators=[MinValueValidator(1)],
+        help_text="Number of first places that the limit is for",
+    )
+
+    class Meta:
+        verbose_name_plural = "ranking options"
+
+    def __str__(self) -> str:
+        return "Ranking options"
+
+    def weights(self) -> dict[str, float]:
+        """The weights that are set, by the name of the part."""
+        names = ("freshness", "own_company", "sponsored")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

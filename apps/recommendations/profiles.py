@@ -2,13 +2,15 @@
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
 from apps.embeddings.client import query_vector
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.embeddings.reading import row_text
 from apps.embeddings.templates import input_text
-from apps.recommendations.features import features_of
+from apps.recommendations.features import read_rows
 from apps.recommendations.fulltext import NO_TERMS, Terms, terms_of_row, terms_of_text
+from apps.recommendations.naming import NO_NAMES, SearchNames
 from apps.recommendations.ranking import Features, place_named
 from apps.recommendations.retrieval import as_text, stored_vector
 from apps.records.normalizing.gazetteer import country_code
@@ -45,12 +47,13 @@ class Seeker:
     """One side of the matches to find.
 
     `vector` is None where no query vector is available; then full text and skills rank. `terms` are those of
-    its text.
+    its text; `names` is what a typed search names.
     """
 
     features: Features
     vector: str | None
     terms: Terms = NO_TERMS
+    names: SearchNames = NO_NAMES
 
 
 class NotFoundError(Exception):
@@ -63,9 +66,10 @@ def stored_seeker(kind: str, row_id: int, model: EmbeddingModel | None) -> Seeke
 
     Raises NotFoundError.
     """
-    features = features_of(kind, [row_id]).get(row_id)
-    if features is None:
+    row = read_rows(kind, [row_id]).get(row_id)
+    if row is None:
         raise NotFoundError(f"there is no {kind} {row_id}")
+    features = row.features
     terms = terms_of_row(kind, row_id)
     if model is None:
         return Seeker(features, None, terms)
@@ -76,15 +80,16 @@ def stored_seeker(kind: str, row_id: int, model: EmbeddingModel | None) -> Seeke
 
 
 def typed_seeker(profile: Profile, model: EmbeddingModel | None, *, kind: str) -> Seeker:
-    """Make a seeker of rows of `kind` from a profile. Its skills are the named ones and those found in its
-    text."""
+    """Make a seeker of rows of `kind` from a profile. Its skills are the stated ones, those that its text
+    consists of, and those found in it."""
     finder = current_finder()
     # Postings have no private skills, and readers of postings may not see whose they are.
     private = kind == Kind.CANDIDATE
-    named = [finder.resolve(name, private=private) for name in profile.skills]
-    found = {skill_id for skill_id in named if skill_id is not None} | set(finder.find(profile.text))
+    names = SearchNames.of(profile.text, partial(finder.resolve, private=private))
+    stated = (finder.resolve(name, private=private) for name in profile.skills)
+    found = {skill_id for skill_id in stated if skill_id is not None} | set(finder.find(profile.text))
     features = Features(
-        skills=frozenset(found),
+        skills=names.skills | found,
         experience_years=profile.experience_years,
         english_level=profile.english_level,
         places=place_named(profile.city, profile.region, profile.country),
@@ -98,7 +103,8 @@ def typed_seeker(profile: Profile, model: EmbeddingModel | None, *, kind: str) -
         else ""
     )
     terms = terms_of_text(f"{profile.text}\n{' '.join(profile.skills)}", kind=kind)
-    return Seeker(features, _query_vector(text, model) if text and model else None, terms)
+    vector = _query_vector(text, model) if text and model else None
+    return Seeker(features, vector, terms, names)
 
 
 def without_place(seeker: Seeker) -> Seeker:

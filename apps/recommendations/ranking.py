@@ -1,27 +1,35 @@
 """Score how well a candidate and a posting fit. Pure functions over their features.
 
-The score is a weighted mean of parts between 0 and 1:
+A score is the sum of value × weight over parts whose values lie between 0 and 1:
 
-    vector      cosine of the two vectors; 0 where it is negative, or the row found has no vector yet  0.42
-    text        text score of the row for the query (fulltext.py)                                      0.16
-    coverage    share of the posting's skills that the candidate has                                   0.16
-    overlap     common skills ÷ skills of either (Jaccard index)                                       0.04
-    interest    highest cosine to another posting that the candidate saved or applied for              0.06
-    experience  1 where the candidate has the required years, else years ÷ required years              0.05
-    english     1 at the required level, a third less for each level below                             0.03
-    location    1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere; the best of all
-                places of both. A remote posting that names countries counts 0 for a candidate in
-                another country. For a candidate who wants remote work, a posting on site counts half,
-                and 0 where a place is unknown. Without a place, and without a wish for remote work,
-                there is no such part                                                                  0.03
-    salary      1 where the posting pays the expected salary, else pay ÷ expectation (one currency)    0.03
-    freshness   1 on the day of publication, half after 30 days, a quarter after 60 …                  0.02
+    vector       cosine of the two vectors; 0 where it is negative, or the row found has no vector yet
+    text         text score of the row's whole text for the query (fulltext.py)
+    title        text score of its title
+    coverage     share of the posting's skills that the candidate has
+    overlap      common skills ÷ skills of either
+    interest     highest cosine to another posting that the candidate saved or applied for
+    experience   1 where the candidate has the required years, else years ÷ required years
+    english      1 at the required level, a third less for each level below
+    location     1 remote or same city, 0.7 same region, 0.4 same country, 0 elsewhere; the best of all
+                 places of both. A remote posting that names countries counts 0 for a candidate in
+                 another country. For a candidate who wants remote work, a posting on site counts half,
+                 and 0 where a place is unknown. Without a place, and without a wish for remote work,
+                 there is no such part
+    salary       1 where the posting pays the expected salary, else pay ÷ expectation (one currency)
+    freshness    1 on the day of publication, half after one half-life, a quarter after two …
+    same_title   1 where the search is the title itself
+    named        1 where the search names the row's company or city, 0.7 its region, 0.4 its country; the
+                 share of the skills that the search consists of
+    own_company  1 for a posting of the site's own companies
+    sponsored    1 for a sponsored posting
 
-A part that one side has no value for is left out, and the other weights are scaled up to a sum of 1. The
-weight of the text grows with the length of the query (fusion.text_share). An explanation holds every part
-with its weight, so that the score can be computed again: it is the sum of weight × value. The ratio of the
-weights of text and vector is measured (bench/fusion.py); the others are a judgement and not fitted to data:
-vector and text decide, the rest orders neighbours.
+In `coverage` and `overlap` a skill counts by its rarity, and more where it stands in the posting's title or
+its source lists it.
+
+What is unknown counts 0: a row does not win because nothing is known of it. The weights of a list are those
+of the parts that any of its rows has, scaled to a sum of 1, so that they are the same for all its rows. The
+weights of full text grow with the length of the query. A match holds its values and weights, so that the
+score can be computed again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,23 +37,11 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
+from apps.recommendations.weights import PARTS, TEXT_PARTS, Ranking
 from apps.records.normalizing.folding import fold
 from apps.records.normalizing.gazetteer import country_code
 
-WEIGHTS: Mapping[str, float] = {
-    "vector": 0.42,
-    "text": 0.16,
-    "coverage": 0.16,
-    "overlap": 0.04,
-    "interest": 0.06,
-    "experience": 0.05,
-    "english": 0.03,
-    "location": 0.03,
-    "salary": 0.03,
-    "freshness": 0.02,
-}
 ENGLISH_STEP = 1 / 3
-FRESHNESS_HALF_LIFE = 30.0  # days
 
 
 @dataclass(frozen=True)
@@ -71,9 +67,13 @@ class Features:
 
     `experience_years` and `english_level` are what a candidate has or a posting requires; `salary_per_year`
     is what a candidate expects or a posting pays at most. None, or an empty set, means unknown.
+    `title_skills` and `stated_skills` are those of a posting's `skills` that stand in its title or that its
+    source lists.
     """
 
     skills: frozenset[int] = frozenset()
+    title_skills: frozenset[int] = frozenset()
+    stated_skills: frozenset[int] = frozenset()
     experience_years: float | None = None
     english_level: int | None = None
     places: tuple[Place, ...] = ()
@@ -81,73 +81,108 @@ class Features:
     salary_per_year: float | None = None
     salary_currency: str = ""
     published_on: date | None = None
+    own_company: bool = False
+    sponsored: bool = False
 
 
 @dataclass(frozen=True)
 class Nearness:
-    """Two cosines and a text score of a pair, from retrieval; each None where unknown."""
+    """How near a row is to a seeker, from retrieval: two cosines, two text scores, and what a search names.
+
+    Each is None where unknown.
+    """
 
     cosine: float | None = None
     text: float | None = None
+    title: float | None = None
     interest: float | None = None
+    same_title: float | None = None
+    named: float | None = None
 
 
 @dataclass(frozen=True)
-class Score:
-    """`parts`: the known parts by name, each between 0 and 1. `total`: their weighted mean."""
+class Rarity:
+    """The rarity of each skill, and that of skills too rare to be counted."""
 
-    total: float
-    parts: dict[str, float]
+    of_skill: Mapping[int, float]
+    rarest: float = 1.0
+
+    def __call__(self, skill_id: int) -> float:
+        """The rarity of a skill, above 0."""
+        return self.of_skill.get(skill_id, self.rarest)
 
 
-def score(
-    *, candidate: Features, posting: Features, nearness: Nearness, text_share: float, today: date
-) -> Score:
-    """Score a pair. `text_share` is the share of its weight that the text score has, between 0 and 1."""
+def parts_of(
+    *,
+    candidate: Features,
+    posting: Features,
+    nearness: Nearness,
+    rarity: Rarity,
+    ranking: Ranking,
+    today: date,
+) -> dict[str, float]:
+    """The known parts of a pair, each between 0 and 1. Parts that have no weight are left out."""
+    coverage, overlap = _skills(candidate, posting, rarity, ranking)
     parts = {
         "vector": None if nearness.cosine is None else _clipped(nearness.cosine),
         "text": nearness.text,
-        "coverage": _coverage(candidate.skills, posting.skills),
-        "overlap": _overlap(candidate.skills, posting.skills),
+        "title": nearness.title,
+        "coverage": coverage,
+        "overlap": overlap,
         "interest": None if nearness.interest is None else _clipped(nearness.interest),
         "experience": _experience(candidate.experience_years, posting.experience_years),
         "english": _english(candidate.english_level, posting.english_level),
         "location": _location(candidate, posting),
         "salary": _salary(candidate, posting),
-        "freshness": _freshness(posting.published_on, today),
+        "freshness": _freshness(posting.published_on, today, ranking.freshness_half_life),
+        "same_title": nearness.same_title,
+        "named": nearness.named,
+        "own_company": 1.0 if posting.own_company else None,
+        "sponsored": 1.0 if posting.sponsored else None,
     }
-    known = {name: value for name, value in parts.items() if value is not None}
-    return Score(total(known, text_share=text_share), known)
+    return {name: value for name, value in parts.items() if value is not None and ranking.weights[name]}
 
 
-def normalised_weights(parts: Iterable[str], *, text_share: float) -> dict[str, float]:
-    """The weights of the known parts, scaled to a sum of 1."""
-    weights = _weights(parts, text_share=text_share)
-    whole = sum(weights.values())
+def list_weights(ranking: Ranking, rows: Iterable[Mapping[str, float]], *, share: float) -> dict[str, float]:
+    """The weights of a list whose rows have these parts, scaled to a sum of 1.
+
+    `share` is the share of their weight that text scores have, between 0 and 1.
+    """
+    known = set[str]().union(*rows)
+    weights = {
+        name: ranking.weights[name] * (share if name in TEXT_PARTS else 1.0)
+        for name in PARTS
+        if name in known
+    }
+    whole = sum(weights.values()) or 1.0
     return {name: weight / whole for name, weight in weights.items()}
 
 
-def total(parts: Mapping[str, float], *, text_share: float) -> float:
-    """The score of the parts of an explanation; 0 without parts."""
-    weights = _weights(parts, text_share=text_share)
-    whole = sum(weights.values()) or 1.0
-    return sum(weights[name] * value for name, value in parts.items()) / whole
-
-
-def _weights(parts: Iterable[str], *, text_share: float) -> dict[str, float]:
-    return {name: WEIGHTS[name] * text_share if name == "text" else WEIGHTS[name] for name in parts}
+def total(parts: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """The score of a row."""
+    return sum(weights[name] * value for name, value in parts.items())
 
 
 def _clipped(cosine: float) -> float:
     return max(0.0, min(1.0, cosine))
 
 
-def _coverage(has: frozenset[int], wanted: frozenset[int]) -> float | None:
-    return len(has & wanted) / len(wanted) if wanted and has else None
+def _skills(
+    candidate: Features, posting: Features, rarity: Rarity, ranking: Ranking
+) -> tuple[float | None, float | None]:
+    """Coverage and overlap; None where either side has no known skill."""
+    if not candidate.skills or not posting.skills:
+        return None, None
+    wanted = sum(_skill_weight(each, posting, rarity, ranking) for each in posting.skills)
+    common = sum(_skill_weight(each, posting, rarity, ranking) for each in posting.skills & candidate.skills)
+    extra = sum(rarity(each) for each in candidate.skills - posting.skills)
+    return common / wanted, common / (wanted + extra)
 
 
-def _overlap(one: frozenset[int], other: frozenset[int]) -> float | None:
-    return len(one & other) / len(one | other) if one and other else None
+def _skill_weight(skill_id: int, posting: Features, rarity: Rarity, ranking: Ranking) -> float:
+    in_title = ranking.title_skill if skill_id in posting.title_skills else 1.0
+    stated = ranking.stated_skill if skill_id in posting.stated_skills else 1.0
+    return rarity(skill_id) * max(in_title, stated)
 
 
 def _experience(has: float | None, wanted: float | None) -> float | None:
@@ -203,9 +238,9 @@ def _salary(candidate: Features, posting: Features) -> float | None:
     return max(0.0, min(1.0, paid / expected))
 
 
-def _freshness(published_on: date | None, today: date) -> float | None:
+def _freshness(published_on: date | None, today: date, half_life: float) -> float | None:
     if published_on is None:
         return None
     # Whole days, so that a query has the same answer all day.
     days = max(0, (today - published_on).days)
-    return float(0.5 ** (days / FRESHNESS_HALF_LIFE))
+    return float(0.5 ** (days / half_life))

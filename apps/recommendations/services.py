@@ -14,10 +14,12 @@ from apps.embeddings.kinds import tables
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.postings.filters import PostingFilterSet
 from apps.postings.models import Posting
+from apps.recommendations.active_ranking import active_ranking
 from apps.recommendations.interactions import finished_postings
 from apps.recommendations.matches import Matches
 from apps.recommendations.matching import find_matches
 from apps.recommendations.profiles import Profile, stored_seeker, typed_seeker, without_place
+from apps.recommendations.weights import Ranking
 
 Filter = Mapping[str, Any]
 
@@ -84,16 +86,17 @@ def candidates_for_profile(profile: Profile, values: Filter, *, snapshot: str | 
 def _for_stored(
     name: str, seeker_kind: Kind, seeker_id: int, kind: Kind, values: Filter, *, snapshot: str | None
 ) -> Matches:
-    def compute(model: EmbeddingModel | None) -> Matches:
+    def compute(model: EmbeddingModel | None, ranking: Ranking) -> Matches:
         seeker = stored_seeker(seeker_kind, seeker_id, model)
         rows = matching_rows(kind, values)
         if seeker_kind == kind:
-            return find_matches(kind, without_place(seeker), rows.exclude(pk=seeker_id), model=model)
+            seeker, rows = without_place(seeker), rows.exclude(pk=seeker_id)
+            return find_matches(kind, seeker, rows, model=model, ranking=ranking)
         if kind == Kind.CANDIDATE:
-            return find_matches(kind, seeker, rows, model=model)
+            return find_matches(kind, seeker, rows, model=model, ranking=ranking)
         # A subquery, so that the statement does not grow with a candidate's history.
         rows = rows.exclude(pk__in=finished_postings(seeker_id))
-        return find_matches(kind, seeker, rows, model=model, candidate_id=seeker_id)
+        return find_matches(kind, seeker, rows, model=model, ranking=ranking, candidate_id=seeker_id)
 
     about = tags.of_row(tables(seeker_kind).namespace, seeker_id)
     arguments = {"id": seeker_id, "filter": _plain(kind, values)}
@@ -101,10 +104,9 @@ def _for_stored(
 
 
 def _for_profile(profile: Profile, kind: Kind, values: Filter, *, snapshot: str | None) -> Matches:
-    def compute(model: EmbeddingModel | None) -> Matches:
-        return find_matches(
-            kind, typed_seeker(profile, model, kind=kind), matching_rows(kind, values), model=model
-        )
+    def compute(model: EmbeddingModel | None, ranking: Ranking) -> Matches:
+        seeker = typed_seeker(profile, model, kind=kind)
+        return find_matches(kind, seeker, matching_rows(kind, values), model=model, ranking=ranking)
 
     arguments = {"profile": vars(profile), "filter": _plain(kind, values)}
     return _cached(f"{kind}s_for_profile", arguments, kind=kind, about=(), compute=compute, snapshot=snapshot)
@@ -116,7 +118,7 @@ def _cached(
     *,
     kind: Kind,
     about: tuple[str, ...],
-    compute: Callable[[EmbeddingModel | None], Matches],
+    compute: Callable[[EmbeddingModel | None, Ranking], Matches],
     snapshot: str | None,
 ) -> Matches:
     """Return the current ranked list, or the stored one with the identifier `snapshot`.
@@ -126,8 +128,8 @@ def _cached(
     one takes its place. A degraded list is not cached, so that a full one follows as soon as possible.
     """
 
-    def computed(model: EmbeddingModel | None) -> Computed[Matches]:
-        found = compute(model)
+    def computed(model: EmbeddingModel | None, ranking: Ranking) -> Computed[Matches]:
+        found = compute(model, ranking)
         match_cache.put(
             f"{name} snapshot", arguments | {"snapshot": found.snapshot}, found, ttl=settings.CURSOR_TTL
         )
@@ -137,12 +139,12 @@ def _cached(
         return Computed(found, is_cacheable=not found.degraded)
 
     def current() -> Matches:
-        model = EmbeddingModel.objects.active()
+        model, ranking = EmbeddingModel.objects.active(), active_ranking()
         return match_cache.get_or_compute(
             name,
-            arguments | {"model": model.pk if model else None},
+            arguments | {"model": model.pk if model else None, "ranking": ranking.fingerprint},
             tags=(*tags.of_list(tables(kind).namespace), *tags.of_list("skills"), *about),
-            compute=lambda: computed(model),
+            compute=lambda: computed(model, ranking),
         )
 
     if snapshot is None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from django.db import connection
 from django.utils import timezone
-from psycopg.sql import SQL, Literal, Placeholder
 
-from apps.embeddings.kinds import tables
+from apps.embeddings.models import Kind
+from apps.recommendations.active_ranking import active_ranking
+from apps.recommendations.features import read_rows
 from apps.recommendations.matches import Match
 from apps.recommendations.profiles import NotFoundError
-from apps.recommendations.ranking import Features, Nearness, score
+from apps.recommendations.ranking import Features, Nearness, list_weights, parts_of
+from apps.recommendations.rarity import skill_rarity
 from apps.skills.services import current_finder
 
 
@@ -20,34 +21,36 @@ def skill_match(
     skills: Sequence[str] = (),
     private: bool = False,
 ) -> Match:
-    """Match the skills of a stored candidate, or the named `skills`, with a posting, in one statement.
+    """Match the skills of a stored candidate, or the named `skills`, with a posting, by skills alone.
 
     Without `private`, names that only candidates use are unknown. Raises NotFoundError.
     """
-    wanted = {"posting": posting_id} | ({} if candidate_id is None else {"candidate": candidate_id})
-    stored = _skills_of(wanted)
-    for kind, row_id in wanted.items():
-        if kind not in stored:
-            raise NotFoundError(f"there is no {kind} {row_id}")
-    if candidate_id is None:
+    sides = {Kind.POSTING: _features(Kind.POSTING, posting_id)}
+    if candidate_id is not None:
+        sides[Kind.CANDIDATE] = _features(Kind.CANDIDATE, candidate_id)
+    else:
         finder = current_finder()
         named = (finder.resolve(name, private=private) for name in skills)
-        stored["candidate"] = frozenset(skill_id for skill_id in named if skill_id is not None)
-    sides = {kind: Features(skills=stored[kind]) for kind in ("candidate", "posting")}
-    # Only skills: no text is compared, so text has no share.
-    result = score(**sides, nearness=Nearness(), text_share=0.0, today=timezone.now().date())
-    return Match.of(posting_id, result, **sides, text_share=0.0)
-
-
-def _skills_of(rows: dict[str, int]) -> dict[str, frozenset[int]]:
-    """The skills of one row of each kind, without rows that no longer exist."""
-    statement = SQL(" UNION ALL ").join(
-        SQL(
-            "SELECT {kind}, ARRAY(SELECT skill_id FROM {skill_use} WHERE {key} = record.id) "
-            "FROM {record} AS record WHERE id = {id}"
-        ).format(**tables(kind).sql, kind=Literal(str(kind)), id=Placeholder(kind))
-        for kind in rows
+        found = frozenset(skill_id for skill_id in named if skill_id is not None)
+        sides[Kind.CANDIDATE] = Features(skills=found)
+    candidate, posting = sides[Kind.CANDIDATE], sides[Kind.POSTING]
+    ranking = active_ranking()
+    parts = parts_of(
+        candidate=candidate,
+        posting=posting,
+        nearness=Nearness(),
+        rarity=skill_rarity(),
+        ranking=ranking,
+        today=timezone.now().date(),
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, rows)
-        return {kind: frozenset(skills) for kind, skills in cursor.fetchall()}
+    weights = list_weights(ranking, [parts], share=0.0)
+    return Match.of(posting_id, parts, weights=weights, candidate=candidate, posting=posting)
+
+
+def _features(kind: Kind, row_id: int) -> Features:
+    """What counts of a row's skills. Raises NotFoundError."""
+    row = read_rows(kind, [row_id]).get(row_id)
+    if row is None:
+        raise NotFoundError(f"there is no {kind} {row_id}")
+    own = row.features
+    return Features(skills=own.skills, title_skills=own.title_skills, stated_skills=own.stated_skills)

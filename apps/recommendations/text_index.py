@@ -1,7 +1,10 @@
 """The full-text index of records, in a table next to theirs.
 
 Staleness is derived, as for vectors: a record is pending while the content hash or the language of its
-entries differs from its own. Entries are written in batches after an import and not during it, since reducing
+entries differs from its own. The content hash leaves out places and companies; triggers clear the hash of an
+entry when they change (migration 0002).
+
+Entries are written in batches after an import and not during it, since reducing
 a text of 2,000 characters to terms takes PostgreSQL as long as importing the whole row.
 """
 
@@ -39,6 +42,14 @@ def whole_text(names: KindTables) -> Composable:
     return SQL("left(concat_ws(E'\\n', {title}, skills_text, {body}), {limit})").format(
         **names.sql, limit=Literal(MAX_CHARACTERS)
     )
+
+
+def names_text(names: KindTables) -> Composable:
+    """SQL for the names of a record's places, as written and folded, and of its company."""
+    company = SQL("NULL")
+    if names.kind == Kind.POSTING:
+        company = SQL("(SELECT name FROM postings_company AS company WHERE company.id = record.company_id)")
+    return SQL("concat_ws(' ', city, region, array_to_string(place_names, ' '), {})").format(company)
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,7 @@ def _write(names: KindTables, ids: list[int]) -> int:
         **names.sql,
         table=Identifier(text_table(names.kind)),
         whole_text=whole_text(names),
+        names=names_text(names),
         title_part=Literal(int(RecordText.Part.TITLE)),
         whole_part=Literal(int(RecordText.Part.WHOLE)),
     )

@@ -1,7 +1,7 @@
 """Paging through ranked matches: a cursor names the ranked list of its page, and a position in it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from apps.api.paging import Page, bad_cursor, decode_cursor, encode_cursor, page_size
@@ -44,14 +44,28 @@ class MatchCursor:
 
 
 def page_of_matches(
-    matches: Sequence[Match], *, snapshot: str, first: int | None, after: MatchCursor | None
+    matches: Sequence[Match],
+    *,
+    visible: Container[int],
+    snapshot: str,
+    first: int | None,
+    after: MatchCursor | None,
 ) -> Page:
-    """One page of matches, which are sorted by descending score, then by ascending key.
+    """One page of a ranked list, without the rows that are not `visible`.
 
+    It begins after the row of the cursor; where a newer list lacks that row, with the rows of lower scores.
     Raises BadInputError for a wrong `first`.
     """
     size = page_size(first)
-    rest = matches if after is None else [match for match in matches if after.is_before(match)]
+    rest = list(matches if after is None else _after(matches, after))
+    rest = [match for match in rest if match.row_id in visible]
     items = rest[:size]
     cursors = [str(MatchCursor(snapshot, match.score, match.row_id)) for match in items]
     return Page(items, cursors, has_next=len(rest) > size, has_previous=after is not None)
+
+
+def _after(matches: Sequence[Match], cursor: MatchCursor) -> Sequence[Match]:
+    for place, match in enumerate(matches, start=1):
+        if match.row_id == cursor.row_id and match.score == cursor.score:
+            return matches[place:]
+    return [match for match in matches if cursor.is_before(match)]

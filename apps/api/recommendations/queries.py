@@ -216,9 +216,9 @@ def _connection(
     rows = services.matching_rows(kind, values)
     if without is not None:
         rows = rows.exclude(pk__in=without)
-    matches = ranked.only(keys_among([match.row_id for match in ranked.items], rows))
+    visible = keys_among([match.row_id for match in ranked.items], rows)
     snapshot = cursor.snapshot if cursor else ranked.snapshot
-    page = page_of_matches(matches.items, snapshot=snapshot, first=first, after=cursor)
+    page = page_of_matches(ranked.items, visible=visible, snapshot=snapshot, first=first, after=cursor)
     nodes = for_nodes(rows.order_by()).in_bulk([match.row_id for match in page.items])
     edges = [
         connection.Edge(node=nodes[match.row_id], cursor=edge_cursor, score=match.score, explanation=match)
@@ -226,8 +226,8 @@ def _connection(
         if match.row_id in nodes  # it may be deleted since the statement before
     ]
     filled = connection(
-        edges=edges, page_info=page_info(page), degraded=matches.degraded, retrieval=matches.retrieval
+        edges=edges, page_info=page_info(page), degraded=ranked.degraded, retrieval=ranked.retrieval
     )
-    filled.count = Count(len(matches.items), is_estimate=False)
-    filled.is_cacheable = not matches.degraded
+    filled.count = Count(len(visible), is_estimate=False)
+    filled.is_cacheable = not ranked.degraded
     return filled

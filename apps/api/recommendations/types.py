@@ -21,27 +21,35 @@ class ScorePart(graphene.ObjectType):
     """One part of a score."""
 
     name = graphene.String(
-        required=True, description="Name of the part: vector, coverage, overlap, experience, english, …"
+        required=True, description="Name of the part: vector, text, title, coverage, overlap, experience, …"
     )
     value = graphene.Float(required=True, description="Value of the part, between 0 and 1")
     weight = graphene.Float(
-        required=True, description="Weight of the part in the score; the weights of a score add up to 1"
+        required=True, description="Weight of the part in the scores of the list; all its weights add up to 1"
     )
 
 
 class Explanation(graphene.ObjectType):
-    """Why a match has its score, which is the sum of value × weight over its parts."""
+    """Why a match has its score: the sum of value × weight over its parts. Unknown parts count 0."""
 
     vector_score = graphene.Float(
         description="Similarity of the vectors of the two texts; null if there was no vector"
     )
     text_score = graphene.Float(
-        description="Full-text similarity: terms in both texts, weighted by rarity; null if unknown"
+        description=(
+            "Full-text similarity: terms in both texts, weighted by rarity; the better one of the title and "
+            "the whole text; null if unknown"
+        )
     )
     skill_overlap = graphene.Float(
-        description="Skills in common divided by all skills of the two; null if unknown"
+        description="Skills in common divided by all skills of the two, by rarity; null if unknown"
     )
-    skill_coverage = graphene.Float(description="Share of the posting's skills that the candidate has")
+    skill_coverage = graphene.Float(
+        description=(
+            "Share of the posting's skills that the candidate has; rare ones, and those in the title or "
+            "listed by the source, count more"
+        )
+    )
     interest = graphene.Float(
         description="Highest similarity to a posting that the candidate saved or applied for; null if none"
     )
@@ -56,9 +64,9 @@ class Explanation(graphene.ObjectType):
     salary_fit = graphene.Float(
         description="1 if the posting pays the expected salary, otherwise its salary ÷ the expected one"
     )
-    freshness = graphene.Float(description="1 on the day of publication, halved every 30 days")
+    freshness = graphene.Float(description="1 on the day of publication, halved with each half-life")
     parts = graphene.List(
-        graphene.NonNull(ScorePart), required=True, description="All parts, with their weights"
+        graphene.NonNull(ScorePart), required=True, description="All known parts, with their weights"
     )
     matched_skills = graphene.List(
         graphene.NonNull(SkillType),
@@ -82,7 +90,9 @@ class Explanation(graphene.ObjectType):
 
     @staticmethod
     def resolve_text_score(root: Match, _info: Any) -> float | None:
-        return root.parts.get("text")
+        return max(
+            filter(None, (root.parts.get("text"), root.parts.get("title"))), default=root.parts.get("text")
+        )
 
     @staticmethod
     def resolve_interest(root: Match, _info: Any) -> float | None:

@@ -13,7 +13,7 @@ WITH hit AS MATERIALIZED (
     SELECT lexeme, count(*) FILTER (WHERE part = {whole}) AS rows
     FROM hit GROUP BY lexeme
 ), scored AS (
-    SELECT id, sum(ln(1 + %(rows)s::float / greatest(rows, 1))) / sqrt(term_count) AS score
+    SELECT id, sum(ln(1 + %(rows)s::float / greatest(rows, 1))) / sqrt(greatest(1, term_count)) AS score
     FROM hit JOIN frequency USING (lexeme) GROUP BY id, part, term_count
 ), best AS (
     SELECT id FROM scored GROUP BY id ORDER BY max(score) DESC, id OFFSET 0

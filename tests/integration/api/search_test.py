@@ -74,8 +74,8 @@ def test_search_of_candidates_ranks_by_text_and_skills(
         edges { node { externalId }
             explanation { vectorScore experienceFit matchedSkills { name } missingSkills { name } } } } }"""
     edges = recruiter.data(query)["searchCandidates"]["edges"]
-    assert [edge["node"]["externalId"] for edge in edges] == ["c2", "c1", "c0"]
-    assert edges[1]["explanation"] == {
+    assert [edge["node"]["externalId"] for edge in edges] == ["c1", "c2", "c0"]
+    assert edges[0]["explanation"] == {
         "vectorScore": 1.0,
         "experienceFit": 0.25,
         "matchedSkills": [{"name": "Python"}],

@@ -34,11 +34,11 @@ def analyze() -> None:
 
 
 def search(text: str, **filters: Any) -> dict[str, float]:
-    """Scores by external id, the best first."""
+    """The better text score of each row by external id, the best first."""
     query = fulltext.text_query(fulltext.terms_of_text(text, kind="posting"), kind="posting")
     with transaction.atomic():
         hits = fulltext.find_rows(query, matching=Subquery.of(Posting.objects.filter(**filters)), k=10)
-    scores = fulltext.text_scores(query, hits.idf, hits.rows)
+    scores = {row: max(each) for row, each in fulltext.text_scores(query, hits.idf, hits.rows).items()}
     names = dict(Posting.objects.values_list("pk", "external_id"))
     return {names[row]: round(score, 4) for row, score in sorted(scores.items(), key=lambda each: -each[1])}
 

@@ -9,8 +9,8 @@ from apps.recommendations.fusion import (
     fuse,
     rank_weight,
     rarest_terms,
-    text_share,
 )
+from apps.recommendations.weights import TextShare
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from apps.recommendations.fusion import (
 )
 def test_weight_of_full_text_grows_with_the_number_of_terms(terms: int, rank: float, share: float) -> None:
     assert rank_weight(terms) == pytest.approx(rank)
-    assert text_share(terms) == pytest.approx(share)
+    assert TextShare(short_query=4, long_query=10, minimum=0.25).of(terms) == pytest.approx(share)
 
 
 def test_fuse_puts_a_row_of_both_lists_before_rows_of_one() -> None:

@@ -1,50 +1,70 @@
 """Parts of a score, and their weighted mean."""
 
+import json
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.recommendations.ranking import (
-    WEIGHTS,
     Features,
     Nearness,
     Place,
-    Score,
-    normalised_weights,
+    Rarity,
+    list_weights,
+    parts_of,
     place_named,
-    score,
     total,
 )
+from apps.recommendations.weights import PARTS, SHIPPED, RankingFileError, read_ranking
 
 TODAY = date(2026, 11, 23)
+RANKING = read_ranking(SHIPPED)
+RARITY = Rarity({1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0, 5: 1.0, 6: 4.0})
 
 
-def scored(candidate: Features, posting: Features, nearness: Nearness, text_share: float = 1.0) -> Score:
-    """Score a pair on a fixed day."""
-    return score(candidate=candidate, posting=posting, nearness=nearness, text_share=text_share, today=TODAY)
-
-
-def parts_of(candidate: Features, posting: Features, cosine: float | None = 0.5) -> dict[str, float]:
-    """The parts of a pair's score."""
-    return scored(candidate, posting, Nearness(cosine)).parts
-
-
-def test_weights_sum_to_one() -> None:
-    assert sum(WEIGHTS.values()) == pytest.approx(1)
+def known_parts(
+    candidate: Features,
+    posting: Features,
+    nearness: Nearness = Nearness(0.5),  # noqa: B008  immutable
+) -> dict[str, float]:
+    """The parts of a pair on a fixed day."""
+    return parts_of(
+        candidate=candidate, posting=posting, nearness=nearness, rarity=RARITY, ranking=RANKING, today=TODAY
+    )
 
 
 def test_part_is_left_out_when_its_values_are_unknown() -> None:
-    silent = scored(Features(), Features(), Nearness(0.6))
-    assert silent.parts == {"vector": 0.6}
-    assert silent.total == pytest.approx(0.6)
+    assert known_parts(Features(), Features(), Nearness(0.6)) == {"vector": 0.6}
+
+
+def test_row_does_not_win_by_what_is_unknown_of_it() -> None:
+    seeker = Features(skills=frozenset({1, 2}), experience_years=5)
+    poor = known_parts(seeker, Features(skills=frozenset({3}), experience_years=10))
+    unknown = known_parts(seeker, Features())
+    weights = list_weights(RANKING, [poor, unknown], share=1.0)
+    assert total(unknown, weights) <= total(poor, weights)
+    assert sum(weights.values()) == pytest.approx(1)
 
 
 def test_skills_give_coverage_and_overlap() -> None:
-    parts = parts_of(Features(skills=frozenset({1, 2, 3})), Features(skills=frozenset({2, 3, 4, 5})))
-    assert parts["coverage"] == 2 / 4
-    assert parts["overlap"] == 2 / 5
+    parts = known_parts(Features(skills=frozenset({1, 2, 3})), Features(skills=frozenset({2, 3, 4, 5})))
+    assert (parts["coverage"], parts["overlap"]) == (2 / 4, 2 / 5)
+
+
+def test_skill_counts_more_when_it_is_rare_or_stands_in_the_title() -> None:
+    def coverage(has: int, **where: Any) -> float:
+        return known_parts(Features(skills=frozenset({has})), Features(skills=frozenset({1, 2, 6}), **where))[
+            "coverage"
+        ]
+
+    assert coverage(6) == 4 / 6 > coverage(1) == 1 / 6
+    title, stated = RANKING.title_skill, RANKING.stated_skill
+    assert coverage(1, title_skills=frozenset({1})) == pytest.approx(title / (title + 5))
+    assert coverage(1, stated_skills=frozenset({1})) == pytest.approx(stated / (stated + 5))
 
 
 @pytest.mark.parametrize(
@@ -52,13 +72,13 @@ def test_skills_give_coverage_and_overlap() -> None:
     [(5, 3, 1.0), (3, 3, 1.0), (1, 4, 0.25), (0, 2, 0.0), (0, 0, 1.0), (-1, 0, 1.0), (None, 2, None)],
 )
 def test_experience_falls_with_missing_years(has: float | None, wanted: float, fit: float | None) -> None:
-    parts = parts_of(Features(experience_years=has), Features(experience_years=wanted))
+    parts = known_parts(Features(experience_years=has), Features(experience_years=wanted))
     assert parts.get("experience") == fit
 
 
 @pytest.mark.parametrize(("has", "wanted", "fit"), [(5, 3, 1.0), (3, 4, 2 / 3), (0, 5, 0.0)])
 def test_english_falls_with_each_missing_level(has: int, wanted: int, fit: float) -> None:
-    parts = parts_of(Features(english_level=has), Features(english_level=wanted))
+    parts = known_parts(Features(english_level=has), Features(english_level=wanted))
     assert parts["english"] == pytest.approx(fit)
 
 
@@ -83,22 +103,22 @@ def test_location_compares_the_smallest_place_that_both_name(
     one: Place | None, other: Place | None, remote: bool, fit: float | None
 ) -> None:
     ones, others = ((place,) if place else () for place in (one, other))
-    assert parts_of(Features(places=ones), Features(places=others, remote=remote)).get("location") == fit
+    assert known_parts(Features(places=ones), Features(places=others, remote=remote)).get("location") == fit
 
 
 def test_location_is_the_best_of_all_places() -> None:
     oslo, kyiv, bergen = Place("oslo", "", "no"), Place("kyiv", "", "ua"), Place("bergen", "", "no")
-    assert parts_of(Features(places=(bergen,)), Features(places=(kyiv, oslo)))["location"] == 0.4
-    assert parts_of(Features(places=(bergen, kyiv)), Features(places=(kyiv, oslo)))["location"] == 1.0
+    assert known_parts(Features(places=(bergen,)), Features(places=(kyiv, oslo)))["location"] == 0.4
+    assert known_parts(Features(places=(bergen, kyiv)), Features(places=(kyiv, oslo)))["location"] == 1.0
 
 
 def test_location_of_remote_work_is_0_in_a_country_that_it_does_not_name() -> None:
     limited = Features(places=(Place(country="US"), Place(country="CA")), remote=True)
     brazil, canada = Place("recife", "", "BR"), Place("toronto", "", "CA")
-    assert parts_of(Features(places=(brazil,), remote=True), limited)["location"] == 0.0
-    assert parts_of(Features(places=(brazil, canada)), limited)["location"] == 1.0
-    assert parts_of(Features(remote=True), limited)["location"] == 1.0  # the seeker's country is unknown
-    assert parts_of(Features(places=(brazil,)), Features(remote=True))["location"] == 1.0
+    assert known_parts(Features(places=(brazil,), remote=True), limited)["location"] == 0.0
+    assert known_parts(Features(places=(brazil, canada)), limited)["location"] == 1.0
+    assert known_parts(Features(remote=True), limited)["location"] == 1.0  # the seeker's country is unknown
+    assert known_parts(Features(places=(brazil,)), Features(remote=True))["location"] == 1.0
 
 
 def test_place_is_folded_and_its_country_is_a_code() -> None:
@@ -111,32 +131,50 @@ def test_place_is_folded_and_its_country_is_a_code() -> None:
 
 def test_location_counts_half_when_only_the_candidate_wants_remote_work() -> None:
     oslo = Place("oslo", "", "no")
-    assert parts_of(Features(places=(oslo,), remote=True), Features(places=(oslo,)))["location"] == 0.5
-    assert parts_of(Features(remote=True), Features(places=(oslo,)))["location"] == 0.0
-    assert parts_of(Features(remote=True), Features(remote=True))["location"] == 1.0
-    assert "location" not in parts_of(
+    assert known_parts(Features(places=(oslo,), remote=True), Features(places=(oslo,)))["location"] == 0.5
+    assert known_parts(Features(remote=True), Features(places=(oslo,)))["location"] == 0.0
+    assert known_parts(Features(remote=True), Features(remote=True))["location"] == 1.0
+    assert "location" not in known_parts(
         Features(), Features(places=(oslo,), remote=True)
     )  # neither names a place to compare
 
 
 def test_salary_is_left_out_when_currencies_differ() -> None:
     expects = Features(salary_per_year=50_000, salary_currency="EUR")
-    assert parts_of(expects, Features(salary_per_year=40_000, salary_currency="EUR"))["salary"] == 0.8
-    assert "salary" not in parts_of(expects, Features(salary_per_year=40_000, salary_currency="USD"))
+    assert known_parts(expects, Features(salary_per_year=40_000, salary_currency="EUR"))["salary"] == 0.8
+    assert "salary" not in known_parts(expects, Features(salary_per_year=40_000, salary_currency="USD"))
 
 
 def test_freshness_halves_every_thirty_days() -> None:
     old = Features(published_on=TODAY - timedelta(days=60))
-    assert parts_of(Features(), old)["freshness"] == pytest.approx(0.25)
+    assert known_parts(Features(), old)["freshness"] == pytest.approx(0.25)
     future = Features(published_on=TODAY + timedelta(days=3))
-    assert parts_of(Features(), future)["freshness"] == 1.0
+    assert known_parts(Features(), future)["freshness"] == 1.0
 
 
-def test_weight_of_the_text_is_scaled_by_its_share() -> None:
-    """0.16 of text and 0.42 of vector at a full share; a quarter of 0.16 at a share of 0.25."""
-    nearness = Nearness(cosine=0.5, text=1.0)
-    assert scored(Features(), Features(), nearness).total == pytest.approx((0.42 * 0.5 + 0.16) / 0.58)
-    assert scored(Features(), Features(), nearness, 0.25).total == pytest.approx((0.42 * 0.5 + 0.04) / 0.46)
+def test_weights_of_full_text_are_scaled_by_its_share() -> None:
+    rows = [{"vector": 0.5, "text": 1.0, "title": 1.0}]
+    whole, part = list_weights(RANKING, rows, share=1.0), list_weights(RANKING, rows, share=0.25)
+    assert part["text"] / part["vector"] == pytest.approx(0.25 * whole["text"] / whole["vector"])
+    assert part["title"] / part["vector"] == pytest.approx(0.25 * whole["title"] / whole["vector"])
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"weights": {"vectro": 1}}, "unknown parts vectro"),
+        ({"weights": {"vector": -1}}, "weights.vector"),
+        ({"weights": {"vector": 0}}, "every weight is 0"),
+        ({"half_life": 1}, "half_life"),
+    ],
+)
+def test_file_of_weights_is_refused_with_its_fault(
+    change: dict[str, object], fault: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.json"
+    path.write_text(json.dumps(json.loads(SHIPPED.read_text()) | change))
+    with pytest.raises(RankingFileError, match=fault):
+        read_ranking(path)
 
 
 @given(
@@ -149,9 +187,7 @@ def test_weight_of_the_text_is_scaled_by_its_share() -> None:
     text_share=st.floats(0.25, 1),
     age=st.integers(-10, 4000),
 )
-def test_score_is_the_weighted_mean_of_parts_between_0_and_1(
-    skills, years, english, salary, cosines, text, text_share, age
-) -> None:
+def test_score_is_between_0_and_1(skills, years, english, salary, cosines, text, text_share, age) -> None:
     sides = [
         Features(
             skills=skills[side],
@@ -163,11 +199,9 @@ def test_score_is_the_weighted_mean_of_parts_between_0_and_1(
         )
         for side in (0, 1)
     ]
-    nearness = Nearness(cosines[0], text, cosines[1])
-    result = scored(sides[0], sides[1], nearness, text_share)
-    assert 0 <= result.total <= 1 + 1e-12
-    assert all(0 <= value <= 1 for value in result.parts.values())
-    weights = normalised_weights(result.parts, text_share=text_share)
-    assert sum(weights.values()) == pytest.approx(1)
-    assert result.total == pytest.approx(sum(weights[name] * value for name, value in result.parts.items()))
-    assert result.total == total(result.parts, text_share=text_share)
+    nearness = Nearness(cosines[0], text, text, cosines[1])
+    parts = known_parts(sides[0], sides[1], nearness)
+    assert all(0 <= value <= 1 for value in parts.values())
+    assert parts.keys() <= set(PARTS)
+    weights = list_weights(RANKING, [parts], share=text_share)
+    assert 0 <= total(parts, weights) <= 1 + 1e-12
