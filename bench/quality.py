@@ -44,7 +44,7 @@ DEPTH = 10
 MAX_TITLE = 500  # characters
 RESAMPLES = 1_000
 ALLOWED_FALL = 0.01  # of the stored card, beyond chance
-MINILM = ("sentence-transformers/all-MiniLM-L6-v2", "main")
+MINILM, MINILM_DIMENSIONS = "sentence-transformers/all-MiniLM-L6-v2", 384
 
 
 @dataclass(frozen=True)
@@ -262,20 +262,24 @@ def baselines(of: Direction) -> Iterator[dict[str, list[int]]]:
     index = bm25s.BM25()
     index.index(bm25s.tokenize(texts, show_progress=False), show_progress=False)
     words, _ = index.retrieve(bm25s.tokenize(asked, show_progress=False), k=depth, show_progress=False)
-    near = np.argsort(-(encode(asked, MINILM) @ encode(texts, MINILM).T), axis=1, kind="stable")[:, :depth]
+    near = np.argsort(-(encode(asked, raw=True) @ encode(texts, raw=True).T), axis=1, kind="stable")[
+        :, :depth
+    ]
     for row, _ in enumerate(asked):
         yield {"BM25": keys[words[row]].tolist(), "MiniLM": keys[near[row]].tolist()}
 
 
-def encode(texts: list[str], model: tuple[str, str] | None = None) -> Any:
-    """The vectors of texts, by the model of the settings or another one of the same form."""
+def encode(texts: list[str], *, raw: bool = False) -> Any:
+    """The vectors of texts, by the model of the settings, or by MiniLM without an adapter."""
     from apps.embeddings.registry import default_model
+    from workers.chunks import version_of
     from workers.encoding.encoder import ModelVersion
     from workers.encoding.loaded import encoder_of
 
-    own = default_model()
-    name, weights = model or (own.name, own.weights)
-    return encoder_of(ModelVersion(name, weights, own.windows, own.dimensions)).encode(texts, role="query")
+    version = version_of(default_model())
+    if raw:
+        version = ModelVersion(MINILM, "main", version.windows, MINILM_DIMENSIONS)
+    return encoder_of(version).encode(texts, role="query")
 
 
 def measure(ranked: Sequence[int], gains: dict[int, float]) -> tuple[float, float, float]:
