@@ -230,7 +230,9 @@ def test_find_takes_linear_time(piece: str) -> None:
         FINDER.find(text)
         return time.process_time() - started
 
-    assert seconds(400_000) < 20 * seconds(40_000) + 0.1
+    # The fastest of several: a busy machine adds time to any of them, and takes none away.
+    short, long = (min(seconds(length) for _ in range(3)) for length in (40_000, 400_000))
+    assert long < 20 * short + 0.1
 
 
 def test_resolve_ignores_case_and_hyphens() -> None:
