@@ -39,6 +39,7 @@ GROUPS = {
         ("Companies", "apartment", "postings.company"),
         ("Candidates", "badge", "candidates.candidate"),
         ("Imports", "upload_file", "records.import"),
+        ("Copies", "content_copy", "recommendations.postingcopy"),
         ("Interactions", "touch_app", "recommendations.interaction"),
         ("Sponsored postings", "campaign", "recommendations.sponsoredposting"),
         ("Ranking", "tune", "recommendations.rankingoptions"),

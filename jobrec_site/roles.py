@@ -26,6 +26,7 @@ ROLES: dict[str, dict[str, tuple[str, ...]]] = {
         "records.import": ("view",),
         "records.importnote": ("view",),
         "recommendations.interaction": ("view",),
+        "recommendations.postingcopy": ("view", "change"),
         "skills.skill": ("view",),
         "skills.skillalias": ("view",),
         "skills.skillcategory": ("view",),

@@ -11,8 +11,8 @@ from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 
 from apps.embeddings import chunk_ledger, invalidation, leases, lifecycle, planning, pruning, runs, sweeping
-from apps.embeddings.models import Kind
-from apps.recommendations import text_index
+from apps.embeddings.models import EmbeddingModel, Kind
+from apps.recommendations import copies, text_index
 from apps.rpc.errors import TransientRpcError
 from apps.skills.pruning import delete_unused_skills
 from workers.app import app
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 # The database or the broker is unavailable, or memory is short. Backoff is exponential with full jitter.
 TRANSIENT = (OperationalError, InterfaceError, BrokerError, TransientEncoderError)
 INDEXED_AT_A_TIME = 10_000  # rows, which take 5 to 15 seconds
+COMPARED_AT_A_TIME = 2_000  # postings, which take as long
 RETRY: dict[str, Any] = {
     "autoretry_for": TRANSIENT,
     "max_retries": 8,
@@ -94,6 +95,15 @@ def build_indexes_of_run(run_id: int) -> None:
     if lifecycle.build_indexes(run_id):
         chunk_ledger.mark_indexed(run_id)
     invalidate_run.delay(run_id)
+    group_near_copies.delay()
+
+
+@shared_task(ignore_result=True, **RETRY)
+def group_near_copies() -> None:
+    """Group postings that are copies by their vectors, in parts, so that other tasks get their turn."""
+    model = EmbeddingModel.objects.active()
+    if model and copies.group_near_copies(model, limit=COMPARED_AT_A_TIME) == COMPARED_AT_A_TIME:
+        group_near_copies.delay()
 
 
 @shared_task(**RETRY | {"autoretry_for": (*TRANSIENT, TransientRpcError)})

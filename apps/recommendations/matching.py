@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.recommendations import fulltext
+from apps.recommendations.copies import groups_of
 from apps.recommendations.features import Row, read_rows
 from apps.recommendations.fusion import fuse, rank_weight
 from apps.recommendations.interactions import interest
@@ -199,7 +200,20 @@ def _ranked(
         for row_id, (candidate, posting) in sides.items()
     ]
     matches.sort(key=lambda each: (-each.score, each.row_id))
-    return _capped(matches, rows, ranking)
+    return _capped(one_of_each_group(matches) if kind == Kind.POSTING else matches, rows, ranking)
+
+
+def one_of_each_group(matches: list[Match]) -> list[Match]:
+    """Leave of each group of copies the first, which fits best."""
+    groups, met = groups_of([match.row_id for match in matches]), set[int]()
+    distinct = []
+    for match in matches:
+        group = groups.get(match.row_id)
+        if group is None or group not in met:
+            distinct.append(match)
+        if group is not None:
+            met.add(group)
+    return distinct
 
 
 def _with_names(seeker: Seeker, row: Row, nearness: Nearness) -> Nearness:

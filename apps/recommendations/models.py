@@ -162,3 +162,50 @@ class RankingOptions(models.Model):
         """The weights that are set, by the name of the part."""
         names = ("freshness", "own_company", "sponsored")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+class PostingGroup(models.Model):
+    """Postings that are copies of each other; a list shows one of them."""
+
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name = "group of copies"
+        verbose_name_plural = "groups of copies"
+
+    def __str__(self) -> str:
+        return f"Group {self.pk}"
+
+
+class PostingCopy(models.Model):
+    """The group of a posting, and the keys by which its copies are found (see copies.py).
+
+    In a table of its own, so that neither an import nor a change of the status pays for it. `is_settled`: a
+    person decided, so that the rules leave it alone. `is_near`: in the group for its vector, not for a key.
+    """
+
+    posting = models.OneToOneField(
+        Posting, on_delete=models.CASCADE, primary_key=True, related_name="copy", db_constraint=False
+    )
+    group = models.ForeignKey(
+        PostingGroup, on_delete=models.SET_NULL, null=True, blank=True, related_name="members"
+    )
+    title_key = models.BigIntegerField(null=True, editable=False)
+    text_key = models.BigIntegerField(null=True, editable=False)
+    is_settled = models.BooleanField(default=False, db_default=False, verbose_name="settled by a person")
+    is_near = models.BooleanField(default=False, db_default=False, editable=False)
+    compared_hash = models.BinaryField(
+        null=True, editable=False, help_text="Content hash of the vector that was last compared with others"
+    )
+
+    class Meta:
+        verbose_name = "copy"
+        verbose_name_plural = "copies"
+        indexes = [
+            models.Index(fields=["title_key", "posting"], name="copy_by_title"),
+            models.Index(fields=["text_key", "posting"], name="copy_by_text"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.posting_id)

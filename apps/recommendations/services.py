@@ -15,9 +15,10 @@ from apps.embeddings.models import EmbeddingModel, Kind
 from apps.postings.filters import PostingFilterSet
 from apps.postings.models import Posting
 from apps.recommendations.active_ranking import active_ranking
+from apps.recommendations.copies import with_copies
+from apps.recommendations.distinct import find_distinct_matches
 from apps.recommendations.interactions import finished_postings
 from apps.recommendations.matches import Matches
-from apps.recommendations.matching import find_matches
 from apps.recommendations.profiles import Profile, stored_seeker, typed_seeker, without_place
 from apps.recommendations.weights import Ranking
 
@@ -90,13 +91,15 @@ def _for_stored(
         seeker = stored_seeker(seeker_kind, seeker_id, model)
         rows = matching_rows(kind, values)
         if seeker_kind == kind:
-            seeker, rows = without_place(seeker), rows.exclude(pk=seeker_id)
-            return find_matches(kind, seeker, rows, model=model, ranking=ranking)
+            rows = rows.exclude(pk=seeker_id).exclude(pk__in=with_copies([seeker_id]))
+            seeker = without_place(seeker)
+            return find_distinct_matches(kind, seeker, rows, model=model, ranking=ranking)
         if kind == Kind.CANDIDATE:
-            return find_matches(kind, seeker, rows, model=model, ranking=ranking)
-        # A subquery, so that the statement does not grow with a candidate's history.
-        rows = rows.exclude(pk__in=finished_postings(seeker_id))
-        return find_matches(kind, seeker, rows, model=model, ranking=ranking, candidate_id=seeker_id)
+            return find_distinct_matches(kind, seeker, rows, model=model, ranking=ranking)
+        # Subqueries, so that the statement does not grow with a candidate's history.
+        finished = finished_postings(seeker_id)
+        rows = rows.exclude(pk__in=finished).exclude(pk__in=with_copies(finished))
+        return find_distinct_matches(kind, seeker, rows, model=model, ranking=ranking, candidate_id=seeker_id)
 
     about = tags.of_row(tables(seeker_kind).namespace, seeker_id)
     arguments = {"id": seeker_id, "filter": _plain(kind, values)}
@@ -106,7 +109,7 @@ def _for_stored(
 def _for_profile(profile: Profile, kind: Kind, values: Filter, *, snapshot: str | None) -> Matches:
     def compute(model: EmbeddingModel | None, ranking: Ranking) -> Matches:
         seeker = typed_seeker(profile, model, kind=kind)
-        return find_matches(kind, seeker, matching_rows(kind, values), model=model, ranking=ranking)
+        return find_distinct_matches(kind, seeker, matching_rows(kind, values), model=model, ranking=ranking)
 
     arguments = {"profile": vars(profile), "filter": _plain(kind, values)}
     return _cached(f"{kind}s_for_profile", arguments, kind=kind, about=(), compute=compute, snapshot=snapshot)

@@ -1,4 +1,4 @@
-"""The full-text index of records, in a table next to theirs.
+"""The full-text index of records, in a table next to theirs, and with it the groups of copies among postings.
 
 Staleness is derived, as for vectors: a record is pending while the content hash or the language of its
 entries differs from its own. The content hash leaves out places and companies; triggers clear the hash of an
@@ -18,6 +18,7 @@ from apps.embeddings import throttling
 from apps.embeddings.invalidation import defer_to_open_run
 from apps.embeddings.kinds import KindTables, tables
 from apps.embeddings.models import Kind
+from apps.recommendations.copies import group_copies
 from apps.recommendations.models import CandidateText, PostingText, RecordText
 from apps.sql import load
 
@@ -133,4 +134,7 @@ def _write(names: KindTables, ids: list[int]) -> int:
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, {"ids": ids})
-        return int(cursor.rowcount) // len(RecordText.Part)
+        written = int(cursor.rowcount) // len(RecordText.Part)
+    if names.kind == Kind.POSTING:
+        group_copies(ids)
+    return written

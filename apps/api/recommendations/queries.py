@@ -19,6 +19,7 @@ from apps.api.filters import filter_values
 from apps.api.ids import primary_key
 from apps.api.inputs import checked_names, checked_text
 from apps.api.postings.types import PostingFilterInput
+from apps.api.recommendations.alternatives import PageAlternatives
 from apps.api.recommendations.cursors import MatchCursor, page_of_matches
 from apps.api.recommendations.types import CandidateMatchConnection, PostingMatchConnection, ProfileInput
 from apps.api.records import CANDIDATES, POSTINGS
@@ -220,11 +221,14 @@ def _connection(
     snapshot = cursor.snapshot if cursor else ranked.snapshot
     page = page_of_matches(ranked.items, visible=visible, snapshot=snapshot, first=first, after=cursor)
     nodes = for_nodes(rows.order_by()).in_bulk([match.row_id for match in page.items])
+    copies = PageAlternatives([match.row_id for match in page.items], rows, for_nodes)
     edges = [
         connection.Edge(node=nodes[match.row_id], cursor=edge_cursor, score=match.score, explanation=match)
         for match, edge_cursor in zip(page.items, page.cursors, strict=True)
         if match.row_id in nodes  # it may be deleted since the statement before
     ]
+    for edge in edges:
+        edge.copies = copies
     filled = connection(
         edges=edges, page_info=page_info(page), degraded=ranked.degraded, retrieval=ranked.retrieval
     )

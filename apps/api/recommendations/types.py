@@ -9,7 +9,9 @@ from apps.api.access import user_of
 from apps.api.candidates.types import CandidateNode
 from apps.api.connections import CountedConnection
 from apps.api.enums import EnglishLevelEnum, InteractionActionEnum
+from apps.api.fields import LongList
 from apps.api.postings.types import PostingNode
+from apps.api.recommendations.alternatives import MAX_ALTERNATIVES
 from apps.api.skills.types import SkillType, skill_entries
 from apps.recommendations.matches import Match, Retrieval
 from apps.skills.directory import SkillEntry
@@ -235,6 +237,28 @@ class PostingMatchConnection(MatchConnection):
 
     class Edge(MatchEdge):
         """An edge of this connection."""
+
+        alternative_count = graphene.Int(
+            required=True,
+            description=(
+                "Copies of the posting that match the filter too, such as the same job in other places; the "
+                "list shows only the one that fits best"
+            ),
+        )
+        alternatives = LongList(
+            PostingNode,
+            length=MAX_ALTERNATIVES,
+            required=True,
+            description=f"Up to {MAX_ALTERNATIVES} of these copies, the newest first",
+        )
+
+        @staticmethod
+        def resolve_alternative_count(root: Any, _info: Any) -> int:
+            return len(root.copies.of(root.explanation.row_id))
+
+        @staticmethod
+        def resolve_alternatives(root: Any, _info: Any) -> list[Any]:
+            return root.copies.nodes_of(root.explanation.row_id)  # type: ignore[no-any-return]
 
 
 class CandidateMatchConnection(MatchConnection):

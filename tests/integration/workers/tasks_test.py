@@ -20,6 +20,7 @@ TASKS: list[tuple[Any, list[Any], str]] = [
     (tasks.start_runs, [], "control"),
     (tasks.plan_run, [1], "control"),
     (tasks.index_texts, ["posting"], "control"),
+    (tasks.group_near_copies, [], "control"),
     (tasks.embed_chunk, [1], "embed"),
     (tasks.write_wave, [1, 0], "write"),
     (tasks.build_indexes_of_run, [1], "control"),
