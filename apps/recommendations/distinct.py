@@ -31,13 +31,12 @@ def find_distinct_matches(
         kind, seeker, matching, model=model, ranking=ranking, candidate_id=candidate_id
     )
     depth = settings.RECOMMENDATION_DEPTH
-    if kind != Kind.POSTING or (found.retrieval.matching or depth) < depth:
-        return found
     for _ in range(1, MAX_SEARCHES):
-        shown = [match.row_id for match in last.items]
-        groups = set(groups_of(shown).values()) if len(found.items) < depth // 2 else set()
-        if not groups:
+        is_full = len(last.items) + last.retrieval.copies >= depth
+        if not is_full or not last.retrieval.copies or len(found.items) >= depth // 2:
             break
+        shown = [match.row_id for match in last.items]
+        groups = set(groups_of(shown).values())
         matching = matching.exclude(pk__in=in_groups(groups)).exclude(pk__in=shown)
         last = find_matches(kind, seeker, matching, model=model, ranking=ranking, candidate_id=candidate_id)
         found = replace(found, items=[*found.items, *last.items])

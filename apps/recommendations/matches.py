@@ -66,7 +66,8 @@ class Retrieval:
     """How matches were retrieved, for operators.
 
     `strategy` of the vector search: exact, hnsw, hnsw+exact, or none without a vector. `matching` counts the
-    rows that the filter leaves, up to the limit for an exact scan; None where nothing was counted. `terms` is
+    rows that the filter leaves, up to the limit for an exact scan; None where nothing was counted. `copies`
+    are postings that were left out because a better one of their group is in the list. `terms` is
     the number of distinct terms of the query, `terms_searched` of those searched for. `computed_at` is an ISO
     8601 time.
     """
@@ -77,6 +78,7 @@ class Retrieval:
     by_vector: int
     by_text: int
     by_skills: int
+    copies: int
     terms: int
     terms_searched: int
     text_share: float

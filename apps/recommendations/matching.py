@@ -91,6 +91,7 @@ def find_matches(
         by_vector=len(near.rows) if near else 0,
         by_text=len(text.scores),
         by_skills=len(by_skills),
+        copies=len(ids) - len(items),
         terms=terms,
         terms_searched=text.hits.searched,
         text_share=round(share, 3),

@@ -180,6 +180,9 @@ class RetrievalType(graphene.ObjectType):
     by_vector = graphene.Int(required=True, description="Rows found by vector search")
     by_text = graphene.Int(required=True, description="Rows found by full-text search")
     by_skills = graphene.Int(required=True, description="Rows found by skills, if there is no vector")
+    copies = graphene.Int(
+        required=True, description="Postings found that are copies of one in the list, which they are not in"
+    )
     terms = graphene.Int(name="words", required=True, description="Number of distinct terms of the query")
     terms_searched = graphene.Int(
         name="wordsSearched", required=True, description="Number of terms searched for, the rarest ones"
