@@ -6,8 +6,8 @@ WITH record AS MATERIALIZED (
     FROM {record} AS record WHERE id = ANY (%(ids)s) ORDER BY id FOR KEY SHARE SKIP LOCKED
 ), entry AS MATERIALIZED (
     SELECT id, part, content_hash, language,
-           strip(to_tsvector(jobrec_text_config(language), text)) AS terms,
-           strip(to_tsvector(jobrec_text_config(language), names)) AS names
+           strip(to_tsvector(jobrec_text_config(language), jobrec_words(text))) AS terms,
+           strip(to_tsvector(jobrec_text_config(language), jobrec_words(names))) AS names
     FROM record CROSS JOIN LATERAL (VALUES ({title_part}, title), ({whole_part}, whole)) AS parts (part, text)
 )
 INSERT INTO {table} ({key}, part, content_hash, language, terms, term_count)

@@ -1,5 +1,7 @@
 """The full-text index, and finding and scoring rows with it."""
 
+import unicodedata
+from importlib import import_module
 from math import log, sqrt
 from typing import Any
 
@@ -176,3 +178,102 @@ def test_text_of_any_length_is_indexed_and_searched() -> None:
     text = " ".join(f"word{number}" for number in range(120_000))
     put({"external_id": "long", "title": "Long", "description": text[:1_000_000]})
     assert list(search(text)) == ["long"]
+
+
+def words(text: str) -> str:
+    """The text as it is given to PostgreSQL's parser."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT jobrec_words(%s)", [text])
+        return str(cursor.fetchone()[0])
+
+
+UNSPACED = (
+    {
+        "external_id": "backend",
+        "language": "ko",
+        "title": "백엔드 개발자",
+        "description": "서버를 개발합니다.",
+    },
+    {
+        "external_id": "forklift",
+        "language": "ko",
+        "title": "지게차 기사",
+        "description": "지게차를 운전합니다.",
+    },
+    {
+        "external_id": "nurse",
+        "language": "ja",
+        "title": "看護師募集",
+        "description": "夜勤のできる方を歓迎します。",
+    },
+    {
+        "external_id": "welder",
+        "language": "ja",
+        "title": "溶接工",
+        "description": "ステンレスを溶接する仕事です。",
+    },
+    {
+        "external_id": "engineer",
+        "language": "zh",
+        "title": "高级软件工程师",
+        "description": "负责服务器开发。",
+    },
+    {"external_id": "cook", "language": "zh", "title": "厨师", "description": "准备早餐和午餐。"},
+    {
+        "external_id": "mixed",
+        "language": "en",
+        "title": "Python 개발자",
+        "description": "Servers를 운영해요.",
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("백엔드 개발자", ["backend", "mixed"]),
+        ("서버", ["backend"]),
+        ("지게차로", ["forklift"]),
+        ("看護師", ["nurse"]),
+        ("ステンレス", ["welder"]),
+        ("软件工程师", ["engineer"]),
+        ("早餐", ["cook"]),
+        ("server", ["mixed"]),
+        ("python을", ["mixed"]),
+        ("ＰＹＴＨＯＮ개발자", ["mixed", "backend"]),
+    ],
+)
+def test_words_are_found_inside_texts_of_languages_without_spaces(text: str, found: list[str]) -> None:
+    put(*UNSPACED)
+    assert list(search(text)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("서버 개발", "backend"), ("工程师", "engineer"), ("Server 운영", "mixed")]
+)
+def test_filter_by_all_terms_finds_words_inside_texts_of_languages_without_spaces(
+    text: str, found: str
+) -> None:
+    put(*UNSPACED)
+    rows = Posting.objects.filter(pk__in=fulltext.rows_with_all_terms("posting", text))
+    assert [row.external_id for row in rows] == [found]
+
+
+def test_only_letters_of_languages_without_spaces_become_pairs() -> None:
+    assert " ".join(words("看護師募集, C언어: 車 3年").split()) == ", C : 3 看護 護師 師募 募集 언어 車 年"
+    assert words(unicodedata.normalize("NFD", "서버를")) == words("서버를")
+    assert words("ﾊﾟｰﾄ") == words("パート")
+    for text in ("", "Senior Go developer", "Chef·fe de cuisine, crêpes ①", "Медсестра", "ممرضة"):
+        assert words(text) == text
+    put({"external_id": "en", "title": "Bakers", "description": "We bake 3 kinds of cakes."})
+    assert fulltext.terms_of_row("posting", Posting.objects.get().pk).by_configuration == {
+        "english": frozenset(["baker", "bake", "3", "kind", "cake"])
+    }
+
+
+def test_migration_makes_entries_pending_only_of_rows_with_letters_of_such_languages() -> None:
+    put(*UNSPACED, {"external_id": "en", "title": "Baker", "description": "crêpes"})
+    put({"external_id": "company", "title": "Baker", "company": "한빛", "description": "bread"})
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("apps.recommendations.migrations.0004_unspaced_scripts").PENDING)
+    assert update_text_index("posting", limit=100).rows == len(UNSPACED) + 1
