@@ -10,8 +10,8 @@ both, but not in the number of terms. idf = ln(1 + rows ÷ rows with the term), 
 Jones, "A statistical interpretation of term specificity", Journal of Documentation 28(1), 1972, as in BM25.
 PostgreSQL's own ts_rank has no idf and reads every text it ranks; this
 reads only the texts of rows to rank. A typed text may be in any language of the rows: it is stemmed in each,
-and compared with a row in the row's own. No space tells where words of Chinese, Japanese and Korean end: their
-terms are pairs of letters (SQL function jobrec_words, migration 0004).
+and compared with a row in the row's own. No space tells where words of Chinese, Japanese and Korean end, so
+their terms are pairs of letters (SQL function jobrec_words, migration 0004).
 
 Finding uses the query's rarest terms, up to MAX_OCCURRENCES of their occurrences; scoring uses all MAX_TERMS.
 Where a term occurs more often and the filter leaves too few of those rows, a second search looks through the
