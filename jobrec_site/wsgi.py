@@ -1,6 +1,7 @@
 """The WSGI application of the web server."""
 
 import os
+import threading
 
 from django.core.wsgi import get_wsgi_application
 
@@ -17,6 +18,9 @@ application.request_class = Request
 # Imported after Django is set up, so that the first request of each process need not wait for schema and
 # pages.
 import jobrec_site.urls  # noqa: E402, F401
+from apps.records.normalizing.place_names import names_of  # noqa: E402
 from jobrec_site.statements import limit_statements  # noqa: E402
 
 limit_statements()
+# The names of all cities take two seconds to load, for which no filter by place should wait.
+threading.Thread(target=names_of, args=["Berlin"], daemon=True).start()
