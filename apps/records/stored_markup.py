@@ -107,12 +107,15 @@ def _write(table: MarkupTable, rows: list[Record]) -> None:
         row.updated_at = now
     manager: Any = table.model._default_manager
     manager.bulk_update(rows, [*table.fields, "hand_edits", "updated_at"])
-    _sync_found_skills(table, rows)
+    write_found_skills(table, rows)
     invalidate_on_commit([table.namespace], [row.pk for row in rows])
 
 
-def _sync_found_skills(table: MarkupTable, rows: list[Record]) -> None:
-    """Replace the found skills of many rows by those that their texts name now; keep the stated ones."""
+def write_found_skills(table: MarkupTable, rows: Sequence[Record]) -> set[int]:
+    """Replace the found skills of many rows by those that their texts name now; keep the stated ones.
+
+    Returns the keys of the rows whose skills changed. Belongs in a transaction that has locked the rows.
+    """
     texts = ["\n".join(getattr(row, name) for name in table.text_fields) for row in rows]
     uses: Any = table.skill_use._default_manager
     known = uses.filter(**{f"{table.key}__in": [row.pk for row in rows]})
@@ -129,9 +132,11 @@ def _sync_found_skills(table: MarkupTable, rows: list[Record]) -> None:
         for skill_id in ids
         if skill_id not in stated.get(row.pk, ())
     }
-    uses.filter(pk__in=[pk for pair, pk in found_before.items() if pair not in found]).delete()
+    lost = {pair: pk for pair, pk in found_before.items() if pair not in found}
+    uses.filter(pk__in=lost.values()).delete()
     new = sorted(found - set(found_before))
     uses.bulk_create(
         table.skill_use(**{table.key: row_id}, skill_id=skill_id, origin=SkillUse.Origin.FOUND)
         for row_id, skill_id in new
     )
+    return {row_id for row_id, _ in (*new, *lost)}

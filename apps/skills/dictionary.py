@@ -96,9 +96,11 @@ def _categories(entries: list[DictionaryEntry]) -> list[str]:
 
 
 def dictionary_terms() -> list[Term]:
-    """Return every name and alias in the database."""
-    names = Skill.objects.values_list("name", "pk", "in_text", "candidates_only")
-    aliases = SkillAlias.objects.values_list("name", "skill_id", Value(True), "skill__candidates_only")
+    """Return every name and alias in the database, in a fixed order."""
+    names = Skill.objects.order_by("pk").values_list("name", "pk", "in_text", "candidates_only")
+    aliases = SkillAlias.objects.order_by("pk").values_list(
+        "name", "skill_id", Value(True), "skill__candidates_only"
+    )
     # A name that the dictionary itself keeps out of texts is ambiguous; an unlisted one is unchecked.
     listed = ~Q(category__name=Skill.UNLISTED)
     ambiguous = set(Skill.objects.filter(listed, in_text=False).values_list("pk", flat=True))

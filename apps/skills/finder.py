@@ -101,6 +101,15 @@ class Term:
     ambiguous: bool = False
 
 
+@dataclass(frozen=True)
+class _Built:
+    """What takes long to build: the folded form of each term, and the automaton of the patterns."""
+
+    folded: dict[str, str]
+    patterns: list[str]
+    automaton: AhoCorasick | None
+
+
 _Match = tuple[int, int, int]  # the space before a term, the character after it, the number of the term
 
 
@@ -115,8 +124,15 @@ class SkillFinder:
     It reads a text once, whatever the size of the dictionary (Aho-Corasick). Thread-safe.
     """
 
-    def __init__(self, terms: Iterable[Term]) -> None:
-        named = [(name, term) for term in terms if (name := folded_name(term.text))]
+    def __init__(self, terms: Iterable[Term], *, known: "_Built | None" = None) -> None:
+        """Build a finder of `terms`. `known` is what an earlier finder has built."""
+        known = known or _Built({}, [], None)
+        self._folded: dict[str, str] = {}
+        named: list[tuple[str, Term]] = []
+        for term in terms:
+            name = self._folded[term.text] = known.folded.get(term.text) or folded_name(term.text)
+            if name:
+                named.append((name, term))
         self._by_name = {name: term.skill_id for name, term in named}
         self.private = frozenset(term.skill_id for _, term in named if term.private)
         searched = [(name, term) for name, term in named if term.findable or term.ambiguous]
@@ -128,7 +144,19 @@ class SkillFinder:
         # of languages without spaces are looked at when they are found.
         patterns = [name[1:] if UNSPACED_NAME.fullmatch(name) else name for name, _ in searched]
         self._is_unspaced = [not pattern.startswith(" ") for pattern in patterns]
-        self._automaton = AhoCorasick(patterns, implementation=Implementation.ContiguousNFA)
+        self._patterns = patterns
+        self._automaton = (
+            known.automaton
+            if known.automaton and known.patterns == patterns
+            else AhoCorasick(patterns, implementation=Implementation.ContiguousNFA)
+        )
+
+    def rebuilt(self, terms: Iterable[Term]) -> "SkillFinder":
+        """Return a finder of other terms, soon where few of them differ.
+
+        The automaton stays where the same terms are searched for: skills that only sources state are not.
+        """
+        return SkillFinder(terms, known=_Built(self._folded, self._patterns, self._automaton))
 
     def find(self, text: str) -> list[int]:
         """Return the ids of the skills in `text`, each once, in the order of their first occurrence."""

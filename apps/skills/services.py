@@ -25,7 +25,8 @@ def current_finder() -> SkillFinder:
     version = dictionary_version()
     with _lock:
         if _current is None or _current[0] != version:
-            _current = (version, SkillFinder(dictionary_terms()))
+            terms = dictionary_terms()
+            _current = (version, _current[1].rebuilt(terms) if _current else SkillFinder(terms))
         return _current[1]
 
 
