@@ -72,8 +72,8 @@ def measure(result: report.Report, name: str, terms: list, texts: list[str]) -> 
         passes.append(time.process_time() - started)
     result.figure(
         f"{name}: {len({term.skill_id for term in terms}):,} skills, {len(terms):,} names; "
-        f"{len(texts):,} texts in {min(passes):.3f} s, {sum(map(len, found)) / len(texts):.1f} skills a text; "
-        f"built in {built:.2f} s, again with one more stated skill in {rebuilt:.2f} s, {memory / 2**20:.0f} MiB"
+        f"{len(texts):,} texts in {min(passes):.3f} s, {sum(map(len, found)) / len(texts):.1f} skills each; "
+        f"built in {built:.2f} s, with one more stated skill in {rebuilt:.2f} s, {memory / 2**20:.0f} MiB"
     )
 
 

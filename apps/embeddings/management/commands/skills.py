@@ -76,7 +76,7 @@ class Command(BaseCommand):
         for result in refresh_found_skills(TABLES[kind], after=options["after"]):
             read, changed = result.read, result.changed
             self.stdout.write(
-                f"{read:,} rows read, {changed:,} with other skills; to go on from here: --after {result.last}"
+                f"{read:,} rows read, {changed:,} with other skills; continue: --after {result.last}"
             )
         if changed:
             embed_soon(kind)
