@@ -260,6 +260,28 @@ def test_shipped_dictionary_has_no_ambiguous_names() -> None:
         assert finder.resolve(entry.name) == number
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("백엔드 개발자: 파이썬과 자바로 서버를 개발합니다.", {"Back-end development", "Python", "Java"}),
+        ("도커와 쿠버네티스를 운영해 본 분, 리액트 경험 우대", {"Docker", "Kubernetes", "React"}),
+        ("머신러닝, 데이터 분석에 관심이 있는 분", {"Machine learning", "Data analysis"}),
+        ("회계 및 세무 신고, 엑셀 활용", {"Accounting", "Tax preparation", "Excel"}),
+        (
+            "간호사로서 환자 간호와 투약을 맡습니다.",
+            {"Registered nursing", "Patient care", "Medication administration"},
+        ),
+        ("지게차 운전과 재고관리", {"Forklift operation", "Inventory management"}),
+        ("많은 지원 바랍니다. 자바칩 프라푸치노, 영어마을", set()),
+    ],
+)
+def test_shipped_dictionary_finds_skills_written_in_korean(text: str, found: set[str]) -> None:
+    entries = read_dictionary(SHIPPED)
+    terms = [Term(entry.name, number, entry.in_text) for number, entry in enumerate(entries)]
+    terms += [Term(alias, number, True) for number, entry in enumerate(entries) for alias in entry.aliases]
+    assert {entries[number].name for number in SkillFinder(terms).find(text)} == found
+
+
 def test_dictionary_with_a_repeated_name_is_refused(tmp_path) -> None:
     file = tmp_path / "skills.toml"
     file.write_text('["One"]\nReact = ["react.js"]\n["Two"]\nPreact = ["REACT.JS"]\n')
