@@ -22,6 +22,7 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from bench import report, scratch
 
 if TYPE_CHECKING:
     from apps.embeddings.models import Kind
+    from apps.recommendations.fitting import RankedList
     from apps.recommendations.matches import Match
     from apps.recommendations.profiles import Seeker
 
@@ -330,6 +332,35 @@ def report_direction(result: report.Report, of: Direction, *, quick: bool) -> di
     }
 
 
+def ranked_lists(of: Direction) -> "list[RankedList]":
+    """What the weights are fitted to: the matches of each question, with the values of all parts."""
+    from apps.recommendations.fitting import RankedList
+    from apps.recommendations.weights import PARTS
+
+    lists = []
+    for question in of.questions:
+        matches = answer(of.kind, question).matches
+        values = [[match.parts.get(name, 0.0) for name in PARTS] for match in matches]
+        gains = [question.gains.get(match.row_id, 0.0) for match in matches]
+        lists.append(RankedList(of.name, question.seeker.terms.count, np.array(values), np.array(gains)))
+    return lists
+
+
+def fit_weights(result: report.Report, lists: "list[RankedList]", path: Path) -> None:
+    """Fit the weights, print how held-out questions fare, and write the file."""
+    from apps.recommendations.active_ranking import file_ranking
+    from apps.recommendations.fitting import fit
+
+    fitted = fit(lists, file_ranking(), version=f"{date.today():%Y-%m-%d}")  # noqa: DTZ011  the day here
+    for each in fitted.groups:
+        result.figure(
+            f"{each.group}: nDCG@10 on held-out questions {each.in_use:.3f} → {each.fitted:.3f} "
+            f"({each.low:+.3f} to {each.high:+.3f})"
+        )
+    result.figure(fitted.ranking.model_dump_json(include={"weights", "text_share"}))
+    path.write_text(fitted.ranking.model_dump_json(indent=2) + "\n")
+
+
 def compare(result: report.Report, name: str, now: dict[str, Any], stored: dict[str, Any]) -> None:
     """Hold a direction against the stored card: it may not fall by more than ALLOWED_FALL, beyond chance."""
     if len(stored["nDCG@10"]) != len(now["nDCG@10"]):
@@ -344,6 +375,7 @@ def main() -> None:
     """Print the card; hold it against the stored one, or store it."""
     parser = report.arguments(__doc__)
     parser.add_argument("--sets", nargs="+", default=[], metavar="SET", help="only these")
+    parser.add_argument("--fit", type=Path, metavar="FILE", help="fit the weights instead, into this file")
     parser.add_argument("--write", action="store_true", help=f"store the card in {CARD.name}")
     options = parser.parse_args()
     result = report.start("Quality")
@@ -354,16 +386,22 @@ def main() -> None:
     card = json.loads(CARD.read_text()) if CARD.exists() else {}
     stored = card.setdefault(part, {})
     result.figure(f"| set | queries of documents | way | {' | '.join(MEASURES)} |\n|---|---|---|---|---|---|")
+    lists: list[RankedList] = []
     with scratch.servers() as data:
         for of in QUICK if options.quick else SETS:
             if options.sets and of.name not in options.sets:
                 continue
             for direction in directions(of, read(of), data):
+                if options.fit:
+                    lists += ranked_lists(direction)
+                    continue
                 now = report_direction(result, direction, quick=options.quick)
                 if options.write:
                     stored[direction.name] = now
                 elif direction.name in stored:
                     compare(result, direction.name, now, stored[direction.name])
+        if options.fit:
+            fit_weights(result, lists, options.fit)
     if options.write:
         CARD.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     report.end(result)

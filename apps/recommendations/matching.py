@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
+from apps.embeddings.kinds import tables
 from apps.embeddings.models import EmbeddingModel, Kind
 from apps.recommendations import fulltext
 from apps.recommendations.copies import groups_of
@@ -99,6 +100,23 @@ def find_matches(
         milliseconds=clock.milliseconds,
     )
     return Matches(items, degraded=near is None, retrieval=retrieval)
+
+
+def score_rows(
+    kind: Kind,
+    seeker: Seeker,
+    ids: list[int],
+    *,
+    model: EmbeddingModel,
+    ranking: Ranking,
+    candidate_id: int | None = None,
+) -> list[Match]:
+    """Score these rows for a seeker, as `find_matches` would if it had retrieved them; the best first."""
+    rows = tables(kind).model._default_manager.filter(pk__in=ids)
+    text = search_text(kind, seeker, rows, k=len(ids))
+    near = Neighbours([], "none", len(ids))
+    known = _nearness(kind, seeker, near, text, ids, model=model, candidate_id=candidate_id)
+    return _ranked(kind, seeker, known, share=ranking.text_share.of(seeker.terms.count), ranking=ranking)
 
 
 class _Clock:
