@@ -20,7 +20,7 @@ import gzip
 import json
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -84,7 +84,7 @@ SETS = (
     Set("hahu", records=True),
     Set("usajobs_experience", 500, 2_000, records=True),
     Set("melo_usa_en"),
-    Set("title_normalisation", 1_000),
+    Set("title_normalisation", 500),
     Set("skill_house_validation"),
     Set("skill_tech_validation"),
     *(Set(f"job_title_similarity_{code}", language=code) for code in ("de", "es", "fr")),
@@ -130,12 +130,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Direction:
-    """Questions about all rows of a kind, whose texts are by primary key."""
+    """Questions about all rows of a kind, whose texts are by primary key, as are the copies of postings."""
 
     name: str
     kind: "Kind"
     questions: list[Question]
     texts: dict[int, str]
+    copies: dict[int, list[int]]
+
+    def expanded(self, rows: Iterable[int]) -> list[int]:
+        """Rows with their copies next to them: a list shows one of a group, and the sets know no groups."""
+        return [each for row in rows for each in (row, *self.copies.get(row, ()))]
 
 
 @dataclass(frozen=True)
@@ -167,8 +172,9 @@ def directions(of: Set, evaluation: Evaluation, data: Path) -> list[Direction]:
             for key, text in asked.queries.items()
         ]
         arrow = {Kind.POSTING: "→ postings", Kind.CANDIDATE: "→ candidates"}[kind]
+        texts = {ids[key]: text for key, text in asked.documents.items()}
         return Direction(
-            f"{of.name} {arrow}", kind, made, {ids[key]: text for key, text in asked.documents.items()}
+            f"{of.name} {arrow}", kind, made, texts, copies_of(list(texts)) if kind == Kind.POSTING else {}
         )
 
     if of.records:
@@ -187,6 +193,19 @@ def directions(of: Set, evaluation: Evaluation, data: Path) -> list[Direction]:
         for key, text in evaluation.queries.items()
     }
     return [questions(Kind.POSTING, evaluation, postings, typed)]
+
+
+def copies_of(postings: list[int]) -> dict[int, list[int]]:
+    """The copies of each posting that has some."""
+    from apps.recommendations.copies import groups_of
+
+    groups = groups_of(postings)
+    members: dict[int, list[int]] = {}
+    for posting, group in sorted(groups.items()):
+        members.setdefault(group, []).append(posting)
+    return {
+        posting: [each for each in members[group] if each != posting] for posting, group in groups.items()
+    }
 
 
 def load(kind: str, texts: dict[str, str], language: str, data: Path) -> dict[str, int]:
@@ -223,7 +242,7 @@ def _row(kind: str, key: str, text: str, language: str) -> dict[str, str]:
     return {"external_id": key, "language": language, "title": title, "description": description}
 
 
-def answer(kind: "Kind", question: Question) -> Answer:
+def answer(of: Direction, question: Question) -> Answer:
     """Rank rows as the application does."""
     from django.conf import settings
 
@@ -233,6 +252,7 @@ def answer(kind: "Kind", question: Question) -> Answer:
     from apps.recommendations.matching import find_matches, search_text
     from apps.recommendations.retrieval import nearest
 
+    kind = of.kind
     rows, depth = tables(kind).model._default_manager.all(), settings.RECOMMENDATION_DEPTH
     model, seeker = EmbeddingModel.objects.active(), question.seeker
     assert model is not None
@@ -241,8 +261,8 @@ def answer(kind: "Kind", question: Question) -> Answer:
     plain = sorted(matches, key=lambda each: (-_plain_score(each), each.row_id))
     near = nearest(kind, seeker.vector, model=model, matching=rows, k=depth).rows
     ways = {
-        "served": [each.row_id for each in matches],
-        "vector+words": [each.row_id for each in plain],
+        "served": of.expanded(each.row_id for each in matches),
+        "vector+words": of.expanded(each.row_id for each in plain),
         "vector": [each.row_id for each in near],
         "words": search_text(kind, seeker, rows, k=depth).rows[:depth],
     }
@@ -308,7 +328,7 @@ def report_direction(result: report.Report, of: Direction, *, quick: bool) -> di
     for question, others in zip(
         of.questions, [{}] * len(of.questions) if quick else baselines(of), strict=True
     ):
-        for way, ranked in (answer(of.kind, question).ways | others).items():
+        for way, ranked in (answer(of, question).ways | others).items():
             figures.setdefault(way, []).append(measure(ranked, question.gains))
     arrays = {way: np.array(values) for way, values in figures.items()}
     for way, values in arrays.items():
@@ -339,9 +359,9 @@ def ranked_lists(of: Direction) -> "list[RankedList]":
 
     lists = []
     for question in of.questions:
-        matches = answer(of.kind, question).matches
-        values = [[match.parts.get(name, 0.0) for name in PARTS] for match in matches]
-        gains = [question.gains.get(match.row_id, 0.0) for match in matches]
+        rows = [(match, row) for match in answer(of, question).matches for row in of.expanded([match.row_id])]
+        values = [[match.parts.get(name, 0.0) for name in PARTS] for match, _ in rows]
+        gains = [question.gains.get(row, 0.0) for _, row in rows]
         lists.append(RankedList(of.name, question.seeker.terms.count, np.array(values), np.array(gains)))
     return lists
 

@@ -147,10 +147,16 @@ def test_score_is_the_sum_of_value_and_weight_of_the_explanation() -> None:
         )
 
 
+STEEL = ("bridges", "boats", "towers", "trains")
+
+
 def test_boosts_and_the_cap_of_a_company_change_the_order_without_code() -> None:
     put(
-        *({"external_id": f"big{number}", "title": "Welder", "company": "Big"} for number in range(4)),
-        {"external_id": "small", "title": "Welder", "company": "Small"},
+        *(
+            {"external_id": f"big{n}", "title": f"Welder of {text}", "company": "Big"}
+            for n, text in enumerate(STEEL)
+        ),
+        {"external_id": "small", "title": "Welder of masts", "company": "Small"},
         cosines=[1.0, 0.99, 0.98, 0.97, 0.5],
     )
     assert list(search("welding")) == ["big0", "big1", "big2", "big3", "small"]
