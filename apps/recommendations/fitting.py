@@ -2,7 +2,7 @@
 
 The loss is listwise: a smooth approximation of nDCG, in which ranks are sums of sigmoids of differences of
 scores (T. Qin, T. Liu, H. Li, "A general approximation framework for direct optimization of information
-retrieval measures", Information Retrieval 13, 2010), minimized by SciPy's L-BFGS-B with weights of at least 0.
+retrieval measures", Information Retrieval 13, 2010), minimized by SciPy's L-BFGS-B with weights of 0 or more.
 A term draws the weights to those of the ranking in use, so that few lists change little. The weight of the
 vector stays as it is, since only ratios of weights matter. Needs SciPy, which comes with the extra `worker`.
 """
