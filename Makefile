@@ -18,13 +18,17 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Not that of the environment, where LANGUAGE is a setting of gettext.
+SAMPLE_LANGUAGE = $(if $(filter command,$(origin LANGUAGE)),$(LANGUAGE))
+FOR_LANGUAGE = $(if $(filter ko,$(SAMPLE_LANGUAGE)),.venv/multilingual)
+
 .PHONY: run
-run: .venv/local  ## Everything on embedded servers, with a sample corpus; stays up until Ctrl-C
-	@$(RUN) -m jobrec_site.local run
+run: .venv/local $(FOR_LANGUAGE)  ## Everything on embedded servers, with a sample corpus; stays up until Ctrl-C; LANGUAGE=ko for Korean
+	@$(RUN) -m jobrec_site.local run $(addprefix --language=,$(SAMPLE_LANGUAGE))
 
 .PHONY: demo
-demo: .venv/local  ## The same main job on a throw-away database: prints recommendations and ends
-	@$(RUN) -m jobrec_site.local demo
+demo: .venv/local $(FOR_LANGUAGE)  ## The same main job on a throw-away database: prints recommendations and ends
+	@$(RUN) -m jobrec_site.local demo $(addprefix --language=,$(SAMPLE_LANGUAGE))
 
 .PHONY: check
 check: .venv/dev  ## Format, lint, types, import contracts, drift of generated files, dependencies, language
@@ -154,7 +158,11 @@ REQUIREMENTS := requirements/base.txt requirements/worker.txt requirements/const
 	$(call install,requirements/local.txt)
 	@touch $@
 
-# Holds all of requirements/local.txt: pip is asked once for both.
+.venv/multilingual: .venv/local requirements/multilingual.txt
+	$(call install,requirements/multilingual.txt)
+	@touch $@
+
+# Holds all of requirements/local.txt and multilingual.txt: pip is asked once.
 .venv/dev: .venv/bin/python requirements/dev.txt requirements/local.txt $(REQUIREMENTS)
 	$(call install,requirements/dev.txt)
-	@touch .venv/local $@
+	@touch .venv/local .venv/multilingual $@

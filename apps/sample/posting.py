@@ -23,7 +23,7 @@ def posting(words: Vocabulary, dice: Dice, number: int, now: datetime) -> dict[s
         **job.columns(),
         "employment_type": job.employment,
         "job_family": job.family["name"],
-        **_dates(dice, now),
+        **dates(dice, now),
     }
     if dice.chance(0.9):
         row["english_level"] = job.english
@@ -38,7 +38,8 @@ def posting(words: Vocabulary, dice: Dice, number: int, now: datetime) -> dict[s
     return row
 
 
-def _dates(dice: Dice, now: datetime) -> dict[str, str]:
+def dates(dice: Dice, now: datetime) -> dict[str, str]:
+    """Draw when a posting was published, when it closes, and whether it is open."""
     age = dice.whole(0, 90 * MINUTES_A_DAY)
     # Most close tomorrow or later; some were open for two weeks at most.
     days_to_tomorrow = age // MINUTES_A_DAY + 2

@@ -29,22 +29,23 @@ class Vocabulary:
 @cache
 def vocabulary() -> Vocabulary:
     """Read the word lists, in an order that depends on the files only."""
-    families = [_read(path.name)["family"] for path in sorted(WORDS.glob("families_*.toml"))]
+    families = [read_words(path.name)["family"] for path in sorted(WORDS.glob("families_*.toml"))]
     return Vocabulary(
         families=[family for group in families for family in group],
-        sectors={sector["name"]: sector for sector in _read("sectors.toml")["sector"]},
-        levels=_read("levels.toml"),
+        sectors={sector["name"]: sector for sector in read_words("sectors.toml")["sector"]},
+        levels=read_words("levels.toml"),
         places=[
             {**table, "country": code, "city": city, "region": region, "factor": factor}
-            for code, table in _read("countries.toml").items()
+            for code, table in read_words("countries.toml").items()
             for city, region, factor in table["cities"]
         ],
-        company_words=_read("companies.toml")["words"],
-        phrases=_read("phrases.toml"),
+        company_words=read_words("companies.toml")["words"],
+        phrases=read_words("phrases.toml"),
     )
 
 
-def _read(name: str) -> Table:
+def read_words(name: str) -> Table:
+    """Read one of the files in words/."""
     return tomllib.loads((WORDS / name).read_text(encoding="utf-8"))
 
 

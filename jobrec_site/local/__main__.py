@@ -16,6 +16,8 @@ from jobrec_site.local.preflight import PreflightError, free_ports
 from jobrec_site.local.programs import MAIN_JOB, Ports
 from jobrec_site.local.supervision import ProgramError
 
+MODELS = {"en": "", "ko": "multilingual"}  # by language of the sample; empty: the default
+
 
 def main() -> int:
     """Run the command line. Returns the exit status."""
@@ -27,7 +29,15 @@ def main() -> int:
     parser.add_argument(
         "--candidates", type=int, default=500, help="sample candidates to load into an empty database"
     )
+    parser.add_argument(
+        "--language",
+        choices=tuple(MODELS),
+        default="en",
+        help="of the sample; ko also chooses the multilingual model, unless EMBEDDING_MODEL names one",
+    )
     arguments = parser.parse_args()
+    if model := MODELS[arguments.language]:
+        os.environ.setdefault("EMBEDDING_MODEL", model)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jobrec_site.settings")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
@@ -58,8 +68,13 @@ def _run(arguments: argparse.Namespace) -> None:
         flower=settings.FLOWER_PORT,
     )
     with LocalJobrec(settings.DATA_DIR, ports) as jobrec:
-        jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates, tolerate_failures=True)
-        jobrec.print_addresses()
+        jobrec.main_job(
+            postings=arguments.postings,
+            candidates=arguments.candidates,
+            language=arguments.language,
+            tolerate_failures=True,
+        )
+        jobrec.print_addresses(language=arguments.language)
         jobrec.stay_up()
 
 
@@ -77,7 +92,9 @@ def _demo(arguments: argparse.Namespace) -> None:
         from jobrec_site.local.main_job import LocalJobrec
 
         with LocalJobrec(data, ports, names=MAIN_JOB) as jobrec:
-            jobrec.main_job(postings=arguments.postings, candidates=arguments.candidates)
+            jobrec.main_job(
+                postings=arguments.postings, candidates=arguments.candidates, language=arguments.language
+            )
 
 
 if __name__ == "__main__":

@@ -28,9 +28,8 @@ from jobrec_site.local.supervision import ProgramError, Supervisor
 
 ADMIN = "admin"
 SAMPLE = "sample"
-EXAMPLE = (
-    '{ searchPostings(text: "nurse in intensive care", first: 5) { edges { score node { title city } } } }'
-)
+EXAMPLE = '{ searchPostings(text: "%s", first: 5) { edges { score node { title city } } } }'
+EXAMPLES = {"en": "nurse in intensive care", "ko": "백엔드 개발자"}  # texts to search for, by language
 
 
 class LocalJobrec:
@@ -76,9 +75,12 @@ class LocalJobrec:
         self._supervisor.stop()
         self._lock.close()
 
-    def main_job(self, *, postings: int, candidates: int, tolerate_failures: bool = False) -> None:
+    def main_job(
+        self, *, postings: int, candidates: int, language: str = "en", tolerate_failures: bool = False
+    ) -> None:
         """Start everything, load a sample into an empty database, embed it, and print recommendations.
 
+        `language` is that of the sample.
         With `tolerate_failures` it goes on if a run is paused or cancelled, or a row cannot be embedded.
         Raises EmbeddedServerError, ProgramError or CommandError.
         """
@@ -92,7 +94,7 @@ class LocalJobrec:
         self._ensure_admin()
         # Candidates are loaded last: if there are none, an earlier load may have been interrupted.
         if not (Candidate.objects.exists() or Posting.objects.exclude(source=SAMPLE).exists()):
-            self._load_sample(postings, candidates)
+            self._load_sample(postings, candidates, language)
         _print(f"Starting {', '.join(self._names)}")
         self._supervisor.run(self._names)
         _print("Embedding pending rows")
@@ -108,15 +110,15 @@ class LocalJobrec:
             call_command("recommend", candidate=str(first), limit=5)
         self._wait_for_servers()
 
-    def print_addresses(self) -> None:
-        """Print where everything can be reached, with the password of the admin."""
-        ports = self._ports
+    def print_addresses(self, *, language: str = "en") -> None:
+        """Print where everything can be reached, the password of the admin, and a search in `language`."""
+        ports, example = self._ports, EXAMPLE % EXAMPLES[language]
         print(
             f"\njobrec is up\n"
             f"  admin       http://localhost:{ports.web}/admin/     "
             f"user {ADMIN}, password {self._admin_password()}\n"
             f"  GraphQL     http://localhost:{ports.web}/graphql\n"
-            f"  try         http://localhost:{ports.web}/graphql#query={quote(EXAMPLE)}\n"
+            f"  try         http://localhost:{ports.web}/graphql#query={quote(example)}\n"
             f"  Flower      http://localhost:{ports.flower}\n"
             f"  gRPC        embedding 127.0.0.1:{ports.embedding}, "
             f"invalidation 127.0.0.1:{ports.invalidation}\n"
@@ -159,13 +161,21 @@ class LocalJobrec:
                     raise ProgramError(f"{name} does not answer:\n{self._supervisor.log_end(name)}")
                 time.sleep(0.2)
 
-    def _load_sample(self, postings: int, candidates: int) -> None:
+    def _load_sample(self, postings: int, candidates: int, language: str) -> None:
         folder = self._data / "sample"
         folder.mkdir(exist_ok=True)
         for kind, count in (("postings", postings), ("candidates", candidates)):
             _print(f"The database has no rows of yours: loading {count:,} sample {kind}")
             file = folder / f"{kind}.jsonl"
-            call_command("generate_sample", kind, count=count, out=str(file), force=True, verbosity=0)
+            call_command(
+                "generate_sample",
+                kind,
+                count=count,
+                language=language,
+                out=str(file),
+                force=True,
+                verbosity=0,
+            )
             call_command(f"import_{kind}", str(file), source=SAMPLE)
 
     def _ensure_admin(self) -> None:

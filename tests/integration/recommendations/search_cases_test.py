@@ -15,6 +15,7 @@ from apps.recommendations.matches import Match
 from apps.recommendations.models import RankingOptions, SponsoredPosting
 from apps.recommendations.profiles import Profile
 from apps.recommendations.text_index import update_text_index
+from apps.sample.corpus import postings
 from apps.skills.dictionary import SHIPPED, load_dictionary, read_dictionary
 from apps.skills.services import find_skills
 
@@ -137,6 +138,15 @@ def test_equal_title_is_first_whatever_the_model() -> None:
     )
     assert next(iter(search("백엔드 개발자"))) == "a"
     assert next(iter(search("  마케팅  담당자."))) == "b"
+
+
+def test_search_of_the_korean_sample_finds_the_title_first_by_words() -> None:
+    put(*({**row, "status": "open"} for row in postings(60, language="ko")))
+    found = search("백엔드 개발자")
+    titles = dict(Posting.objects.values_list("external_id", "title"))
+    first = [titles[name] for name in found][: sum("백엔드" in title for title in titles.values())]
+    assert first[0] == "백엔드 개발자"
+    assert all("백엔드" in title for title in first[:3])
 
 
 def test_score_is_the_sum_of_value_and_weight_of_the_explanation() -> None:

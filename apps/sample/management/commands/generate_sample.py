@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from apps.sample.corpus import CANDIDATE_FIELDS, POSTING_FIELDS, candidates, postings
+from apps.sample.corpus import CANDIDATE_FIELDS, MAKERS, POSTING_FIELDS, candidates, postings
 from apps.sample.writers import FORMATS, format_of, write_file, write_text
 
 STANDARD_OUTPUT = "-"
@@ -30,6 +30,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--seed", type=int, default=0, metavar="S", help="another seed gives other rows (default: 0)"
         )
+        parser.add_argument(
+            "--language", choices=tuple(MAKERS), default="en", help="of the texts (default: en)"
+        )
         parser.add_argument("--format", choices=FORMATS, help="default: what FILE ends in")
         parser.add_argument("--out", required=True, metavar="FILE", help="- is the standard output")
         parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
@@ -44,7 +47,8 @@ class Command(BaseCommand):
         if file_format is None:
             raise CommandError(f"{out} has no known ending. Use {', '.join(FORMATS)}, or add --format.")
         make, fields = KINDS[kind]
-        rows = tqdm(make(count, seed=options["seed"]), total=count, desc=kind, unit=" rows", disable=None)
+        made = make(count, seed=options["seed"], language=options["language"])
+        rows = tqdm(made, total=count, desc=kind, unit=" rows", disable=None)
         if out == STANDARD_OUTPUT:
             self._print(rows, file_format, fields)
             return
