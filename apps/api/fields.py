@@ -38,6 +38,14 @@ class LongList(graphene.Field):
         self.facts = Facts(length=length)
 
 
+class CostlyField(graphene.Field):
+    """A field with a base cost of its own, in units."""
+
+    def __init__(self, type_: Any, *, cost: int, **options: Any) -> None:
+        super().__init__(type_, **options)
+        self.facts = Facts(cost=cost)
+
+
 class RootField(graphene.Field):
     """A field of Query with its facts (see Facts)."""
 
@@ -72,7 +80,7 @@ def with_facts(schema: graphene.Schema) -> graphene.Schema:
         if not isinstance(built, GraphQLObjectType) or not hasattr(built, "graphene_type"):
             continue
         for name, field in built.graphene_type._meta.fields.items():
-            if isinstance(field, LongList | RootField):
+            if isinstance(field, CostlyField | LongList | RootField):
                 built.fields[field.name or to_camel_case(name)].extensions[_FACTS] = field.facts
     return schema
 

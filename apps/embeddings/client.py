@@ -30,11 +30,12 @@ def query_vector(text: str, model: EmbeddingModel) -> list[float]:
         "query_vector",
         {"text": text, "model": model.pk},
         tags=(),  # a text and a model version always give the same vector
-        compute=lambda: Computed(_embed([text], model)[0]),
+        compute=lambda: Computed(embed_texts([text], model)[0]),
     )
 
 
-def _embed(texts: list[str], model: EmbeddingModel) -> list[list[float]]:
+def embed_texts(texts: list[str], model: EmbeddingModel) -> list[list[float]]:
+    """The vectors of at most 256 texts, in their order, by one call. Raises as `query_vector` does."""
     request = embedding_pb2.EmbedRequest(
         texts=texts, model=embedding_pb2.ModelVersion(name=model.name, revision=model.revision)
     )

@@ -21,6 +21,7 @@ from apps.api.inputs import checked_names, checked_text
 from apps.api.postings.types import PostingFilterInput
 from apps.api.recommendations.alternatives import PageAlternatives
 from apps.api.recommendations.cursors import MatchCursor, page_of_matches
+from apps.api.recommendations.reasons import PageReasons, ReasonedMatch, SeekerText
 from apps.api.recommendations.types import CandidateMatchConnection, PostingMatchConnection, ProfileInput
 from apps.api.records import CANDIDATES, POSTINGS
 from apps.api.translation import translated
@@ -116,28 +117,32 @@ class RecommendationQueries(graphene.ObjectType):
         key = primary_key(candidate_id, of="Candidate", argument="candidateId")
         require_for_candidate(info, key, VIEW_CANDIDATES)
         search = partial(services.recommended_postings, key)
-        return _connection(Kind.POSTING, search, without=finished_postings(key), **page)
+        seeker = SeekerText(Kind.CANDIDATE, key)
+        return _connection(Kind.POSTING, search, seeker, without=finished_postings(key), **page)
 
     @staticmethod
     @translated
     def resolve_recommended_candidates(_root: None, info: Any, posting_id: str, **page: Any) -> Any:
         require(info, VIEW_CANDIDATES)
         key = primary_key(posting_id, of="Posting", argument="postingId")
-        return _connection(Kind.CANDIDATE, partial(services.recommended_candidates, key), **page)
+        search = partial(services.recommended_candidates, key)
+        return _connection(Kind.CANDIDATE, search, SeekerText(Kind.POSTING, key), **page)
 
     @staticmethod
     @translated
     def resolve_similar_postings(_root: None, _info: Any, posting_id: str, **page: Any) -> Any:
         key = primary_key(posting_id, of="Posting", argument="postingId")
-        return _connection(Kind.POSTING, partial(services.similar_postings, key), **page)
+        search = partial(services.similar_postings, key)
+        return _connection(Kind.POSTING, search, SeekerText(Kind.POSTING, key), **page)
 
     @staticmethod
     @translated
     def resolve_recommended_postings_for_profile(
         _root: None, _info: Any, profile: dict[str, Any], **page: Any
     ) -> Any:
-        search = partial(services.postings_for_profile, _profile(profile, "profile."))
-        return _connection(Kind.POSTING, search, **page)
+        person = _profile(profile, "profile.")
+        search = partial(services.postings_for_profile, person)
+        return _connection(Kind.POSTING, search, _typed(Kind.CANDIDATE, person), **page)
 
     @staticmethod
     @translated
@@ -150,7 +155,8 @@ class RecommendationQueries(graphene.ObjectType):
         **page: Any,
     ) -> Any:
         profile = _profile({"text": text, "skills": skills, "experience_years": experience_years}, "")
-        return _connection(Kind.POSTING, partial(services.postings_for_profile, profile), **page)
+        search = partial(services.postings_for_profile, profile)
+        return _connection(Kind.POSTING, search, _typed(Kind.CANDIDATE, profile), **page)
 
     @staticmethod
     @translated
@@ -164,7 +170,12 @@ class RecommendationQueries(graphene.ObjectType):
     ) -> Any:
         require(info, VIEW_CANDIDATES)
         profile = _profile({"text": text, "skills": skills, "experience_years": experience_years}, "")
-        return _connection(Kind.CANDIDATE, partial(services.candidates_for_profile, profile), **page)
+        search = partial(services.candidates_for_profile, profile)
+        return _connection(Kind.CANDIDATE, search, _typed(Kind.POSTING, profile), **page)
+
+
+def _typed(kind: Kind, profile: Profile) -> SeekerText:
+    return SeekerText(kind, text=profile.text or ", ".join(profile.skills))
 
 
 def _profile(given: dict[str, Any], prefix: str) -> Profile:
@@ -199,13 +210,14 @@ KINDS: dict[Kind, tuple[Any, Callable[[QuerySet[Any]], QuerySet[Any]]]] = {
 def _connection(
     kind: Kind,
     search: Callable[..., Matches],
+    seeker: SeekerText,
     *,
     filter: dict[str, Any] | None = None,  # noqa: A002  named by the schema
     first: int | None = None,
     after: str | None = None,
     without: QuerySet[Any] | None = None,
 ) -> Any:
-    """A page of the ranked list that `search` returns.
+    """A page of the ranked list that `search` returns for a seeker.
 
     The list may be older than this request. No page has rows that are deleted by now, that no longer match
     the filter, or that are in `without`.
@@ -222,8 +234,14 @@ def _connection(
     page = page_of_matches(ranked.items, visible=visible, snapshot=snapshot, first=first, after=cursor)
     nodes = for_nodes(rows.order_by()).in_bulk([match.row_id for match in page.items])
     copies = PageAlternatives([match.row_id for match in page.items], rows, for_nodes)
+    reasons = PageReasons(kind, page.items, seeker, ranked.retrieval.text_share)
     edges = [
-        connection.Edge(node=nodes[match.row_id], cursor=edge_cursor, score=match.score, explanation=match)
+        connection.Edge(
+            node=nodes[match.row_id],
+            cursor=edge_cursor,
+            score=match.score,
+            explanation=ReasonedMatch(**vars(match), page=reasons),
+        )
         for match, edge_cursor in zip(page.items, page.cursors, strict=True)
         if match.row_id in nodes  # it may be deleted since the statement before
     ]

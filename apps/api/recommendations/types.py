@@ -9,13 +9,17 @@ from apps.api.access import user_of
 from apps.api.candidates.types import CandidateNode
 from apps.api.connections import CountedConnection
 from apps.api.enums import EnglishLevelEnum, InteractionActionEnum
-from apps.api.fields import LongList
+from apps.api.fields import CostlyField, LongList
 from apps.api.postings.types import PostingNode
 from apps.api.recommendations.alternatives import MAX_ALTERNATIVES
+from apps.api.recommendations.reasons import ReasonedMatch
 from apps.api.skills.types import SkillType, skill_entries
+from apps.embeddings.models import Kind
 from apps.recommendations.matches import Match, Retrieval
+from apps.recommendations.reasons import MAX_WHAT_IF
 from apps.skills.directory import SkillEntry
 
+SENTENCES_COST = 50  # of each match: those of a page of ten take about as long as a search
 VIEW_RETRIEVAL = "embeddings.view_embeddingrun"  # for anyone who operates runs
 
 
@@ -28,6 +32,33 @@ class ScorePart(graphene.ObjectType):
     value = graphene.Float(required=True, description="Value of the part, between 0 and 1")
     weight = graphene.Float(
         required=True, description="Weight of the part in the scores of the list; all its weights add up to 1"
+    )
+
+
+class SentencesType(graphene.ObjectType):
+    """The two sentences that carry a match: those whose vectors are nearest."""
+
+    class Meta:
+        name = "CarryingSentences"
+
+    posting = graphene.String(required=True, description="Sentence of the posting")
+    profile = graphene.String(
+        required=True,
+        description="Sentence of the candidate, profile or search; of the other posting in similarPostings",
+    )
+    similarity = graphene.Float(required=True, description="Cosine of the vectors of the two sentences")
+
+
+class WhatIfType(graphene.ObjectType):
+    """What one more skill would change."""
+
+    class Meta:
+        name = "WhatIf"
+
+    skill = graphene.Field(SkillType, required=True, description="A skill that the candidate lacks")
+    score = graphene.Float(
+        required=True,
+        description="Score of the match if the candidate had the skill; the texts stay as they are",
     )
 
 
@@ -84,6 +115,18 @@ class Explanation(graphene.ObjectType):
         graphene.NonNull(SkillType),
         required=True,
         description="Skills that the candidate has and that are not asked for",
+    )
+    sentences = CostlyField(
+        SentencesType,
+        cost=SENTENCES_COST,
+        description="Sentences that carry the match; null without a text or the embedding server",
+    )
+    what_if = LongList(
+        WhatIfType,
+        length=MAX_WHAT_IF,
+        required=True,
+        description=f"Up to {MAX_WHAT_IF} missing skills that would raise the score most; empty in "
+        "similarPostings and skillMatch",
     )
 
     @staticmethod
@@ -145,6 +188,28 @@ class Explanation(graphene.ObjectType):
     @staticmethod
     def resolve_extra_skills(root: Match, info: Any) -> list[SkillEntry]:
         return skill_entries(info, root.extra_skills)
+
+    @staticmethod
+    def resolve_sentences(root: Match, info: Any) -> SentencesType | None:
+        if not isinstance(root, ReasonedMatch):
+            return None
+        carrying = root.page.sentences_of(root, info.context)
+        if carrying is None:
+            return None
+        posting, profile = carrying.row, carrying.seeker
+        if root.page.kind == Kind.CANDIDATE:
+            posting, profile = profile, posting
+        return SentencesType(posting=posting, profile=profile, similarity=carrying.similarity)
+
+    @staticmethod
+    def resolve_what_if(root: Match, info: Any) -> list[WhatIfType]:
+        tried = root.page.what_if_of(root) if isinstance(root, ReasonedMatch) else []
+        skills = {entry.id: entry for entry in skill_entries(info, [each.skill_id for each in tried])}
+        return [
+            WhatIfType(skill=skills[each.skill_id], score=each.score)
+            for each in tried
+            if each.skill_id in skills
+        ]
 
 
 class MatchEdge:
