@@ -61,7 +61,9 @@ def nearest_sentences(
     words = {
         text: set(WORD.findall(text.lower())) for text in {*seeker, *(s for r in rows.values() for s in r)}
     }
-    counts = Counter(word for each in words.values() for word in each)
+    counts = Counter[str]()
+    for each in words.values():
+        counts.update(each)
     rarity = {word: log(1 + len(words) / count) for word, count in counts.items()}
     wanted = {word for text in seeker for word in words[text]}
     offered = {word for sentences in rows.values() for text in sentences for word in words[text]}

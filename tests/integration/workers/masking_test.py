@@ -50,6 +50,4 @@ def test_masking_the_carrying_sentence_lowers_the_vector_score_more_than_another
             for place in range(len(sentences))
         ]
         carrying = drops.pop(pair.row)
-        assert carrying > max(
-            0.0, float(np.mean(drops))
-        )  # the mean is what a random sentence is expected to cost
+        assert carrying > max(0.0, float(np.mean(drops)))  # a random sentence
