@@ -26,6 +26,7 @@ from apps.recommendations.services import filtered
 from apps.records.counting import count_rows
 from apps.records.inputs import RecordInput
 from apps.records.models import Record
+from apps.records.normalizing.language import detect_language
 from apps.records.services import whole
 from apps.skills.models import SkillUse
 
@@ -77,8 +78,14 @@ class RecordApi:
         return connection_of(page, connection, count=partial(count_rows, rows))
 
     def read_input(self, given: Mapping[str, Any]) -> RecordInput:
-        """The validated argument `input` of an upsert. Raises BadInputError."""
-        return validated(self.form, given, argument="input")
+        """The validated argument `input` of an upsert. A language that is not stated is detected. Raises
+        BadInputError."""
+        form = validated(self.form, given, argument="input")
+        if "language" not in form.model_fields_set:
+            # The longest text first, as in imports.
+            language = detect_language(" ".join(getattr(form, name) for name in reversed(form.text_fields)))
+            form.language = language or form.language
+        return form
 
     def upsert(self, form: RecordInput, *, by: str) -> tuple[Any, bool]:
         """Writes one row and asks for its embedding: the row, ready for its node, and whether it is new."""

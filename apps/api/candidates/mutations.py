@@ -24,7 +24,7 @@ CandidateInputType = form_input(
         "source": "Source of the candidate; manual by default",
         "external_id": "Id of the candidate at its source; the candidate with this source and id is replaced",
         "resume": "Résumé, in Markdown. Skills that it names are added to those of the candidate",
-        "language": "Language of the texts, such as en, which is the default",
+        "language": "Language of the texts, such as en; by default what they are detected to be, else en",
         "skills": "Names of the candidate's skills. Names that the dictionary lacks are added as unlisted",
         "salary_period": "The period the salary is paid for; a year by default",
     },

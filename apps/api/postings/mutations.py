@@ -24,7 +24,7 @@ PostingInputType = form_input(
         "external_id": "Id of the posting at its source; the posting with this source and id is replaced",
         "company": "Name of the company, which is created if it does not exist",
         "description": "Text, in Markdown. Skills that it names are added to those of the posting",
-        "language": "Language of the text, such as en, which is the default",
+        "language": "Language of the text, such as en; by default what it is detected to be, else en",
         "skills": "Names of the skills asked for. Names that the dictionary lacks are added as unlisted",
         "salary_period": "The period the salary is paid for; a year by default",
         "status": "Whether the posting takes applications; open by default",

@@ -233,6 +233,28 @@ def test_upsert_creates_or_replaces_a_posting_and_asks_for_its_embedding(
     assert (again["created"], again["posting"]["title"]) == (False, "Senior nurse")
 
 
+@pytest.mark.parametrize(
+    ("values", "language"),
+    [
+        ({"title": "백엔드 개발자", "description": "서버를 개발합니다."}, "ko"),
+        (
+            {"title": "Pflegefachkraft", "description": "Wir suchen eine Pflegefachkraft für unser Team."},
+            "de",
+        ),
+        (
+            {"title": "Pflegefachkraft", "description": "Wir suchen Sie für unser Team.", "language": "en"},
+            "en",
+        ),
+        ({"title": "Nurse"}, "en"),
+    ],
+)
+def test_upsert_detects_the_language_where_it_is_not_stated(
+    recruiter: Api, no_broker: list[Any], values: dict[str, Any], language: str
+) -> None:
+    recruiter.data(UPSERT, input={"externalId": "new"} | values)
+    assert Posting.objects.get(external_id="new").language == language
+
+
 def test_upsert_of_a_wrong_value_names_it_and_writes_nothing(recruiter: Api) -> None:
     for values, field, reason in (
         ({"salaryMin": 5, "salaryMax": 1}, "salaryMax", "salaryMax 1 is less than salaryMin 5"),
