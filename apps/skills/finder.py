@@ -64,6 +64,7 @@ KOREAN_PARTICLE = re.compile(
 )
 CHINESE_PARTICLES = "和与與及或的等"
 SPACES = re.compile(b"  +")
+UNSPACED_END = re.compile(rb"\|(?! )")
 ELLIPSIS = re.compile(rb"\.\.+")
 MARKS = re.compile(rb"[#_+]+")
 MARK_INSIDE = re.compile(rb"\+[A-Za-z]")
@@ -143,7 +144,7 @@ class SkillFinder:
         # Each term begins with the space before its first word, so that no match begins inside a word. Words
         # of languages without spaces are looked at when they are found.
         patterns = [name[1:] if UNSPACED_NAME.fullmatch(name) else name for name, _ in searched]
-        self._is_unspaced = [not pattern.startswith(" ") for pattern in patterns]
+        self._unspaced = {number for number, pattern in enumerate(patterns) if not pattern.startswith(" ")}
         self._patterns = patterns
         self._automaton = (
             known.automaton
@@ -165,13 +166,9 @@ class SkillFinder:
         matches = [
             (start, -end, number)
             for number, start, end in self._automaton.find_matches_as_indexes(folded, overlapping=True)
-            if (
-                _is_unspaced_word(folded, start, end)
-                if self._is_unspaced[number]
-                else folded[end] in " |" or _ends_inside(folded, start, end, cased=self._cased[number])
-            )
-            and not (self._cased[number] and not words[start:end].isupper())
-            and not (self._ambiguous[number] and not _at_border(folded, start, end))
+            # The first condition, which is most matches, saves a call: another letter goes on with the word.
+            if (not "a" <= folded[end] <= "z" or number in self._unspaced)
+            and self._is_name(number, start, end, words, folded)
         ]
         matches.sort()
         longest: list[_Match] = []
@@ -188,6 +185,16 @@ class SkillFinder:
             bracketed = (self._by_ambiguous_text.get(name) for name in BRACKETED.findall(text))
             found |= dict.fromkeys(each for each in bracketed if each is not None)
         return list(found)
+
+    def _is_name(self, number: int, start: int, end: int, words: str, folded: str) -> bool:
+        """Return whether a match is a whole word, in capitals and at the border of a phrase if it must be."""
+        if number in self._unspaced:
+            return _is_unspaced_word(folded, start, end)
+        if folded[end] not in " |" and not _ends_inside(folded, start, end, cased=self._cased[number]):
+            return False
+        if self._cased[number] and not words[start:end].isupper():
+            return False
+        return not self._ambiguous[number] or _at_border(folded, start, end)
 
     def _skills_of(self, items: list[_Match], folded: str) -> list[_Match]:
         """The items of a list that name skills. An ambiguous one is a whole item: not "Java, go through"."""
@@ -250,7 +257,7 @@ def _words(text: str) -> str:
     spaced = f" {text} ".encode("utf-8", "surrogatepass").translate(ASCII_SEPARATORS)
     if b".." in spaced:
         spaced = ELLIPSIS.sub(b"|", spaced)
-    spaced = spaced.replace(b". ", b"| ").replace(b".|", b"|").replace(b"|", b"| ")
+    spaced = UNSPACED_END.sub(b"| ", spaced.replace(b". ", b"| ").replace(b".|", b"|"))
     if b"#" in spaced:
         spaced = spaced.replace(b"##", b"").replace(b" # ", b"  ")  # headings of Markdown
     if (
