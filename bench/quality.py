@@ -13,7 +13,7 @@ directions from stored rows; sets of names are typed as searches. The ways:
     vector        the nearest vectors
     words         the full-text search alone
     BM25          the library bm25s over the same texts
-    MiniLM        all-MiniLM-L6-v2 without an adapter, exact
+    MiniLM        all-MiniLM-L6-v2 without an adapter, exact; the same as `vector` where that is the model
 """
 
 import gzip
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from apps.recommendations.fitting import RankedList
     from apps.recommendations.matches import Match
     from apps.recommendations.profiles import Seeker
+    from workers.encoding.encoder import ModelVersion
 
 EVALUATION = scratch.SHARED / "eval"
 CARD = Path(__file__).with_suffix(".json")
@@ -274,7 +275,7 @@ def _plain_score(match: "Match") -> float:
 
 
 def baselines(of: Direction) -> Iterator[dict[str, list[int]]]:
-    """The rows of each question by BM25 and by the raw MiniLM, which know nothing but the texts."""
+    """The rows of each question by BM25, and by raw MiniLM where the model in use is another one."""
     import bm25s
     from django.conf import settings
 
@@ -284,24 +285,29 @@ def baselines(of: Direction) -> Iterator[dict[str, list[int]]]:
     index = bm25s.BM25()
     index.index(bm25s.tokenize(texts, show_progress=False), show_progress=False)
     words, _ = index.retrieve(bm25s.tokenize(asked, show_progress=False), k=depth, show_progress=False)
-    near = np.argsort(-(encode(asked, raw=True) @ encode(texts, raw=True).T), axis=1, kind="stable")[
-        :, :depth
-    ]
+    near = None
+    if _version(raw=True) != _version():
+        cosines = encode(asked, raw=True) @ encode(texts, raw=True).T
+        near = np.argsort(-cosines, axis=1, kind="stable")[:, :depth]
     for row, _ in enumerate(asked):
-        yield {"BM25": keys[words[row]].tolist(), "MiniLM": keys[near[row]].tolist()}
+        ways = {"BM25": keys[words[row]].tolist()}
+        yield ways if near is None else ways | {"MiniLM": keys[near[row]].tolist()}
+
+
+def _version(*, raw: bool = False) -> "ModelVersion":
+    from apps.embeddings.registry import default_model
+    from workers.chunks import version_of
+    from workers.encoding.encoder import ModelVersion
+
+    version = version_of(default_model())
+    return ModelVersion(MINILM, "main", version.windows, MINILM_DIMENSIONS) if raw else version
 
 
 def encode(texts: list[str], *, raw: bool = False) -> Any:
     """The vectors of texts, by the model of the settings, or by MiniLM without an adapter."""
-    from apps.embeddings.registry import default_model
-    from workers.chunks import version_of
-    from workers.encoding.encoder import ModelVersion
     from workers.encoding.loaded import encoder_of
 
-    version = version_of(default_model())
-    if raw:
-        version = ModelVersion(MINILM, "main", version.windows, MINILM_DIMENSIONS)
-    return encoder_of(version).encode(texts, role="query")
+    return encoder_of(_version(raw=raw)).encode(texts, role="query")
 
 
 def measure(ranked: Sequence[int], gains: dict[int, float]) -> tuple[float, float, float]:
@@ -423,7 +429,7 @@ def main() -> None:
         if options.fit:
             fit_weights(result, lists, options.fit)
     if options.write:
-        CARD.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        CARD.write_text(json.dumps(card, ensure_ascii=False) + "\n")
     report.end(result)
 
 

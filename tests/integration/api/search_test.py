@@ -5,10 +5,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.test import Client
 
 from apps.candidates.models import Candidate
 from apps.embeddings.client import embedding_server
 from apps.embeddings.models import CandidateEmbedding
+from apps.postings.models import Company
 from apps.recommendations.text_index import update_text_index
 from apps.rpc.errors import TransientRpcError
 from tests.integration.api.conftest import Api, names
@@ -137,3 +139,31 @@ def test_a_profile_gets_recommendations_without_being_stored(
     assert {"p29", "p28", "p26", "p25"} & set(names(data))
     assert data["edges"][0]["explanation"]["experienceFit"] == 1.0
     assert Candidate.objects.count() == 3
+
+
+def test_search_has_the_new_order_once_the_admin_saved_options_of_the_ranking(
+    anonymous: Api,
+    admin_client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    monkeypatch.setattr("apps.recommendations.profiles.query_vector", lambda *_: [1.0, 0.0, 0.0, 0.0])
+    query = (
+        '{ searchPostings(text: "somebody", first: 5) { edges { node { externalId company { name } } } } }'
+    )
+
+    def companies() -> set[str]:
+        edges = anonymous.data(query)["searchPostings"]["edges"]
+        return {edge["node"]["company"]["name"] for edge in edges}
+
+    assert len(companies()) > 1
+    form = {
+        "own_company": 1,
+        "own_companies": [Company.objects.get(name="Company 3").pk],
+        "capped_places": 10,
+    }
+    with django_capture_on_commit_callbacks(execute=True):
+        response = admin_client.post("/admin/recommendations/rankingoptions/add/", form)
+    assert response.status_code == 302
+    assert companies() == {"Company 3"}
+    assert admin_client.get("/admin/recommendations/rankingoptions/add/").status_code == 403  # one row only
