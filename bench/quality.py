@@ -18,6 +18,7 @@ directions from stored rows; sets of names are typed as searches. The ways:
 
 import gzip
 import json
+import logging
 import random
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -279,6 +280,7 @@ def baselines(of: Direction) -> Iterator[dict[str, list[int]]]:
     import bm25s
     from django.conf import settings
 
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
     keys, texts = np.array(list(of.texts)), list(of.texts.values())
     depth = min(settings.RECOMMENDATION_DEPTH, len(keys))
     asked = [question.text for question in of.questions]

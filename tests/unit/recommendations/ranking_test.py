@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.recommendations.checks import check_ranking_file
 from apps.recommendations.ranking import (
     Features,
     Nearness,
@@ -169,12 +170,16 @@ def test_weights_of_full_text_are_scaled_by_its_share() -> None:
     ],
 )
 def test_file_of_weights_is_refused_with_its_fault(
-    change: dict[str, object], fault: str, tmp_path: Path
+    change: dict[str, object], fault: str, tmp_path: Path, settings: Any
 ) -> None:
     path = tmp_path / "weights.json"
     path.write_text(json.dumps(json.loads(SHIPPED.read_text()) | change))
     with pytest.raises(RankingFileError, match=fault):
         read_ranking(path)
+    settings.RANKING_FILE = str(path)
+    assert [error.id for error in check_ranking_file()] == ["recommendations.E001"]
+    settings.RANKING_FILE = ""
+    assert check_ranking_file() == []
 
 
 @given(
