@@ -10,6 +10,7 @@ Prints how many are left out, and why.
 
 import argparse
 import gzip
+import io
 import json
 import re
 from collections import Counter
@@ -43,7 +44,8 @@ def main() -> None:
     queries = ({_folded(statement["text"]) for statement in statements} | set(_queries())) - {""}
     beginnings = {query[:FIRST_CHARACTERS] for query in queries if len(query) >= FIRST_CHARACTERS}
     counts: Counter[str] = Counter()
-    with gzip.open(output, "wt", encoding="utf-8") as file:
+    # Without the time, so that equal postings give an equal file
+    with gzip.GzipFile(output, "wb", mtime=0) as packed, io.TextIOWrapper(packed, encoding="utf-8") as file:
         for posting in postings:
             row = _row(posting)
             reason = (

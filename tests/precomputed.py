@@ -20,9 +20,12 @@ def vector_of(key: bytes) -> np.ndarray:
 
 
 class PrecomputedServer(embedding_pb2_grpc.EmbeddingServiceServicer):
-    """An embedding service. `gate` bounds the chunks that it answers; `spoil` may replace an output."""
+    """An embedding service. `gate` bounds the chunks that it answers; `spoil` may replace an output.
 
-    def __init__(self, revision: str = "main-t1-w8") -> None:
+    Its vectors are of the model that is requested, or of another `revision` of it.
+    """
+
+    def __init__(self, revision: str = "") -> None:
         self.revision = revision
         self.gate = threading.Semaphore(0)
         self.requests: list[list[bytes]] = []
@@ -54,7 +57,9 @@ class PrecomputedServer(embedding_pb2_grpc.EmbeddingServiceServicer):
             yield embedding_pb2.EmbedStreamResponse(
                 chunk=request.chunk,
                 model=embedding_pb2.ModelVersion(
-                    name=request.model.name, revision=self.revision, dimensions=DIMENSIONS
+                    name=request.model.name,
+                    revision=self.revision or request.model.revision,
+                    dimensions=DIMENSIONS,
                 ),
                 format=embedding_pb2.VECTOR_FORMAT_FLOAT16,
                 outputs=[self.spoil(each) or self.output(each.key) for each in request.inputs],
@@ -66,7 +71,7 @@ class PrecomputedServer(embedding_pb2_grpc.EmbeddingServiceServicer):
 
 
 @contextmanager
-def precomputed_server(revision: str = "main-t1-w8") -> Iterator[PrecomputedServer]:
+def precomputed_server(revision: str = "") -> Iterator[PrecomputedServer]:
     """Run a server in this process, on a free port."""
     servicer = PrecomputedServer(revision)
     server = grpc.server(ThreadPoolExecutor(4))

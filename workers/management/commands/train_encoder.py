@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
@@ -92,6 +93,9 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Cannot train without {', '.join(missing)}. Install it with: pip install 'jobrec[train]'"
             )
+        # Hardly two batches have the same shape. Torch would keep a prepared multiplication for each of them.
+        for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+            os.environ.setdefault(cache, "64")
         from workers.training import trainer  # imports torch, which takes seconds
         from workers.training.product import Training, write_product
 
