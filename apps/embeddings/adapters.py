@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).with_name("shipped_adapters")
 DEFAULT = "default"  # the setting that stands for the adapter shipped for a model, if there is one
 # The file for a model, by the last part of its name. A file stays shipped after it has been replaced here,
 # because databases name it.
-SHIPPED_FOR: dict[str, str] = {}
+SHIPPED_FOR = {"all-MiniLM-L6-v2": "all-MiniLM-L6-v2-1.safetensors"}
 
 
 @dataclass(frozen=True)

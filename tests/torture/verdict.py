@@ -5,6 +5,8 @@ from typing import Any
 
 import psycopg
 
+from apps.embeddings.adapters import DEFAULT, find_adapter
+
 CURRENT = """
     SELECT p.id FROM postings_posting p JOIN embeddings_postingembedding e ON e.posting_id = p.id
     JOIN embeddings_embeddingmodel m ON m.id = e.model_id AND m.state = 'active'
@@ -65,6 +67,7 @@ def wrong_vectors(connection: psycopg.Connection[Any], keys: Collection[int]) ->
     """
     from sentence_transformers import SentenceTransformer
 
+    from workers.encoding.adapter import merge
     from workers.encoding.encoder import location_of
 
     found = connection.execute(
@@ -78,6 +81,8 @@ def wrong_vectors(connection: psycopg.Connection[Any], keys: Collection[int]) ->
         for title, skills, body, _ in found
     ]
     model = SentenceTransformer(location_of("all-MiniLM-L6-v2"), device="cpu")
+    if adapter := find_adapter(DEFAULT, "all-MiniLM-L6-v2"):
+        merge(model, adapter)
     vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
     return sum(float(vector @ row[3]) < 0.99 for vector, row in zip(vectors, found, strict=True))
 

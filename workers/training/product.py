@@ -16,7 +16,7 @@ from apps.embeddings.adapters import sha256_of
 from workers.encoding import adapter
 from workers.encoding.encoder import location_of
 from workers.training.batches import Batch
-from workers.training.trainer import DROPOUT, SCALE, WARM_UP_STEPS, WEIGHT_DECAY, Recipe
+from workers.training.trainer import DROPOUT, WARM_UP_STEPS, WEIGHT_DECAY, Recipe
 
 FILE, CARD = "adapter.safetensors", "adapter.md"
 HELD_OUT = {  # figures of the trainer's log, by the column of the card
@@ -101,7 +101,7 @@ def _recipe(recipe: Recipe, steps: int, ranks: dict[str, int]) -> Iterator[str]:
         if recipe.guided
         else "symmetric InfoNCE with in-batch negatives"
     )
-    yield f"- {steps:,} steps; {loss}; cosines times {SCALE:g}; no two pairs of one group in a batch"
+    yield f"- {steps:,} steps; {loss}; cosines times {recipe.scale:g}; no two pairs of one group in a batch"
     if len(recipe.dimensions) > 1:
         yield f"- Matryoshka with {', '.join(map(str, recipe.dimensions))} dimensions"
     yield (

@@ -25,12 +25,11 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from workers.encoding.encoder import location_of
+from workers.encoding.encoder import Role, location_of
 from workers.encoding.unpadded import MODEL_TYPE, TrainableUnpadded
 from workers.training.batches import Batch
 
 DROPOUT = 0.05  # half of the model's own: a short training hardly overfits
-SCALE = 20.0  # of the cosines in the loss: the inverse of its temperature
 WARM_UP_STEPS = 20
 WEIGHT_DECAY = 0.01
 DATASET_NAME = "pairs"
@@ -46,12 +45,14 @@ class TrainingError(Exception):
 class Recipe:
     """What a training does, apart from its pairs.
 
-    `dimensions` are the lengths to which vectors may be cut (Matryoshka), the whole length first.
-    `guided` leaves wrong answers out of a batch that the untrained model prefers to the right one.
+    `scale` multiplies the cosines in the loss: the inverse of its temperature. `dimensions` are the lengths
+    to which vectors may be cut (Matryoshka), the whole length first.
+    `guided` leaves out wrong answers of a batch that the untrained model prefers to the right one.
     """
 
     model: str
     learning_rate: float
+    scale: float
     frozen_layers: int
     dimensions: tuple[int, ...]
     guided: bool
@@ -129,6 +130,7 @@ def train(
         warmup_steps=min(WARM_UP_STEPS, len(batches) // 5),
         weight_decay=WEIGHT_DECAY,
         max_grad_norm=1.0,
+        prompts={"anchor": _prompt(model, "query"), "positive": _prompt(model, "document")},
         batch_sampler=partial(PlannedBatches, lengths=[len(batch.pairs) for batch in batches]),
         seed=recipe.seed,
         use_cpu=model.device.type == "cpu",
@@ -150,6 +152,11 @@ def train(
     trainer.train(resume_from_checkpoint=last)
     log: list[dict[str, Any]] = trainer.state.log_history
     return log
+
+
+def _prompt(model: SentenceTransformer, role: Role) -> str:
+    """Return what the model wants before each text of a role."""
+    return model.prompts.get(role) or ""
 
 
 def _check_options(recipe: Recipe, batches: Sequence[Batch], folder: Path) -> None:
@@ -192,11 +199,11 @@ def _loss(model: SentenceTransformer, recipe: Recipe) -> torch.nn.Module:
     loss: torch.nn.Module
     if recipe.guided:
         guide = SentenceTransformer(location_of(recipe.model), device=recipe.device)
-        loss = GISTEmbedLoss(model, guide, temperature=1 / SCALE)
+        loss = GISTEmbedLoss(model, guide, temperature=1 / recipe.scale)
     else:
         loss = MultipleNegativesRankingLoss(
             model,
-            scale=SCALE,
+            scale=recipe.scale,
             directions=("query_to_doc", "doc_to_query"),
             partition_mode="per_direction",
         )
@@ -207,7 +214,9 @@ def _loss(model: SentenceTransformer, recipe: Recipe) -> torch.nn.Module:
     return loss
 
 
-def held_out_evaluator(held_out: Names, trained: Names) -> InformationRetrievalEvaluator:
+def held_out_evaluator(
+    model: SentenceTransformer, held_out: Names, trained: Names
+) -> InformationRetrievalEvaluator:
     """Return an evaluator that looks for the names of each held-out occupation by its preferred name.
 
     It looks among these names and the preferred names of all trained occupations.
@@ -221,6 +230,8 @@ def held_out_evaluator(held_out: Names, trained: Names) -> InformationRetrievalE
         relevant_docs={
             key: {f"{key} {place}" for place in range(len(group) - 1)} for key, group in held_out.items()
         },
+        query_prompt=_prompt(model, "query"),
+        corpus_prompt=_prompt(model, "document"),
         name="held-out",
         write_csv=False,
     )

@@ -10,6 +10,7 @@ import psutil
 import psycopg
 import pytest
 
+from apps.embeddings.adapters import DEFAULT, find_adapter
 from apps.sample import corpus
 from tests.stack import Stack, wait_until
 
@@ -60,13 +61,17 @@ def test_the_ledger_contains_no_vectors_after_a_run(loaded: Stack) -> None:
 def test_stored_vectors_equal_those_of_the_model(loaded: Stack) -> None:
     from sentence_transformers import SentenceTransformer
 
+    from workers.encoding.adapter import merge
     from workers.encoding.encoder import location_of
 
+    adapter = find_adapter(DEFAULT, "all-MiniLM-L6-v2")
+    assert adapter
     rows = loaded.sql(
         "SELECT p.title, p.skills_text, p.description, e.vector::real[] AS vector FROM postings_posting p "
         "JOIN embeddings_postingembedding e ON e.posting_id = p.id ORDER BY p.id LIMIT 5"
     )
     model = SentenceTransformer(location_of("all-MiniLM-L6-v2"), device="cpu")
+    merge(model, adapter)
     for row in rows:
         skills = f"\nSkills: {row['skills_text']}" if row["skills_text"] else ""
         text = f"{row['title']}{skills}\n\n{row['description']}"

@@ -5,17 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from django.core.management import call_command
 from sentence_transformers import SentenceTransformer
 
-from apps.embeddings.adapters import Adapter, sha256_of
+from apps.embeddings.adapters import DEFAULT, Adapter, find_adapter, sha256_of
+from apps.postings.models import Posting
 from workers.encoding import adapter
 from workers.encoding.encoder import Encoder, ModelVersion, location_of
 from workers.encoding.errors import ModelLoadError
 from workers.encoding.hardware import Hardware, detect
 from workers.encoding.unpadded import Unpadded
+from workers.training.postings import from_database
 
 MODEL = "all-MiniLM-L6-v2"
 VERSION = ModelVersion(MODEL, "main", windows=4, dimensions=384)
@@ -94,6 +97,20 @@ def test_an_adapter_that_does_not_fit_is_refused_with_the_reason(
         Encoder(replace(VERSION, adapter=Adapter(str(weights), sha256_of(weights))), EXACT)
 
 
+def test_the_shipped_adapter_is_small_and_brings_names_of_an_occupation_together() -> None:
+    shipped = find_adapter(DEFAULT, f"sentence-transformers/{MODEL}")
+    assert shipped
+    assert shipped.path.stat().st_size <= 4 * 2**20
+    names = ["nurse", "RN", "ward sister", "florist"]
+    plain, tuned = (Encoder(replace(VERSION, adapter=each), EXACT).encode(names) for each in (None, shipped))
+
+    def gap(vectors: np.ndarray) -> float:
+        same, other = vectors[0] @ vectors[1:3].T, vectors[0] @ vectors[3]
+        return float(same.min() - other)
+
+    assert gap(tuned) > gap(plain) + 0.05
+
+
 def write_rows(file: Path, rows: list[dict[str, Any]]) -> Path:
     """Write JSON Lines."""
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -141,3 +158,14 @@ def test_the_command_trains_continues_and_writes_an_adapter_with_its_card(
     Encoder(replace(VERSION, adapter=Adapter(str(file), sha256_of(file))), EXACT)
     with pytest.raises(Exception, match="holds a training with other options"):
         call_command("train_encoder", steps=4, learning_rate=0.5, **options)
+
+
+@pytest.mark.django_db
+def test_postings_of_the_site_are_read_with_their_sentences_as_tasks() -> None:
+    Posting.objects.create(
+        source="test",
+        external_id="1",
+        title="Nurse",
+        description="# Tasks\n\n- Dress the wounds of patients.\n",
+    )
+    assert list(from_database()) == [{"title": "Nurse", "tasks": ["Dress the wounds of patients."]}]

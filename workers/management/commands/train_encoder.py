@@ -54,6 +54,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--learning-rate", type=float, default=1e-4, help="falls to 0 (%(default)s)")
         parser.add_argument(
+            "--scale",
+            type=float,
+            default=20.0,
+            help="of the cosines in the loss; 40 for a model of the family E5 (%(default)s)",
+        )
+        parser.add_argument(
             "--frozen-layers", type=int, default=2, help="first layers that stay as they are (%(default)s)"
         )
         parser.add_argument(
@@ -104,6 +110,7 @@ class Command(BaseCommand):
         recipe = trainer.Recipe(
             model=options["model"],
             learning_rate=options["learning_rate"],
+            scale=options["scale"],
             frozen_layers=options["frozen_layers"],
             dimensions=tuple(_integers("--dimensions", options["dimensions"], ",")),
             guided=options["guided"],
@@ -118,7 +125,7 @@ class Command(BaseCommand):
                 f"Training on {sum(len(batch.pairs) for batch in batches):,} pairs in {len(batches):,} steps "
                 f"on {recipe.device}; {len(held_out):,} occupations are held out."
             )
-            evaluator = trainer.held_out_evaluator(held_out, names) if held_out else None
+            evaluator = trainer.held_out_evaluator(model, held_out, names) if held_out else None
             log = trainer.train(model, batches, evaluator, recipe, options["output"])
         except (ValueError, trainer.TrainingError) as error:
             raise CommandError(str(error)) from error
