@@ -11,6 +11,8 @@ from apps.embeddings.models import EmbeddingModel
 from apps.rpc.client import Client
 from proto import embedding_pb2, embedding_pb2_grpc
 
+TEXTS_IN_DEADLINE = 50  # a call with more texts has a longer deadline, by their number
+
 EmbeddingClient = Client[embedding_pb2_grpc.EmbeddingServiceStub]
 
 
@@ -39,6 +41,7 @@ def embed_texts(texts: list[str], model: EmbeddingModel) -> list[list[float]]:
     request = embedding_pb2.EmbedRequest(
         texts=texts, model=embedding_pb2.ModelVersion(name=model.name, revision=model.revision)
     )
-    response = embedding_server().call(lambda stub: stub.Embed, request, deadline=settings.EMBED_DEADLINE)
+    deadline = settings.EMBED_DEADLINE * max(1.0, len(texts) / TEXTS_IN_DEADLINE)
+    response = embedding_server().call(lambda stub: stub.Embed, request, deadline=deadline)
     vectors = np.frombuffer(response.vectors, dtype="<f4").reshape(len(texts), model.dimensions)
     return [[float(value) for value in row] for row in vectors]

@@ -15,6 +15,7 @@ MIN_WORDS = 3  # a shorter one is a heading
 # Sentences of the row, and of the text that it was found for, whose vectors are compared, and how much of
 # each is embedded. Those with the rarest words in common are taken: all would cost several times as much.
 ROW_SENTENCES, SEEKER_SENTENCES, EMBEDDED_CHARACTERS = 3, 6, 200
+MAX_TEXTS = 100  # in one call, about; of a long page fewer sentences of each row are compared
 
 BULLET = re.compile(r"^\s*(?:[-*+•·]|#{1,6}|\d{1,2}[.)])\s+")
 # A full stop after one letter or a number belongs to an abbreviation or a list: "e.g. ", "U.S. ", "1. ".
@@ -73,7 +74,8 @@ def nearest_sentences(
         return sorted(sorted(range(len(texts)), key=lambda place: -shared[place])[:limit])
 
     own = likely(seeker, offered, SEEKER_SENTENCES)
-    theirs = {key: likely(texts, wanted, ROW_SENTENCES) for key, texts in rows.items() if texts}
+    limit = max(1, min(ROW_SENTENCES, (MAX_TEXTS - len(own)) // max(1, len(rows))))
+    theirs = {key: likely(texts, wanted, limit) for key, texts in rows.items() if texts}
     if not own or not theirs:
         return {}
     texts = [seeker[place] for place in own] + [rows[key][place] for key in theirs for place in theirs[key]]

@@ -19,7 +19,7 @@ from apps.recommendations.matches import Match, Retrieval
 from apps.recommendations.reasons import MAX_WHAT_IF
 from apps.skills.directory import SkillEntry
 
-SENTENCES_COST = 50  # of each match: those of a page of ten take about as long as a search
+SENTENCES_COST = 300  # of each match: those of a page of ten take about as long as six searches
 VIEW_RETRIEVAL = "embeddings.view_embeddingrun"  # for anyone who operates runs
 
 
