@@ -131,8 +131,10 @@ def import_taxonomy(skills: list[TaxonomySkill], *, dry_run: bool = False) -> Ta
     unlisted skill that the taxonomy has moves to its category. With `dry_run`, nothing is written.
     """
     importer = _Importer(ordinary_words(skills))
-    for skill in skills:
-        importer.add(skill)
+    named = [(importer.add(entry), entry.aliases) for entry in skills]
+    for skill, aliases in named:  # after all names, of which none becomes the alias of an earlier skill
+        if skill is not None:
+            importer.add_aliases(skill, aliases)
     if not dry_run:
         importer.write()
     return importer.result
@@ -156,13 +158,13 @@ class _Importer:
         self.skills |= {folded_name(skill.name): skill for skill in known.values()}
         self.lowered = {name.lower() for name, _ in aliases} | {each.name.lower() for each in known.values()}
 
-    def add(self, entry: TaxonomySkill) -> None:
-        """Add a skill and its aliases, as far as the dictionary lacks them."""
+    def add(self, entry: TaxonomySkill) -> Skill | None:
+        """Return the skill of an entry, new if the dictionary lacks it; None if its name is unusable."""
         self.result.read += 1
         folded = folded_name(entry.name)
         if not folded or len(entry.name) > MAX_NAME_LENGTH:
             self.result.left_out += 1
-            return
+            return None
         skill = self.skills.get(folded)
         if skill is None:
             skill = self._add_new(entry, folded)
@@ -172,7 +174,11 @@ class _Importer:
                 skill.in_text, skill.candidates_only = not self._is_ordinary(folded), False
                 self.listed[skill.pk] = (skill, entry.category)
                 self.result.listed += 1
-        for alias in entry.aliases:
+        return skill
+
+    def add_aliases(self, skill: Skill, aliases: Iterable[str]) -> None:
+        """Add those aliases that the dictionary lacks and that mean only this skill."""
+        for alias in aliases:
             self._add_alias(alias, skill)
 
     def _add_new(self, entry: TaxonomySkill, folded: str) -> Skill:

@@ -18,7 +18,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_cache")]
 
 DESCRIPTION = "Plan the route of a vehicle, and keep records."
 SKILLS = [
-    {"skill_name": "Zorbware", "aliases": "Zorb Suite, zorbing", "description": "", "taxonomy": "ONET_TECH"},
+    {
+        "skill_name": "Zorbware",
+        "aliases": "Zorb Suite, zorbing, Bee-Keeping",
+        "description": "",
+        "taxonomy": "ONET_TECH",
+    },
     {"skill_name": "Route", "aliases": "", "description": "", "taxonomy": "ONET_TECH"},
     {
         "skill_name": "plan  vehicle tours",
