@@ -3,7 +3,7 @@
 The backends are torch, ONNX Runtime and OpenVINO, each through the library's `encode`; one that is not
 installed is skipped. `adapted` is jobrec's encoder with the shipped adapter, which must be as fast. Texts are
 searches, in one call and in small calls as of an embedding server, and descriptions of postings. The encoders
-take turns; figures are medians of the rounds. On a busy machine, CPU time is steadier than throughput.
+take turns in random order; figures are medians of the rounds. On a busy machine, CPU time is steadier than throughput.
 """
 
 import os
@@ -152,7 +152,7 @@ def measure(encoders: dict[str, Encode], calls: Calls, *, rounds: int) -> dict[s
     """Return the median (wall time, CPU time) of all calls, in seconds, by encoder."""
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in encoders}
     for _ in range(rounds):
-        for name, encode in encoders.items():
+        for name, encode in random.sample(list(encoders.items()), len(encoders)):
             wall, cpu = time.perf_counter(), time.process_time()
             for call in calls:
                 encode(call)
