@@ -3,7 +3,8 @@
 The backends are torch, ONNX Runtime and OpenVINO, each through the library's `encode`; one that is not
 installed is skipped. `adapted` is jobrec's encoder with the shipped adapter, which must be as fast. Texts are
 searches, in one call and in small calls as of an embedding server, and descriptions of postings. The encoders
-take turns in random order; figures are medians of the rounds. On a busy machine, CPU time is steadier than throughput.
+take turns in random order; figures are medians of the rounds. On a busy machine, CPU time is steadier than
+throughput.
 """
 
 import os
