@@ -61,7 +61,7 @@ class TextShare(_Plain):
 
 
 class Ranking(_Plain):
-    """All that a score depends on besides the two sides.
+    """All that a score depends on other than the two sides.
 
     `title_skill` and `stated_skill` multiply the rarity of a posting's skill that stands in its title, or
     that its source lists. `freshness_half_life` is in days. At most `company_cap` postings of one company are

@@ -91,7 +91,7 @@ ADDRESS = re.compile(
 class Term:
     """A name or alias of a skill. `findable` terms are searched for in running text.
 
-    A `private` skill is one that only candidates name. An `ambiguous` name (Go, Spring) is found only beside
+    A `private` skill is one that only candidates name. An `ambiguous` name (Go, Spring) is found only next to
     other skills.
     """
 

@@ -116,7 +116,7 @@ class Unpadded:
 
 
 class TrainableUnpadded(Unpadded):
-    """The forward pass of a model that is being trained, apart from its embeddings."""
+    """The forward pass of a model that is being trained, except its embeddings."""
 
     def layers(self) -> Iterable[FusedLayer]:
         """Fuse the weights as they are now."""

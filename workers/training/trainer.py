@@ -43,7 +43,7 @@ class TrainingError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training does, apart from its pairs.
+    """What a training does, except its pairs.
 
     `scale` multiplies the cosines in the loss: the inverse of its temperature. `dimensions` are the lengths
     to which vectors may be cut (Matryoshka), the whole length first.

@@ -8,7 +8,7 @@ LETTERS = (
 
 # PostgreSQL has no dictionary for these languages, and words stand next to each other, or next to particles,
 # without a space. So a run of letters becomes its pairs: 看護師募集 is 看護 護師 師募 募集, in rows and
-# queries alike. A single letter stays, and words of other scripts are set apart.
+# queries alike. A single letter stays, and words of other scripts are separated.
 WORDS = """
 CREATE FUNCTION jobrec_has_unspaced(value text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -2,7 +2,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    """Create `jobrec_place_names` anew: a place as a whole, and the square degree of its coordinates.
+    """Create `jobrec_place_names` again, with a place as a whole, and the square degree of its coordinates.
 
     "springfield|il|us" is one place of a row, where "springfield|il" and "springfield|us" may be two.
     """

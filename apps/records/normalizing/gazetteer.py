@@ -193,7 +193,7 @@ def coordinates(city_name: str, region: str, country: str) -> tuple[float, float
     """Return latitude and longitude in degrees of a city, None where it is unknown or could be several.
 
     `country` is a code or a name. Without one, a city is taken that is LARGER times as large as the next of
-    its name. Regions tell cities apart in the United States only.
+    its name. Regions distinguish cities in the United States only.
     """
     if not city_name:
         return None

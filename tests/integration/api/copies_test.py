@@ -70,7 +70,7 @@ def copied(db: None, clean_cache: None) -> None:
 
 
 @pytest.mark.usefixtures("copied")
-def test_list_shows_one_of_25_copies_with_24_alternatives_beside_the_other_jobs() -> None:
+def test_list_shows_one_of_25_copies_with_24_alternatives_next_to_the_other_jobs() -> None:
     found = Api().data(SEARCH, first=10)["searchPostings"]
     assert found["totalCount"] == 3
     [copied] = [edge for edge in found["edges"] if edge["node"]["externalId"] not in ("p-bus", "p-night")]
@@ -163,10 +163,10 @@ def test_person_splits_and_merges_in_the_admin_and_the_rules_follow() -> None:
     client.force_login(User.objects.create_superuser("root"))
     page = reverse("admin:recommendations_postingcopy_changelist")
     assert "Sporveien" in client.get(page).content.decode()
-    apart = [Posting.objects.get(external_id=each).pk for each in ("p1", "p2")]
-    client.post(page, {"action": "split", "_selected_action": apart})
+    separate = [Posting.objects.get(external_id=each).pk for each in ("p1", "p2")]
+    client.post(page, {"action": "split", "_selected_action": separate})
     update_text_index("posting", limit=1_000)
-    copies.group_copies(apart)
+    copies.group_copies(separate)
     assert Api().data(SEARCH, first=10)["searchPostings"]["totalCount"] == 5
 
     upsert_postings([posting(f"p-b{number}", company="Bybanen", city="Bergen") for number in range(2)])
@@ -176,7 +176,7 @@ def test_person_splits_and_merges_in_the_admin_and_the_rules_follow() -> None:
     bergen = list(Posting.objects.filter(company__name="Bybanen").values_list("pk", flat=True))
     Posting.objects.filter(pk__in=bergen).update(description="Short.")
     copies.group_copies(bergen)
-    members = PostingCopy.objects.filter(posting_id__in=[apart[0], bergen[0]])
+    members = PostingCopy.objects.filter(posting_id__in=[separate[0], bergen[0]])
     assert members.values("group").distinct().count() == 2
     client.post(page, {"action": "merge", "_selected_action": [each.pk for each in members]})
     assert PostingGroup.objects.count() == 1

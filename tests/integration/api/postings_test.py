@@ -242,7 +242,7 @@ def test_upsert_creates_or_replaces_a_posting_and_asks_for_its_embedding(
             "de",
         ),
         (
-            {"title": "Pflegefachkraft", "description": "Wir suchen Sie für unser Team.", "language": "en"},
+            {"title": "Pflegefachkraft", "description": "Wir suchen dich für unser Team.", "language": "en"},
             "en",
         ),
         ({"title": "Nurse"}, "en"),

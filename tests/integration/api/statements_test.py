@@ -35,13 +35,13 @@ QUERIES: dict[str, tuple[str, int]] = {
     "node": ("id: $node", 4),
     "posting": ("id: $posting", 4),
     "postings": ("first: $first", 5),
-    "recommendedCandidates": ("postingId: $posting, first: $first", 28),
-    "recommendedPostings": ("candidateId: $candidate, first: $first", 32),
-    "recommendedPostingsForProfile": ('profile: {text: "postings", skills: ["Python"]}, first: $first', 29),
-    "searchCandidates": ('text: "candidate", skills: ["Python"], first: $first', 26),
-    "searchPostings": ('text: "posting", skills: ["Python"], first: $first', 29),
+    "recommendedCandidates": ("postingId: $posting, first: $first", 35),
+    "recommendedPostings": ("candidateId: $candidate, first: $first", 39),
+    "recommendedPostingsForProfile": ('profile: {text: "postings", skills: ["Python"]}, first: $first', 35),
+    "searchCandidates": ('text: "candidate", skills: ["Python"], first: $first', 32),
+    "searchPostings": ('text: "posting", skills: ["Python"], first: $first', 35),
     "searchStatistics": ('kind: POSTING, skills: ["Python"], first: $first', 8),
-    "similarPostings": ("postingId: $posting, first: $first", 31),
+    "similarPostings": ("postingId: $posting, first: $first", 34),
     "skillCategories": ("", 3),
     "skillMatch": ("postingId: $posting, candidateId: $candidate", 9),
     "topCompanies": ("first: $first", 3),
@@ -86,12 +86,12 @@ LATER = {
     "deadLetters": 4,
     "embeddingRuns": 4,
     "postings": 5,
-    "recommendedCandidates": 5,
-    "recommendedPostings": 7,
-    "recommendedPostingsForProfile": 6,
-    "searchCandidates": 5,
-    "similarPostings": 6,
-    "searchPostings": 6,
+    "recommendedCandidates": 12,
+    "recommendedPostings": 14,
+    "recommendedPostingsForProfile": 12,
+    "searchCandidates": 11,
+    "similarPostings": 9,
+    "searchPostings": 12,
 }
 
 
@@ -122,7 +122,7 @@ def test_statements_of_matches_without_a_vector_do_not_grow_with_the_page(
 
     monkeypatch.setattr("apps.recommendations.profiles.query_vector", unavailable)
     arguments, _ = QUERIES["searchPostings"]
-    assert [_statements(reader, "searchPostings", arguments, first=size) for size in (2, 8)] == [25] * 2
+    assert [_statements(reader, "searchPostings", arguments, first=size) for size in (2, 8)] == [31] * 2
 
 
 def test_statements_of_matches_by_the_index_do_not_grow_with_the_page(
@@ -139,7 +139,7 @@ def test_statements_of_matches_by_the_index_do_not_grow_with_the_page(
     retrieval = '{ searchPostings(text: "x", first: 1) { retrieval { strategy } } }'
     assert reader.data(retrieval)["searchPostings"]["retrieval"]["strategy"].startswith("hnsw")
     counts = [_statements(reader, "searchPostings", arguments, first=size) for size in (2, 8)]
-    assert counts == [35] * 2
+    assert counts == [41] * 2
 
 
 @pytest.mark.parametrize(

@@ -350,7 +350,7 @@ EUROPASS_XML = """<?xml version="1.0" encoding="UTF-8"?>
 <ForeignLanguage><Description><Code>fr</Code><Label>French</Label></Description>
 <ProficiencyLevel><Listening>A2</Listening></ProficiencyLevel></ForeignLanguage>
 <ForeignLanguage><Description><Code>en</Code><Label>English</Label></Description><ProficiencyLevel>
-<Listening>C2</Listening><Reading>C2</Reading><SpokenInteraction>C1</SpokenInteraction><Writing>C1</Writing>
+<Listening>C2</Listening><Reading>C2</Reading><Writing>C1</Writing>
 </ProficiencyLevel></ForeignLanguage></ForeignLanguageList></Linguistic>
 <Computer><Description>Python and Java</Description></Computer></Skills>
 </LearnerInfo></SkillsPassport>"""

@@ -78,7 +78,7 @@ def test_find_returns_whole_words_and_the_longest_match(text: str, found: list[i
         ("Go", []),
     ],
 )
-def test_ambiguous_name_is_found_when_it_stands_beside_other_skills(text: str, found: list[int]) -> None:
+def test_ambiguous_name_is_found_when_it_stands_next_to_other_skills(text: str, found: list[int]) -> None:
     names = {1: "Go", 2: "React", 3: "Spring", 4: "Rust", 5: "PostgreSQL"}
     finder = SkillFinder(Term(name, key, key == 5, ambiguous=key != 5) for key, name in names.items())
     assert finder.find(text) == found

@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     help = (
         "Brings the places of rows that an earlier version or plain SQL stored to the form that imports "
-        "write: countries as codes, regions apart from cities, and coordinates. Only rows that change are "
+        "write: countries as codes, regions told from cities, and coordinates. Only rows that change are "
         "written; a second run changes nothing."
     )
 
