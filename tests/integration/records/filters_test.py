@@ -25,7 +25,8 @@ from apps.recommendations.services import matching_rows
         ),
         (Kind.POSTING, {"job_family": "Nursing"}, ["posting_by_job_family"]),
         (Kind.POSTING, {"company": "Fjord AS"}, ["company_by_name_any_case"]),
-        (Kind.POSTING, {"salary_min": 50_000}, ["posting_by_salary"]),
+        # Which of the two is cheaper depends on what PostgreSQL knows of the table.
+        (Kind.POSTING, {"salary_min": 50_000}, ["posting_by_salary", "posting_best_paid_first"]),
     ],
 )
 def test_filter_uses_its_indexes(kind: Kind, values: dict[str, Any], indexes: list[str]) -> None:
@@ -34,4 +35,4 @@ def test_filter_uses_its_indexes(kind: Kind, values: dict[str, Any], indexes: li
         for scan in ("seqscan", "indexscan", "indexonlyscan"):
             cursor.execute(f"SET LOCAL enable_{scan} = off")
     plan = matching_rows(kind, values).explain()
-    assert [name for name in indexes if f" {name} " not in plan] == []
+    assert any(f" {name} " in plan for name in indexes), plan
