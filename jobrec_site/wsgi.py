@@ -22,5 +22,5 @@ from apps.records.normalizing.place_names import names_of  # noqa: E402
 from jobrec_site.statements import limit_statements  # noqa: E402
 
 limit_statements()
-# The names of all cities take two seconds to load, for which no filter by place should wait.
+# Where the user has no cache folder, the names of all cities are computed; no filter should wait for that.
 threading.Thread(target=names_of, args=["Berlin"], daemon=True).start()

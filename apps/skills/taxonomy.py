@@ -68,7 +68,9 @@ def read_taxonomy(path: Path) -> list[TaxonomySkill]:
             return [_of_json(line, number) for number, line in enumerate(file, start=1) if line.strip()]
     except TaxonomyError as error:
         raise TaxonomyError(f"{path}: {error}") from error
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise TaxonomyError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (EOFError, UnicodeDecodeError, csv.Error) as error:
         raise TaxonomyError(f"{path}: cannot be read: {error}") from error
 
 

@@ -1,5 +1,5 @@
 -- Pairs of near postings: each of the given ones with those of the twenty nearest that are of the same company and near
--- enough. What a person settled is left out. Plan: the given postings by key, and for each a walk along the HNSW index,
+-- enough. What a person took out of its group is left out. Plan: the given postings by key, and for each a walk along the HNSW index,
 -- or a scan of the vectors where there is no index yet.
 SELECT own.posting_id, nearest.posting_id
 FROM recommendations_postingcopy AS own
@@ -14,6 +14,7 @@ CROSS JOIN LATERAL (
     LIMIT 20
 ) AS nearest
 JOIN postings_posting AS other ON other.id = nearest.posting_id AND other.company_id = posting.company_id
-JOIN recommendations_postingcopy AS other_copy ON other_copy.posting_id = other.id AND NOT other_copy.is_settled
+JOIN recommendations_postingcopy AS other_copy
+    ON other_copy.posting_id = other.id AND NOT (other_copy.is_settled AND other_copy.group_id IS NULL)
 WHERE own.posting_id = ANY (%(ids)s) AND NOT own.is_settled
     AND nearest.posting_id <> own.posting_id AND nearest.distance <= %(max_distance)s

@@ -146,8 +146,10 @@ def run_job(job: Job, *, on_reject: Callable[[bytes], object], progress: Callabl
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Let the garbage collector run rarely: the thousands of objects of a batch live until it is written, so
-    that looking through them takes a fifth of an import's time and finds nothing."""
+    """Let the garbage collector run rarely.
+
+    The thousands of objects of a batch live until it is written, and looking through them finds nothing.
+    """
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(
             r"""
             CREATE FUNCTION jobrec_fold(value text) RETURNS text
-            LANGUAGE sql IMMUTABLE PARALLEL SAFE
+            LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
             RETURN CASE
                 WHEN value ~ '^[ -~]*$' THEN lower(btrim(regexp_replace(value, '\s+', ' ', 'g')))
                 ELSE btrim(regexp_replace(normalize(regexp_replace(normalize(
@@ -28,41 +28,26 @@ class Migration(migrations.Migration):
                     NFD), '[\u0300-\u036f]', '', 'g'), NFC), '\s+', ' ', 'g'))
             END;
 
-            CREATE FUNCTION jobrec_names_of_places(city text, region text, country text, places jsonb)
-            RETURNS text[]
-            LANGUAGE sql IMMUTABLE PARALLEL SAFE
-            RETURN ARRAY(
-                SELECT DISTINCT name FROM (
-                    SELECT jobrec_fold(city) AS c, jobrec_fold(region) AS r, jobrec_fold(country) AS n
-                    UNION ALL
-                    SELECT jobrec_fold(coalesce(place ->> 'city', '')),
-                           jobrec_fold(coalesce(place ->> 'region', '')),
-                           jobrec_fold(coalesce(place ->> 'country', ''))
-                    FROM jsonb_array_elements(places) AS place) AS each
-                CROSS JOIN LATERAL (
-                    VALUES (c), (r), (n), (c || '|' || r), (c || '|' || n), (r || '|' || n)) AS one(name)
-                WHERE name <> '' AND name NOT LIKE '|%' AND name NOT LIKE '%|'
-                ORDER BY name);
-
-            -- PostgreSQL inlines a function without a subquery, so that the common row, one place in plain
-            -- letters, is cheaper to write.
             CREATE FUNCTION jobrec_place_names(city text, region text, country text, places jsonb)
             RETURNS text[]
             LANGUAGE sql IMMUTABLE PARALLEL SAFE
             RETURN CASE
-                WHEN places <> '[]'
-                    OR (city || '|' || region || '|' || country) ~ '[^ -~]|  |^ | $| \||\| '
-                THEN jobrec_names_of_places(city, region, country, places)
-                ELSE array_remove(ARRAY[
-                    lower(city), lower(region), lower(country),
-                    CASE WHEN city = '' OR region = '' THEN '' ELSE lower(city || '|' || region) END,
-                    CASE WHEN city = '' OR country = '' THEN '' ELSE lower(city || '|' || country) END,
-                    CASE WHEN region = '' OR country = '' THEN '' ELSE lower(region || '|' || country) END
-                    ], '')
+                WHEN city = '' AND region = '' AND country = '' AND places = '[]' THEN ARRAY[]::text[]
+                ELSE ARRAY(
+                    SELECT DISTINCT name FROM (
+                        SELECT jobrec_fold(city) AS c, jobrec_fold(region) AS r, jobrec_fold(country) AS n
+                        UNION ALL
+                        SELECT jobrec_fold(coalesce(place ->> 'city', '')),
+                               jobrec_fold(coalesce(place ->> 'region', '')),
+                               jobrec_fold(coalesce(place ->> 'country', ''))
+                        FROM jsonb_array_elements(places) AS place) AS each
+                    CROSS JOIN LATERAL (
+                        VALUES (c), (r), (n), (c || '|' || r), (c || '|' || n), (r || '|' || n)) AS one(name)
+                    WHERE name <> '' AND name NOT LIKE '|%' AND name NOT LIKE '%|'
+                    ORDER BY name)
             END;
             """,  # noqa: RUF001  a Greek letter
-            "DROP FUNCTION jobrec_place_names(text, text, text, jsonb); "
-            "DROP FUNCTION jobrec_names_of_places(text, text, text, jsonb); DROP FUNCTION jobrec_fold(text)",
+            "DROP FUNCTION jobrec_place_names(text, text, text, jsonb); DROP FUNCTION jobrec_fold(text)",
         ),
         migrations.CreateModel(
             name="Import",

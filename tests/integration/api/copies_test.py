@@ -183,6 +183,31 @@ def test_person_splits_and_merges_in_the_admin_and_the_rules_follow() -> None:
     assert PostingCopy.objects.filter(group__isnull=False).count() == 27
 
 
+@pytest.mark.usefixtures("copied")
+def test_new_copy_joins_a_group_that_a_person_merged_and_not_a_posting_that_one_took_out() -> None:
+    groups = set(PostingCopy.objects.filter(group__isnull=False).values_list("group_id", flat=True))
+    copies.merge(groups)
+    upsert_postings([posting("p-late", city="Oslo")])
+    update_text_index("posting", limit=1_000)
+    assert PostingCopy.objects.get(posting__external_id="p-late").group_id in groups
+
+    copies.split(list(Posting.objects.filter(company__name="Sporveien").values_list("pk", flat=True)))
+    upsert_postings([posting("p-later", city="Oslo")])
+    update_text_index("posting", limit=1_000)
+    assert PostingCopy.objects.get(posting__external_id="p-later").group is None
+
+
+@pytest.mark.usefixtures("copied")
+def test_posting_that_changes_its_company_leaves_the_group_of_its_title() -> None:
+    short = {"title": "Conductor", "description": ""}
+    upsert_postings([posting("p-c1", **short), posting("p-c2", **short)])
+    update_text_index("posting", limit=1_000)
+    assert PostingCopy.objects.get(posting__external_id="p-c1").group is not None
+    upsert_postings([posting("p-c1", company="Vy", **short)])
+    update_text_index("posting", limit=1_000)
+    assert PostingCopy.objects.get(posting__external_id="p-c1").group is None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_very_near_vectors_of_one_company_are_copies_and_of_two_companies_are_not() -> None:
     vectors = {"p1": [1.0, 0.0, 0.0], "p2": [1.0, 0.1, 0.0], "p3": [1.0, 0.0, 0.1], "p4": [0.0, 1.0, 0.0]}

@@ -84,8 +84,9 @@ def test_delete_removes_one_source_in_batches_and_invalidates_its_rows(
     assert PostingSkill.objects.exclude(posting=remaining).count() == 0
     assert list(Sighting.objects.values_list("row_id", flat=True)) == [remaining.pk]
     assert set(Import.objects.values_list("source", flat=True)) == {"b"} and not ImportNote.objects.exists()
-    with pytest.raises(CommandError, match="Unknown source"):
-        command("delete", "a", "--yes")
+    for arguments in (["delete", "a", "--yes"], ["delete", "a"]):
+        with pytest.raises(CommandError, match="Unknown source 'a'"):
+            command(*arguments)
 
 
 def test_source_that_is_being_imported_is_left_alone(

@@ -56,7 +56,9 @@ class Command(BaseCommand):
     def _delete(self, name: str, *, is_sure: bool) -> None:
         if not is_sure:
             found = {each.name: each for each in list_sources()}.get(name)
-            what = f"{found.postings:,} postings and {found.candidates:,} candidates" if found else "the rows"
+            if found is None:
+                raise SourceError(f"Unknown source {name!r}: `sources list` prints all")
+            what = f"{found.postings:,} postings and {found.candidates:,} candidates"
             if not sys.stdin.isatty():
                 raise CommandError(
                     f"{what} of {name} would be deleted for good. Confirm it with --yes.", returncode=2
